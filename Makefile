@@ -1,0 +1,65 @@
+# Everything about this project is one of these targets; `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TASK ?= Make a small landing page for a tea shop called Three Leaves, and check it
+MODEL ?=
+# LiteLLM would ask the net for prices while it is imported.
+export LITELLM_LOCAL_MODEL_COST_MAP := True
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+
+.PHONY: help setup run up test check format bench chaos coverage lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## make .venv with everything that Baud needs
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Baud needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+run: setup ## start a stack, run TASK with MODEL, and stream it
+	$(BIN)/baud run $(if $(MODEL),--model "$(MODEL)") "$(TASK)"
+
+up: setup ## start Redis, gateway and modem and keep them running
+	$(BIN)/baud up
+
+test: $(VENV)/.ready-dev ## run the whole test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.checks
+
+format: $(VENV)/.ready-dev ## put the code into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
+	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.ready-dev ## kill, stop and cut off whatever runs, and check that nothing is lost (RUNS=500 SEED=…)
+	CHAOS_RUNS=$(or $(RUNS),500) CHAOS_THREADS=$(or $(THREADS),10) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos -m chaos -s
+
+coverage: $(VENV)/.ready-dev ## run the suite and show which branches it leaves out
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+lock: $(VENV)/.ready-dev ## make both lock files anew, with hashes and without index addresses
+	$(UV_COMPILE) --upgrade --custom-compile-command "make lock" --extra build pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --upgrade --custom-compile-command "make lock" --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove the virtual environment and what tools left behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
