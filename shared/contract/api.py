@@ -1,0 +1,140 @@
+"""Bodies of the REST interface: what clients send and what they are answered."""
+
+from enum import StrEnum
+from typing import Annotated, Generic, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticSerializationError
+
+from shared.contract.base import Contract
+from shared.contract.run import ContextItem, Decision, RunStatus, Usage
+from shared.contract.thread import ThreadStatus
+
+T = TypeVar("T")
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+class OnBusy(StrEnum):
+    """What happens to a task while another run of the thread is active."""
+
+    QUEUE = "queue"  # it waits its turn
+    STEER = "steer"  # its text reaches the active run at its next step
+    INTERRUPT = "interrupt"  # the active run is cancelled first
+    REJECT = "reject"  # it is refused with 409
+
+
+class RequestBody(BaseModel):
+    """Base of what clients send: an unknown member is refused, so that a typo is not lost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="after")
+    def _can_be_stored(self) -> Self:
+        try:
+            self.model_dump_json()
+        except PydanticSerializationError as error:
+            raise ValueError("holds half a character (a lone surrogate); send valid Unicode") from error
+        return self
+
+
+class InitiateRequest(RequestBody):
+    """POST /api/agent/initiate."""
+
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    context: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class InitiateResponse(Contract):
+    """The new thread."""
+
+    thread_id: str
+    created_at: str
+    status: ThreadStatus
+
+
+class ExecuteRequest(RequestBody):
+    """POST /api/agent/{thread_id}/execute."""
+
+    task: Annotated[str, AfterValidator(_not_blank)]
+    context_data: tuple[ContextItem, ...] = ()
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    user_uuid: str | None = None
+    on_busy: OnBusy = OnBusy.QUEUE
+
+
+class ExecuteResponse(Contract):
+    """The new run; `pending` when it waits behind another."""
+
+    thread_id: str
+    run_id: str
+    status: RunStatus
+    created_at: str
+
+
+class InputRequest(RequestBody):
+    """POST …/input: `answer` to a question; `decision` on a tool call, with other `arguments` if they should be."""
+
+    answer: str = ""
+    decision: Decision | None = None
+    arguments: dict[str, JsonValue] | None = None
+    call_id: str | None = None
+
+
+class InputResponse(Contract):
+    """The run after its answer was taken."""
+
+    thread_id: str
+    run_id: str
+    status: RunStatus
+
+
+class CancelResponse(Contract):
+    """The run after a cancel request; `processing` until its worker has stopped it."""
+
+    thread_id: str
+    run_id: str
+    status: RunStatus
+
+
+class WhatNext(Contract):
+    """What happens by itself, and when; `at` is absent where it depends on somebody."""
+
+    what: str
+    at: str | None = None
+
+
+class WhyResponse(Contract):
+    """What a run is doing or waiting for; times are ISO 8601 UTC."""
+
+    thread_id: str
+    run_id: str
+    status: RunStatus
+    doing: str
+    since: str | None = None
+    last_progress_at: str | None = None
+    owner: str | None = None
+    is_owner_alive: bool = False
+    attempts: int = 0
+    crashes: int = 0
+    usage: Usage
+    next: WhatNext
+
+
+class Page(Contract, Generic[T]):
+    """One page of a list; `next_cursor` is absent on the last."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+class ErrorResponse(Contract):
+    """Every error: a sentence for a person, a word for a machine, an id for the log."""
+
+    detail: str
+    code: str
+    request_id: str

@@ -1,0 +1,69 @@
+"""What a client sees: one AgentExecuteData per event, and the entry of the stream that carries it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pydantic import JsonValue
+
+from shared.contract.base import Contract
+
+TASK_EVENT: Final = "task_agent_execute"
+
+
+class ExecuteState(StrEnum):
+    """How far the step of an event is."""
+
+    INIT = "init"  # begun; what follows in the log may be in flight
+    PROCESSING = "processing"  # output as it comes
+    INTERRUPT = "interrupt"  # waits for a person
+    COMPLETE = "complete"  # done
+    ERROR = "error"  # failed
+
+
+class ExecuteType(StrEnum):
+    """The kinds of event that are no tool's; a tool's kind is `tool_` and its name."""
+
+    USER_MESSAGE = "user_message"  # a task begins
+    ASSISTANT_DELTA = "assistant_delta"  # a piece of the model's text
+    ASSISTANT_RESPONSE = "assistant_response"  # the whole text of one model call
+    STATUS_SANDBOX_INFO = "status_sandbox_info"  # an address under which an app can be reached
+    ASK_USER = "ask_user"  # the agent asks back
+    APPROVAL = "approval"  # a tool call needs the consent of a person
+    STATUS = "status"  # text streamed so far in this step is void: it begins anew
+    FLOW_COMPLETION = "flow_completion"  # the run has ended; always the last event
+
+
+class AgentExecuteData(Contract):
+    """The data of a `task_agent_execute` event; times are ISO 8601 UTC with offset.
+
+    `execute_type` is an ExecuteType or `tool_{name}`; `execute_result` has one member.
+    """
+
+    uuid: str
+    thread_id: str
+    run_id: str
+    create_at: str
+    modify_at: str
+    execute_start_at: str | None = None
+    execute_end_at: str | None = None
+    current_state: ExecuteState
+    error_flag: bool = False
+    execute_type: str
+    execute_params: dict[str, JsonValue] | None = None
+    execute_result: dict[str, JsonValue] | None = None
+
+    def to_json(self) -> bytes:
+        """Return the one line of JSON that goes on the wire, null members left out."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """One entry of a thread's stream as it was read; `data` is passed on untouched."""
+
+    id: str
+    event: str
+    data: bytes
+    run_id: str
+    is_final: bool

@@ -1,0 +1,114 @@
+"""Every error that crosses a package border, as one tree; nothing here knows HTTP or Celery.
+
+BaudError
+├── NotFoundError
+│   ├── ThreadNotFoundError
+│   └── RunNotFoundError
+├── ConflictError
+│   ├── ThreadBusyError
+│   └── RunNotWaitingError
+├── InvalidRequestError
+│   ├── InvalidStreamIdError
+│   └── InvalidCursorError
+├── UnavailableError
+│   ├── StoreUnavailableError
+│   └── BrokerUnavailableError
+├── LeaseLostError
+└── ConfigurationError
+"""
+
+from typing import ClassVar
+
+
+class BaudError(Exception):
+    """Something went wrong in Baud."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").splitlines()[0]
+        super().__init__(self.message)
+
+
+class NotFoundError(BaudError):
+    """Nothing is stored under this id."""
+
+    code = "not_found"
+
+
+class ThreadNotFoundError(NotFoundError):
+    """No such thread; it may have expired. Create one with POST /api/agent/initiate."""
+
+    code = "thread_not_found"
+
+
+class RunNotFoundError(NotFoundError):
+    """No such run on this thread. GET /api/agent/{thread_id}/runs lists them."""
+
+    code = "run_not_found"
+
+
+class ConflictError(BaudError):
+    """The request does not fit the state of the thread."""
+
+    code = "conflict"
+
+
+class ThreadBusyError(ConflictError):
+    """The thread has an active run and on_busy is reject. Wait, or send on_busy=queue."""
+
+    code = "thread_busy"
+
+
+class RunNotWaitingError(ConflictError):
+    """The run does not wait for input."""
+
+    code = "run_not_waiting"
+
+
+class InvalidRequestError(BaudError):
+    """The request cannot be understood."""
+
+    code = "bad_request"
+
+
+class InvalidStreamIdError(InvalidRequestError):
+    """last_id must be a stream id like 1700000000000-0, or $, or absent."""
+
+    code = "bad_last_id"
+
+
+class InvalidCursorError(InvalidRequestError):
+    """The cursor is not one that this server gave out. Start again without it."""
+
+    code = "bad_cursor"
+
+
+class UnavailableError(BaudError):
+    """A service that this request needs does not answer. Try again."""
+
+    code = "unavailable"
+
+
+class StoreUnavailableError(UnavailableError):
+    """Redis does not answer. Try again."""
+
+    code = "redis_unavailable"
+
+
+class BrokerUnavailableError(UnavailableError):
+    """The task queue does not answer; the run was not started. Try again."""
+
+    code = "broker_unavailable"
+
+
+class LeaseLostError(BaudError):
+    """Another worker owns this run, or it has ended: nothing more may be written."""
+
+    code = "lease_lost"
+
+
+class ConfigurationError(BaudError):
+    """The configuration cannot be used."""
+
+    code = "bad_configuration"

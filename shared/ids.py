@@ -1,0 +1,36 @@
+"""New ids for threads and runs, and the ids that Redis gives to stream entries."""
+
+import re
+import uuid
+from typing import Final, NamedTuple
+
+from shared.errors import InvalidStreamIdError
+
+_STREAM_ID: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+_MAX_PART: Final = 2**64 - 1  # Redis keeps both parts as unsigned 64-bit integers
+
+
+class StreamId(NamedTuple):
+    """The id of a stream entry; compares as Redis orders its entries, unlike its text."""
+
+    milliseconds: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.milliseconds}-{self.sequence}"
+
+
+def new_id() -> str:
+    """Return a new random id: the text of a UUID."""
+    return str(uuid.uuid4())
+
+
+def parse_stream_id(text: str) -> StreamId:
+    """Read `ms-seq`, or `ms` for `ms-0`; anything else, `$` too, raises InvalidStreamIdError."""
+    match = _STREAM_ID.fullmatch(text)
+    if match is None:
+        raise InvalidStreamIdError
+    parsed = StreamId(int(match[1]), int(match[2] or 0))
+    if max(parsed) > _MAX_PART:
+        raise InvalidStreamIdError
+    return parsed

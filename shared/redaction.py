@@ -1,0 +1,73 @@
+"""Takes secrets out of text: API keys, bearer tokens, passwords in URLs, and values known to be secret."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+MASK: Final = "***"
+
+_SECRET_NAME: Final = re.compile(r"(API_?KEY|ACCESS_KEY|SECRET|PASSWORD|PASSWD|TOKEN)$", re.IGNORECASE)
+_URL_NAME: Final = re.compile(r"UR[LI]$", re.IGNORECASE)
+_MIN_LENGTH: Final = 8  # shorter values would mask ordinary words
+_NAMED: Final = (
+    r"\b((?:[\w-]+[_-])?(?:api[_-]?key|password|passwd|client_secret|(?:access|refresh|auth)_token|authorization)"
+    r"\\?[\"']?\s*[:=]\s*(?:basic\s+)?"
+)
+_PATTERNS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE if ignore_case else 0), replacement)
+    for pattern, replacement, ignore_case in (
+        (r"(://[^\s:/@\"'\\]*:)[^\s/\"'\\]+(?=@)", rf"\1{MASK}", False),
+        (r"\b(bearer\s+)[\w.~+/=-]{8,}", rf"\1{MASK}", True),
+        (r"\b(?:sk[-_]|xox[abp]-|gh[pousr]_|e2b_|dtn_|tvly-|AIza|AKIA)[\w-]{8,}", MASK, False),
+        (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*", MASK, False),
+        (_NAMED + r"\\?\")[^\"\\]+", rf"\1{MASK}", True),
+        (_NAMED + r"')[^']+", rf"\1{MASK}", True),
+        (_NAMED + r")(?!(?:None|null|bearer)\b)[^\s\"',;&})\\]+", rf"\1{MASK}", True),
+    )
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell by its name whether a variable or key holds a secret, such as OPENAI_API_KEY or api_key."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the secrets of an environment: values by their variable's name, passwords out of URLs."""
+    named = {value for name, value in environ.items() if is_secret_name(name)}
+    urls = (value for name, value in environ.items() if _URL_NAME.search(name))
+    found = named | {password for url in urls for password in _passwords(url)}
+    return frozenset(value for value in found if len(value) >= _MIN_LENGTH)
+
+
+def _passwords(url: str) -> tuple[str, ...]:
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return ()
+    return (password, unquote(password)) if password else ()
+
+
+def redact_url(url: str) -> str:
+    """Return the URL with its password masked."""
+    pattern, replacement = _PATTERNS[0]
+    return pattern.sub(replacement, url)
+
+
+class Redactor:
+    """Masks what looks like a secret, and the given values, plain or as JSON writes them."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    def redact(self, text: str) -> str:
+        """Return the text with each secret replaced by ***."""
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        for pattern, replacement in _PATTERNS:
+            text = pattern.sub(replacement, text)
+        return text

@@ -1,0 +1,60 @@
+"""Checks that concern more than one key: what is allowed alone may not be allowed together."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from shared.contract.config import Isolation, LLMConfig, Network
+from shared.settings.model import Settings
+from shared.settings.problem import Problem
+
+_PROVIDERS: Final = ("local",)
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+
+
+def find_conflicts(settings: Settings) -> Iterator[Problem]:
+    """Yield each conflict, under the key that most likely has to change."""
+    yield from _redis(settings)
+    yield from _times(settings)
+    yield from _models(settings)
+    yield from _sandbox(settings)
+    if settings.cors.allow_credentials and "*" in settings.cors.allow_origins:
+        yield Problem(("cors", "allow_origins"), '"*" does not go with cors.allow_credentials: list the origins')
+
+
+def _redis(settings: Settings) -> Iterator[Problem]:
+    if not settings.redis.url.get_secret_value().startswith(_REDIS_SCHEMES):
+        yield Problem(("redis", "url"), f"must begin with {', '.join(_REDIS_SCHEMES)}")
+    broker = settings.modem.broker_url.get_secret_value()
+    if broker and "://" not in broker:
+        yield Problem(("modem", "broker_url"), "must be a URL such as amqp://host:5672//, or empty for the Redis URL")
+
+
+def _times(settings: Settings) -> Iterator[Problem]:
+    modem, stream = settings.modem, settings.stream
+    if modem.renew_seconds >= modem.lease_seconds / 2:
+        limit = f"modem.lease_seconds / 2 = {modem.lease_seconds / 2:g}"
+        yield Problem(("modem", "renew_seconds"), f"must be below {limit}, so that one lost renewal loses no lease")
+    for name in ("idle_timeout", "max_duration"):
+        if stream.keep_alive_interval >= getattr(stream, name):
+            yield Problem(("stream", "keep_alive_interval"), f"must be below stream.{name} = {getattr(stream, name):g}")
+
+
+def _models(settings: Settings) -> Iterator[Problem]:
+    for name in ("planning_llm", "execution_llm"):
+        wanted = getattr(settings.agent, name)
+        if wanted and wanted not in settings.named_llm:
+            known = ", ".join(sorted(settings.named_llm)) or "none"
+            yield Problem(("agent", name), f"there is no [llm.{wanted}]; named models: {known}")
+    for table, model in settings.tables():
+        if isinstance(model, LLMConfig) and model.retry_min_wait > model.retry_max_wait:
+            yield Problem((*table, "retry_min_wait"), f"must not exceed retry_max_wait = {model.retry_max_wait:g}")
+
+
+def _sandbox(settings: Settings) -> Iterator[Problem]:
+    sandbox = settings.sandbox
+    if sandbox.provider not in _PROVIDERS:
+        yield Problem(("sandbox", "provider"), f"unknown provider (allowed: {', '.join(_PROVIDERS)})")
+    if sandbox.provider == "local" and sandbox.network is Network.ALLOW_LIST:
+        yield Problem(("sandbox", "network"), "the local provider has no allow-list: use none or open")
+    if settings.env == "prod" and sandbox.isolation is Isolation.PROCESS:
+        yield Problem(("sandbox", "isolation"), "process is refused when ENV is prod: use bubblewrap or auto")

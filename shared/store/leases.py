@@ -1,0 +1,126 @@
+"""Leases of runs: renewed by their owner, given back, and found by reapers when they ran out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.contract.run import Question, RunJob, RunRecord, RunStatus
+from shared.keys import OPEN_RUNS_INDEX
+from shared.store.connection import Connection, ScriptCall, redis_errors
+
+
+class RenewalOutcome(StrEnum):
+    """What became of a renewal."""
+
+    HELD = "held"  # the lease goes on
+    CANCEL_ASKED = "cancel asked"  # it goes on, and somebody wants the run to stop
+    LOST = "lost"  # another worker owns the run, or it has ended
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """What a reaper needs to know of a run; `lease_left_seconds` is 0 or less without a lease."""
+
+    job: RunJob
+    status: RunStatus
+    is_active: bool
+    is_cancel_requested: bool
+    lease_left_seconds: float
+    question: Question | None = None
+
+
+class LeaseStore:
+    """Every method raises StoreUnavailableError when Redis does not answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+
+    async def renew(
+        self, runs: Sequence[RunRecord], *, lease_seconds: float, lasted: frozenset[str] = frozenset()
+    ) -> list[RenewalOutcome]:
+        """Renew the leases of runs in one round trip; attempts in `lasted` (run ids) no longer count as crashes."""
+        milliseconds = _ms(lease_seconds)
+        outcomes = await self._connection.call_many(
+            [
+                ScriptCall(
+                    "renew_run",
+                    self._keys(run.thread_id, run.run_id),
+                    [run.token, milliseconds, int(run.run_id in lasted)],
+                )
+                for run in runs
+            ]
+        )
+        return [_renewal(outcome) for outcome in outcomes]
+
+    async def release(self, run: RunRecord) -> bool:
+        """Give a run back, so that it can be claimed at once; False when it was no longer this owner's."""
+        released = await self._connection.call("release_run", self._keys(run.thread_id, run.run_id), [run.token])
+        return released is not None
+
+    async def watch(self, job: RunJob, *, due_in_seconds: float) -> None:
+        """Have a reaper look at a run after a while, unless somebody says otherwise before."""
+        await self._connection.call("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _ms(due_in_seconds)])
+
+    async def forget(self, job: RunJob) -> None:
+        """A run has ended: nobody needs to look at it again."""
+        with redis_errors():
+            await self._redis.zrem(OPEN_RUNS_INDEX, open_run_member(job))
+
+    async def take_due(self, *, limit: int, hold_seconds: float) -> list[RunJob]:
+        """Take runs that are due; no other reaper gets them for `hold_seconds`."""
+        due = await self._connection.call("take_due", [OPEN_RUNS_INDEX], [limit, _ms(hold_seconds)])
+        return [_job(member) for member in due]
+
+    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | None]:
+        """Return how these runs stand now; None for one that is gone or has ended."""
+        if not jobs:
+            return []
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.time()
+            for job in jobs:
+                keys = self._connection.keys(job.thread_id)
+                pipe.hmget(keys.run(job.run_id), "status", "lease_until", "cancel_requested_at", "waiting")
+                pipe.hget(keys.metadata, "active_run_id")
+            (seconds, microseconds), *found = await pipe.execute()
+        now = seconds * 1000 + microseconds / 1000
+        return [_open_run(job, found[2 * i], found[2 * i + 1], now) for i, job in enumerate(jobs)]
+
+    def _keys(self, thread_id: str, run_id: str) -> list[str]:
+        keys = self._connection.keys(thread_id)
+        return [*keys.shared, keys.run(run_id)]
+
+
+def _renewal(outcome: bytes | None) -> RenewalOutcome:
+    if outcome is None:
+        return RenewalOutcome.LOST
+    return RenewalOutcome.CANCEL_ASKED if outcome else RenewalOutcome.HELD
+
+
+def _open_run(job: RunJob, fields: Sequence[bytes | None], active: bytes | None, now_ms: float) -> OpenRun | None:
+    status, lease_until, cancel_requested, waiting = fields
+    if status is None or RunStatus(status.decode()).is_terminal:
+        return None
+    return OpenRun(
+        job=job,
+        status=RunStatus(status.decode()),
+        is_active=active is not None and active.decode() == job.run_id,
+        is_cancel_requested=bool(cancel_requested),
+        lease_left_seconds=(float(lease_until or 0) - now_ms) / 1000,
+        question=Question.model_validate_json(waiting) if waiting else None,
+    )
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def open_run_member(job: RunJob) -> str:
+    """Return what stands for a run in the index of open runs."""
+    return f"{job.thread_id} {job.run_id}"
+
+
+def _job(member: bytes) -> RunJob:
+    thread_id, _, run_id = member.decode().rpartition(" ")
+    return RunJob(thread_id=thread_id, run_id=run_id)

@@ -1,0 +1,26 @@
+-- Give a run to one worker under a lease: one that is pending and active, or one whose lease ran out.
+-- KEYS[8] the run. ARGV: run_id, owner, claim_id, ttl, now, run prefix, lease in milliseconds.
+-- Returns {} when refused, else {run, metadata, state, messages} as they stand after the claim.
+local run = KEYS[8]
+local found = redis.call('HMGET', run, 'status', 'claim_id', 'lease_until', 'released')
+local is_mine = found[1] == 'processing' and found[2] == ARGV[3]
+if not is_mine then
+  if found[1] == 'processing' then
+    if is_held(found[3]) then return {} end
+    -- An owner that gave the run back did not die of it.
+    if found[4] ~= '1' then redis.call('HINCRBY', run, 'crashes', 1) end
+  elseif found[1] ~= 'pending' or redis.call('HGET', METADATA, 'active_run_id') ~= ARGV[1] then
+    return {}
+  end
+  redis.call('HINCRBY', run, 'token', 1)
+  redis.call('HINCRBY', run, 'attempts', 1)
+  redis.call('HSETNX', run, 'started_at', ARGV[5])
+  redis.call('HSET', run, 'status', 'processing', 'owner', ARGV[2], 'claim_id', ARGV[3], 'sequence', 0,
+    'released', 0, 'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
+  keep_alive(ARGV[4], {})
+  keep_runs_alive(ARGV[4], ARGV[6])
+end
+return {
+  redis.call('HGETALL', run), redis.call('HGETALL', METADATA),
+  redis.call('HGETALL', STATE), redis.call('LRANGE', MESSAGES, 0, -1),
+}

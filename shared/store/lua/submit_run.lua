@@ -1,0 +1,50 @@
+-- Store a run and make it the thread's active run, or put it into the inbox behind the active one.
+-- KEYS[8] the run. ARGV: run_id, ttl, idempotency key or '', on_busy, now, run prefix,
+-- for steer: the message and the event that reach the active run; then field, value, …
+-- Returns {outcome, run_id, active run or ''}: unknown | repeated | busy | active | queued | steered | waiting
+-- (run_id is the active run's for the last two).
+-- The same run_id twice changes nothing.
+local run_id, ttl, idempotency_key, on_busy, now, run_prefix =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+if redis.call('EXISTS', METADATA) == 0 then return {'unknown', '', ''} end
+if idempotency_key ~= '' then
+  local earlier = redis.call('HGET', IDEMPOTENCY, idempotency_key)
+  if earlier and earlier ~= run_id then return {'repeated', earlier, ''} end
+end
+local active = redis.call('HGET', METADATA, 'active_run_id')
+if redis.call('EXISTS', KEYS[8]) == 1 then
+  return {active == run_id and 'active' or 'queued', run_id, active or ''}
+end
+local is_busy = active and active ~= ''
+if is_busy and on_busy == 'reject' then return {'busy', active, active} end
+if is_busy and on_busy == 'steer' then
+  -- Whoever speaks to a run that waits answers it, which is another call.
+  if redis.call('HGET', run_prefix .. active, 'status') == 'waiting' then return {'waiting', active, active} end
+  -- The id of the request stands beside its text, so that the same request twice says it once.
+  local steer = cjson.decode(redis.call('HGET', run_prefix .. active, 'steer') or '[]')
+  for _, said in ipairs(steer) do
+    if said[1] == run_id then return {'steered', active, active} end
+  end
+  -- Both were made before it was known which run is active: its id takes the place of the request's.
+  local requested = '"run_id":"' .. run_id:gsub('%p', '%%%0') .. '"'
+  local function active_one() return '"run_id":' .. cjson.encode(active) end
+  steer[#steer + 1] = {run_id, (ARGV[7]:gsub(requested, active_one)), (ARGV[8]:gsub(requested, active_one))}
+  redis.call('HSET', run_prefix .. active, 'steer', cjson.encode(steer))
+  if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, active) end
+  keep_alive(ttl, {})
+  return {'steered', active, active}
+end
+redis.call('HSET', KEYS[8], 'status', 'pending', 'idempotency_key', idempotency_key, unpack(ARGV, 9))
+redis.call('LPUSH', RUNS, run_id)
+redis.call('HINCRBY', METADATA, 'run_count', 1)
+redis.call('HSET', METADATA, 'last_run_id', run_id, 'updated_at', now)
+if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, run_id) end
+if is_busy then
+  -- Who interrupts is next; the gateway cancels the active run.
+  redis.call(on_busy == 'interrupt' and 'LPUSH' or 'RPUSH', INBOX, run_id)
+else
+  redis.call('HSET', METADATA, 'active_run_id', run_id)
+end
+keep_alive(ttl, {})
+keep_runs_alive(ttl, run_prefix)
+return {is_busy and 'queued' or 'active', run_id, active or ''}

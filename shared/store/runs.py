@@ -1,0 +1,236 @@
+"""Run records and their life: submitted, claimed, written to under a token, ended once."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.clock import SystemClock, isoformat
+from shared.contract.api import OnBusy
+from shared.contract.event import TASK_EVENT
+from shared.contract.message import ChatMessage
+from shared.contract.run import Answer, Question, RunJob, RunRecord
+from shared.contract.state import AgentState
+from shared.contract.thread import ThreadRecord
+from shared.errors import LeaseLostError, RunNotFoundError, RunNotWaitingError, ThreadBusyError, ThreadNotFoundError
+from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX
+from shared.store.connection import Argument, Connection, ScriptCall, redis_errors
+from shared.store.leases import open_run_member
+from shared.store.records import (
+    flatten,
+    from_fields,
+    pairs_to_dict,
+    read_message,
+    state_fields,
+    to_fields,
+    write_message,
+)
+from shared.store.run_values import (
+    CallEnd,
+    Cancelled,
+    CancelOutcome,
+    Claim,
+    Ended,
+    RunEnd,
+    RunWrite,
+    SteerText,
+    SubmitOutcome,
+    Submitted,
+)
+
+# By then an idle worker has long claimed a run whose job was published.
+_UNCLAIMED_LOOK_MS: Final = 10_000
+# How long after the end of its lease a run is looked at: then it can be claimed.
+_CLAIMED_LOOK_MARGIN_MS: Final = 250
+
+
+class RunStore:
+    """Reads and writes runs. Every method raises StoreUnavailableError when Redis does not answer."""
+
+    def __init__(
+        self, connection: Connection, *, ttl_seconds: int, max_length: int, clock: SystemClock | None = None
+    ) -> None:
+        self._connection = connection
+        self._ttl = ttl_seconds
+        self._max_length = max_length
+        self._clock = clock or SystemClock()
+
+    async def submit(
+        self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
+    ) -> Submitted:
+        """Store a run as active or queued. Raises ThreadNotFoundError, ThreadBusyError.
+
+        `steer` is what reaches the active run instead, where on_busy says so.
+        """
+        keys = self._connection.keys(run.thread_id)
+        # Watched before it is stored: a gateway that dies in between leaves no run that nobody looks for.
+        job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
+        watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_LOOK_MS])
+        submit = ScriptCall(
+            "submit_run",
+            [*keys.shared, keys.run(run.run_id)],
+            [
+                run.run_id,
+                self._ttl,
+                idempotency_key,
+                on_busy,
+                run.created_at,
+                keys.run_prefix,
+                write_message(steer.message) if steer else "",
+                steer.event if steer else "",
+                *flatten(to_fields(run)),
+            ],
+        )
+        index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl])
+        _, (outcome, run_id, active), _ = await self._connection.call_many([watch, submit, index])
+        if outcome == b"unknown":
+            raise ThreadNotFoundError
+        if outcome == b"busy":
+            raise ThreadBusyError
+        result = SubmitOutcome(outcome.decode())
+        if result in (SubmitOutcome.REPEATED, SubmitOutcome.STEERED, SubmitOutcome.WAITING):
+            run = await self.get(run.thread_id, run_id.decode())
+        return Submitted(result, run, active.decode() if result is SubmitOutcome.QUEUED else None)
+
+    async def get(self, thread_id: str, run_id: str) -> RunRecord:
+        """Return the record, or raise RunNotFoundError."""
+        with redis_errors():
+            raw = await self._connection.redis.hgetall(self._connection.keys(thread_id).run(run_id))
+        if not raw:
+            raise RunNotFoundError
+        return from_fields(RunRecord, {name.decode(): value.decode() for name, value in raw.items()})
+
+    async def newest(self, thread_id: str, *, start: int, limit: int) -> list[RunRecord]:
+        """Return the thread's runs, newest first, from position `start`."""
+        keys = self._connection.keys(thread_id)
+        with redis_errors():
+            run_ids = await self._connection.redis.lrange(keys.runs, start, start + limit - 1)
+            pipe = self._connection.redis.pipeline(transaction=False)
+            for run_id in run_ids:
+                pipe.hgetall(keys.run(run_id.decode()))
+            hashes = await pipe.execute() if run_ids else []
+        return [
+            from_fields(RunRecord, {name.decode(): value.decode() for name, value in fields.items()})
+            for fields in hashes
+            if fields
+        ]
+
+    async def claim(
+        self, thread_id: str, run_id: str, *, owner: str, claim_id: str, lease_seconds: float
+    ) -> Claim | None:
+        """Take a run that is pending and active, or whose lease ran out; None when it is not to be had."""
+        keys = self._connection.keys(thread_id)
+        now = isoformat(self._clock.now())
+        lease_ms = int(lease_seconds * 1000)
+        # Watched before it is claimed: a run whose worker dies at once is looked at when the lease is over.
+        member = open_run_member(RunJob(thread_id=thread_id, run_id=run_id))
+        watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [member, lease_ms + _CLAIMED_LOOK_MARGIN_MS])
+        claim = ScriptCall(
+            "claim_run",
+            [*keys.shared, keys.run(run_id)],
+            [run_id, owner, claim_id, self._ttl, now, keys.run_prefix, lease_ms],
+        )
+        _, found = await self._connection.call_many([watch, claim])
+        if not found:
+            return None
+        run, thread, state, messages = found
+        return Claim(
+            run=from_fields(RunRecord, pairs_to_dict(run)),
+            thread=from_fields(ThreadRecord, pairs_to_dict(thread)),
+            state=from_fields(AgentState, pairs_to_dict(state)),
+            messages=tuple(read_message(item) for item in messages),
+        )
+
+    async def append(self, run: RunRecord, write: RunWrite) -> None:
+        """Write events, messages and state in one call. Raises LeaseLostError."""
+        keys = self._connection.keys(run.thread_id)
+        state = flatten(state_fields(write.state)) if write.state else []
+        arguments: list[Argument] = [
+            run.run_id, run.token, write.sequence, self._ttl, self._max_length, keys.bell,
+            run.legacy_bell or "", write.usage.model_dump_json() if write.usage else "",
+            len(state), len(write.messages), *state,
+        ]  # fmt: skip
+        arguments.extend(write_message(message) for message in write.messages)
+        for data in write.events:
+            arguments.extend((TASK_EVENT, data))
+        if await self._connection.call("append_run", self._run_keys(run), arguments) is None:
+            raise LeaseLostError
+
+    async def take_steer(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
+        """Return what was said to the run meanwhile, which is part of its log from now on. Raises LeaseLostError."""
+        keys = self._connection.keys(run.thread_id)
+        found = await self._connection.call(
+            "take_steer",
+            self._run_keys(run),
+            [run.run_id, run.token, self._ttl, self._max_length, keys.bell, run.legacy_bell or "", TASK_EVENT, nonce],
+        )
+        if found is None:
+            raise LeaseLostError
+        return [read_message(message) for message in found]
+
+    async def finish(self, run: RunRecord, end: RunEnd) -> Ended | None:
+        """End a run that this worker owns; None when it would end well but was spoken to. Raises LeaseLostError."""
+        found = await self._connection.call(
+            "finish_run", self._run_keys(run), [run.token, *self._end_arguments(run, end)]
+        )
+        if found is None:
+            raise LeaseLostError
+        return _ended(found) if found else None
+
+    async def wait(self, run: RunRecord, question: Question, event: bytes) -> None:
+        """Let a run that this worker owns wait for a person; `event` is its interrupt. Raises LeaseLostError."""
+        keys = self._connection.keys(run.thread_id)
+        arguments: list[Argument] = [
+            run.run_id, run.token, self._ttl, self._max_length, keys.bell, run.legacy_bell or "",
+            question.model_dump_json(), TASK_EVENT, event,
+        ]  # fmt: skip
+        if await self._connection.call("wait_run", self._run_keys(run), arguments) is None:
+            raise LeaseLostError
+
+    async def answer(self, thread_id: str, run_id: str, answer: Answer) -> None:
+        """Give a waiting run its answer; its job has to be published then.
+
+        Raises RunNotFoundError, and RunNotWaitingError when it does not wait for this answer.
+        """
+        keys = self._connection.keys(thread_id)
+        outcome = await self._connection.call(
+            "answer_run", [*keys.shared, keys.run(run_id)], [answer.model_dump_json(), answer.call_id, self._ttl]
+        )
+        if outcome == b"unknown":
+            raise RunNotFoundError
+        if outcome != b"answered":
+            raise RunNotWaitingError
+
+    async def fail_pending(self, run: RunRecord, end: RunEnd) -> Ended | None:
+        """End a run that no worker has claimed; None when one has, or it has ended."""
+        found = await self._connection.call("fail_pending", self._run_keys(run), self._end_arguments(run, end))
+        return _ended(found) if found else None
+
+    async def cancel(self, run: RunRecord, end: RunEnd, call_end: CallEnd | None = None) -> Cancelled:
+        """Ask a run to stop; one that no living worker owns is ended as `end` says. Raises RunNotFoundError.
+
+        `call_end` closes the tool calls that the lost worker left open.
+        """
+        closing: list[Argument] = [call_end.event, write_message(call_end.message)] if call_end else ["", ""]
+        outcome, completion_id, next_run_id = await self._connection.call(
+            "cancel_run", self._run_keys(run), [WORKER_BELL_PREFIX, *self._end_arguments(run, end), *closing]
+        )
+        if outcome == b"unknown":
+            raise RunNotFoundError
+        ended = _ended((completion_id, next_run_id)) if outcome == b"cancelled" else None
+        return Cancelled(CancelOutcome(outcome.decode()), ended)
+
+    def _end_arguments(self, run: RunRecord, end: RunEnd) -> list[Argument]:
+        keys = self._connection.keys(run.thread_id)
+        return [
+            run.run_id, self._ttl, self._max_length, keys.bell, run.legacy_bell or "", isoformat(self._clock.now()),
+            keys.run_prefix, end.status, end.stop_reason, end.message, end.usage.model_dump_json(),
+            TASK_EVENT, end.event,
+        ]  # fmt: skip
+
+    def _run_keys(self, run: RunRecord) -> list[str]:
+        keys = self._connection.keys(run.thread_id)
+        return [*keys.shared, keys.run(run.run_id), run.legacy_stream or keys.stream]
+
+
+def _ended(found: Sequence[bytes]) -> Ended:
+    completion_id, next_run_id = found
+    return Ended(completion_id.decode(), next_run_id.decode() or None)

@@ -1,0 +1,66 @@
+"""Which modems are alive, by Redis' own clock."""
+
+from redis.exceptions import ResponseError
+
+from shared.keys import MODEM_INDEX
+from shared.store.connection import Connection, redis_errors
+
+
+class WorkerStore:
+    """Signs of life of modems. Every method raises StoreUnavailableError when Redis does not answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._redis = connection.redis
+
+    async def report_alive(self, worker_id: str, *, lifetime_seconds: float) -> None:
+        """Say that a modem lives; the sign fades after `lifetime_seconds`."""
+        with redis_errors():
+            now = await self._now()
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.zadd(MODEM_INDEX, {worker_id: now + lifetime_seconds})
+            pipe.zremrangebyscore(MODEM_INDEX, "-inf", now)
+            pipe.expire(MODEM_INDEX, int(lifetime_seconds) + 1)
+            await pipe.execute()
+
+    async def report_gone(self, worker_id: str) -> None:
+        """Say that a modem has stopped."""
+        with redis_errors():
+            await self._redis.zrem(MODEM_INDEX, worker_id)
+
+    async def count_alive(self) -> int:
+        """Return how many modems live."""
+        with redis_errors():
+            now = await self._now()
+            return int(await self._redis.zcount(MODEM_INDEX, now, "+inf"))
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        with redis_errors():
+            await self._redis.ping()
+
+    async def find_risks(self) -> list[str]:
+        """Return a sentence for each setting of Redis that can lose data; none when Redis does not tell."""
+        try:
+            with redis_errors():
+                pipe = self._redis.pipeline(transaction=False)
+                for name in ("maxmemory", "maxmemory-policy", "appendonly", "save"):  # one each: Redis 6 takes no more
+                    pipe.config_get(name)
+                answers = await pipe.execute()
+        except ResponseError:  # managed services forbid CONFIG
+            return []
+        values = {_text(name): _text(value) for answer in answers for name, value in answer.items()}
+        risks = []
+        if values.get("appendonly") == "no" and not values.get("save"):
+            risks.append("Redis writes nothing to disk: a restart loses every thread; set appendonly yes")
+        if values.get("maxmemory", "0") != "0" and values.get("maxmemory-policy", "noeviction") != "noeviction":
+            policy = values["maxmemory-policy"]
+            risks.append(f"Redis may evict data (maxmemory-policy {policy}); set maxmemory-policy noeviction")
+        return risks
+
+    async def _now(self) -> float:
+        seconds, microseconds = await self._redis.time()
+        return float(seconds) + float(microseconds) / 1e6
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
