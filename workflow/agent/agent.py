@@ -1,0 +1,92 @@
+"""The Agent: one step is one model call and the tool calls that it asks for."""
+
+from contextlib import aclosing
+
+from shared.contract.run import Question, StopReason
+from workflow.agent.context import fit_request, pair_calls_with_answers
+from workflow.agent.engine import Engine
+from workflow.agent.habits import Habits
+from workflow.agent.prompts import SystemPrompts
+from workflow.agent.turn import Turn
+from workflow.errors import ContextOverflowError, ModelError
+from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest
+from workflow.runner.journal import Journal
+from workflow.runner.outcome import Outcome
+
+_CONTINUE = "Your answer was cut off at the length limit. Go on exactly where it stopped."
+_EMPTY = "Your answer was empty. Call a tool, or say in text what you have done."
+
+
+class Agent:
+    """Plans first, then executes; which tools and which model it has follows from the phase."""
+
+    def __init__(self, engine: Engine, journal: Journal, turn: Turn) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._turn = turn
+        self._prompts = SystemPrompts(engine.prompt_facts)
+        self._habits = Habits(engine.config.max_repeats, engine.config.max_empty_answers)
+
+    async def step(self) -> Outcome | Question | None:
+        """Ask the model once and carry out what it says; None while there is more to do, a Question to wait for.
+
+        Raises ModelError and SandboxUnavailableError, which end the run, and LeaseLostError.
+        """
+        await self._journal.listen()
+        answer = await self._ask()
+        if answer.finish_reason is FinishReason.REFUSED:
+            return self._end(StopReason.REFUSED, answer.text or "The model declined the task.")
+        if answer.tool_calls:
+            return await self._act(answer)
+        if answer.finish_reason is FinishReason.LENGTH:
+            await self._journal.note(_CONTINUE)
+            return self._stuck_when(self._habits.cut_off())
+        if not answer.text.strip():
+            await self._journal.note(_EMPTY)
+            return self._stuck_when(self._habits.empty())
+        return self._end(StopReason.COMPLETED)
+
+    async def resume(self) -> Outcome | Question | None:
+        """Answer the calls that an earlier attempt of the run left open; one that had its last word is done."""
+        calls = self._journal.unanswered_calls()
+        if calls:
+            return await self._turn.carry_out(calls)
+        await self._journal.listen()
+        return self._end(StopReason.COMPLETED) if self._journal.has_last_word() else None
+
+    async def _act(self, answer: ModelAnswer) -> Outcome | Question | None:
+        nudge, is_stuck = self._habits.calls(answer.tool_calls)
+        question = await self._turn.carry_out(answer.tool_calls)
+        if question:
+            return question
+        if nudge and not is_stuck:
+            await self._journal.note(nudge)
+        return self._stuck_when(nudge if is_stuck else None)
+
+    async def _ask(self) -> ModelAnswer:
+        try:
+            return await self._ask_once(shrink=False)
+        except ContextOverflowError:
+            return await self._ask_once(shrink=True)
+
+    async def _ask_once(self, *, shrink: bool) -> ModelAnswer:
+        phase = self._journal.state.phase
+        request = ModelRequest(
+            system=self._prompts.render(phase, self._journal.state),
+            messages=pair_calls_with_answers(self._journal.messages),
+            tools=self._engine.registry.specs(phase),
+        )
+        request = await fit_request(request, self._engine.gauges[phase], shrink=shrink)
+        step = self._journal.begin_answer()
+        async with aclosing(self._engine.models[phase].stream(request)) as items:
+            async for item in items:
+                if isinstance(item, ModelAnswer):
+                    return await self._journal.answer(step, item)
+                await self._journal.piece(step, item)
+        raise ModelError("The model's stream ended without an answer.")
+
+    def _stuck_when(self, reason: str | None) -> Outcome | None:
+        return self._end(StopReason.STUCK, reason) if reason else None
+
+    def _end(self, reason: StopReason, message: str = "") -> Outcome:
+        return Outcome(reason, message, self._journal.usage)

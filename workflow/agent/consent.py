@@ -1,0 +1,60 @@
+"""Which calls need a person first, what the person is asked, and what a call becomes once there is an answer."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from shared.contract.message import ToolCall
+from shared.contract.run import Answer, Decision, Question, QuestionKind
+from workflow.tool.base import ToolResult
+from workflow.tool.registry import RegisteredTool
+
+# As much of the arguments as a person reads before deciding; all of them stand in the assistant's message.
+_SHOWN_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What is to be done about a call: make it as `call` says, or answer it with `refusal`."""
+
+    call: ToolCall
+    refusal: ToolResult | None = None
+
+
+def approval_question(registered: RegisteredTool | None, call: ToolCall, answer: Answer | None) -> Question | None:
+    """Return what a person has to be asked before this call, if anything."""
+    if registered is None or not registered.needs_approval or answer is not None:
+        return None
+    return Question(
+        kind=QuestionKind.APPROVAL,
+        call_id=call.call_id,
+        question=f"May the agent call {call.name} with {call.arguments[:_SHOWN_CHARS]}?",
+        options=(Decision.APPROVE, Decision.DENY),
+    )
+
+
+def consent_to(call: ToolCall, answer: Answer | None) -> Consent:
+    """Return what the answer makes of a call."""
+    if answer is None or answer.decision is None:
+        return Consent(call)
+    if answer.decision is Decision.DENY:
+        return Consent(call, ToolResult(f"A person denied this call. {answer.text}".strip(), is_error=True))
+    if answer.arguments is None:
+        return Consent(call)
+    return Consent(call.model_copy(update={"arguments": orjson.dumps(answer.arguments).decode()}))
+
+
+def question_of(call: ToolCall, result: ToolResult) -> Question:
+    """Return the question that ask_user has made."""
+    asked = result.result["interrupt_result"]
+    return Question.model_validate({"kind": QuestionKind.ASK_USER, **(asked if isinstance(asked, dict) else {})})
+
+
+def answered(question: Question, answer: Answer) -> ToolResult:
+    """Return the result of ask_user once the user has spoken."""
+    asked = question.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
+    return ToolResult(
+        text=f"The user answered: {answer.text}",
+        result={"interrupt_result": {**asked, "answer": answer.text}},
+        execute_type=QuestionKind.ASK_USER,
+    )

@@ -1,0 +1,95 @@
+"""Keeps the conversation within what the model can read, and every call together with its answer."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from shared.contract.message import ChatMessage, Role
+from workflow.llm.model import ModelRequest
+from workflow.llm.usage import ContextGauge
+
+# A quick bound that needs no tokenizer: code and English take 3 to 4 characters a token.
+_CHARS_PER_TOKEN: Final = 3
+# What the answer may need is left free; after a refusal the count was wrong, so more is cut.
+_SHARE: Final = 0.8
+_SHRUNK_SHARE: Final = 0.4
+# The newest messages are what the model works with now.
+_UNTOUCHED: Final = 4
+_SHORT_CHARS: Final = 600
+# Less than this is left whole: the note of a cut takes room too, and nothing is cut twice.
+_WORTH_CUTTING: Final = 800
+# A cut saves fewer tokens than reckoned where text is dense; so it is counted again, this often at most.
+_ROUNDS: Final = 3
+_UNANSWERED: Final = "This call was interrupted and its outcome is unknown. Check what it did before going on."
+
+
+async def fit_request(request: ModelRequest, gauge: ContextGauge, *, shrink: bool = False) -> ModelRequest:
+    """Return the request, the oldest tool results cut head and tail where it would not fit the model's context.
+
+    `shrink` cuts harder, after the provider has refused the request as too long.
+    """
+    limit = int(gauge.context_window * (_SHRUNK_SHARE if shrink else _SHARE))
+    if not shrink and _estimate(request.messages) + len(request.system) // _CHARS_PER_TOKEN <= limit // 2:
+        return request
+    if shrink:
+        excess = max(await gauge.count_tokens(request) - limit, _estimate(request.messages) // 2)
+        return replace(request, messages=_cut_old_results(request.messages, excess))
+    for _ in range(_ROUNDS):
+        excess = await gauge.count_tokens(request) - limit
+        if excess <= 0:
+            break
+        request = replace(request, messages=_cut_old_results(request.messages, excess))
+    return request
+
+
+def pair_calls_with_answers(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Put each call's answer right behind its message, in call order; a call without one gets one.
+
+    Some providers use the same id again in a later turn: an answer belongs to the newest call before it.
+    """
+    answers = _answers_by_use(messages)
+    used: Counter[str] = Counter()
+    ordered: list[ChatMessage] = []
+    for message in messages:
+        if message.role is Role.TOOL:
+            continue
+        ordered.append(message)
+        for call in message.tool_calls:
+            used[call.call_id] += 1
+            missing = ChatMessage(role=Role.TOOL, content=_UNANSWERED, tool_call_id=call.call_id)
+            ordered.append(answers.get((call.call_id, used[call.call_id]), missing))
+    return tuple(ordered)
+
+
+def _answers_by_use(messages: Sequence[ChatMessage]) -> dict[tuple[str, int], ChatMessage]:
+    """Return the first answer to each use of a call id, counted from 1."""
+    used: Counter[str] = Counter()
+    answers: dict[tuple[str, int], ChatMessage] = {}
+    for message in messages:
+        used.update(call.call_id for call in message.tool_calls)
+        if message.role is Role.TOOL and message.tool_call_id is not None:
+            answers.setdefault((message.tool_call_id, max(used[message.tool_call_id], 1)), message)
+    return answers
+
+
+def _estimate(messages: Sequence[ChatMessage]) -> int:
+    characters = 0
+    for message in messages:
+        characters += len(message.text()) + sum(len(call.arguments) + len(call.name) for call in message.tool_calls)
+    return characters // _CHARS_PER_TOKEN
+
+
+def _cut_old_results(messages: tuple[ChatMessage, ...], excess: int) -> tuple[ChatMessage, ...]:
+    fitted = list(messages)
+    for index, message in enumerate(fitted[:-_UNTOUCHED]):
+        if excess <= 0:
+            break
+        text = message.text()
+        if message.role is not Role.TOOL or len(text) < _WORTH_CUTTING:
+            continue
+        half = _SHORT_CHARS // 2
+        note = f"\n[{len(text) - 2 * half} characters left out to save room; call the tool again to see them]\n"
+        fitted[index] = message.model_copy(update={"content": text[:half] + note + text[-half:]})
+        excess -= (len(text) - _SHORT_CHARS) // _CHARS_PER_TOKEN
+    return tuple(fitted)

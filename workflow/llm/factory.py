@@ -1,0 +1,108 @@
+"""Builds the Model and the ContextGauge that a configuration asks for.
+
+Adapters are named `package.module:callable` and loaded when a model is built, so that a process that
+brings its own (`model = "python:package.module:callable"`) never pays for importing LiteLLM.
+"""
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import SecretStr
+
+from shared.contract.config import LLMConfig
+from shared.errors import ConfigurationError
+from workflow.llm.model import Model
+from workflow.llm.retry import RetryingModel
+from workflow.llm.text_tools import TextToolsModel
+from workflow.llm.usage import ContextGauge, EstimatingGauge
+
+PYTHON_PREFIX = "python:"
+LITELLM_MODEL = "workflow.llm.litellm_model:LiteLLMModel"
+LITELLM_GAUGE = "workflow.llm.litellm_usage:LiteLLMGauge"
+
+PLACEHOLDER_KEY = "none"
+OFFLINE_MODEL = "offline/demo"
+# What `auto` stands for, by the first variable that is set.
+AUTO_MODELS: Mapping[str, str] = {
+    "ANTHROPIC_API_KEY": "anthropic/claude-sonnet-5-5",
+    "OPENAI_API_KEY": "openai/gpt-5.5",
+}
+
+
+def build_model(config: LLMConfig, env: Mapping[str, str]) -> Model:
+    """Return the model with text tools, where configured, and with retries around it.
+
+    Raises ConfigurationError where the name leads nowhere.
+    """
+    name = resolve_model_name(config, env)
+    if name.startswith(PYTHON_PREFIX):
+        model: Model = _call(name.removeprefix(PYTHON_PREFIX), config)
+    else:
+        model = _load(LITELLM_MODEL)(_with_key(config, env, name), name)
+    if not config.native_tool_calling and name != OFFLINE_MODEL:
+        model = TextToolsModel(model)
+    return RetryingModel(model, config)
+
+
+def build_gauge(config: LLMConfig, env: Mapping[str, str]) -> ContextGauge:
+    """Return what counts tokens for this model; an estimate for a model of one's own."""
+    name = resolve_model_name(config, env)
+    if name.startswith(PYTHON_PREFIX):
+        return EstimatingGauge(config)
+    gauge: ContextGauge = _load(LITELLM_GAUGE)(config, name)
+    return gauge
+
+
+def resolve_model_name(config: LLMConfig, env: Mapping[str, str]) -> str:
+    """Return the name with its provider, `auto` resolved by the keys in the environment."""
+    if config.model == "auto":
+        return _automatic_name(config, env)
+    return config.model
+
+
+def _automatic_name(config: LLMConfig, env: Mapping[str, str]) -> str:
+    if config.base_url:
+        raise ConfigurationError(
+            "llm.base_url is set but llm.model is auto. Set llm.model to a name that this server knows."
+        )
+    return next((model for variable, model in AUTO_MODELS.items() if env.get(variable)), OFFLINE_MODEL)
+
+
+def _with_key(config: LLMConfig, env: Mapping[str, str], name: str) -> LLMConfig:
+    """Return the configuration with the key that is used, so that error messages can be kept free of it.
+
+    A server of one's own may need none, but the SDK wants one.
+    """
+    provider, has_provider, _ = name.partition("/")
+    if config.api_key.get_secret_value() or not (has_provider or config.base_url):
+        return config  # without a provider LiteLLM finds it, and its key, by the model's name
+    key = env.get(f"{provider.upper()}_API_KEY" if has_provider else "OPENAI_API_KEY", "")
+    if config.base_url and not key and not env.get("OPENAI_API_KEY"):
+        key = PLACEHOLDER_KEY
+    return config.model_copy(update={"api_key": SecretStr(key)})
+
+
+def _call(target: str, config: LLMConfig) -> Any:
+    model = _load(target)(config)
+    if not callable(getattr(model, "stream", None)):
+        raise ConfigurationError(f"llm.model: {target} returned {type(model).__name__}, which has no stream method.")
+    return model
+
+
+def _load(target: str) -> Callable[..., Any]:
+    """Return the callable named `package.module:callable`."""
+    if target.startswith("workflow.llm.litellm"):
+        # LiteLLM asks the net for prices while it is imported, unless this is set.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    module_name, _, attribute = target.partition(":")
+    try:
+        loaded = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"llm.model: cannot load {target!r} ({error}). Write python:package.module:callable."
+        ) from error
+    if not callable(loaded):
+        raise ConfigurationError(f"llm.model: {target!r} is not callable.")
+    return loaded  # type: ignore[no-any-return]  # checked just above; importlib knows no more

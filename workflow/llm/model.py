@@ -1,0 +1,88 @@
+"""The Model port: one request in, pieces of text and then the whole answer out."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from shared.contract.message import ChatMessage, ToolCall
+from shared.contract.run import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model is told of it; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One question: the system prompt, the conversation, the tools on offer."""
+
+    system: str
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[ToolSpec, ...] = ()
+
+
+class DeltaKind(StrEnum):
+    """What a piece of text belongs to."""
+
+    CONTENT = "content"  # the answer
+    REASONING = "reasoning"  # the model thinking aloud
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of text as it came."""
+
+    text: str
+    kind: DeltaKind = DeltaKind.CONTENT
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped talking."""
+
+    STOP = "stop"  # it had said everything
+    TOOL_CALLS = "tool_calls"  # it waits for tools
+    LENGTH = "length"  # max_output_tokens reached
+    REFUSED = "refused"  # it or its provider declined
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """The whole answer; always the last item of a stream. `usage.steps` is 0."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: FinishReason
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRestarted:
+    """The request failed half-way and begins anew: what was yielded so far is void.
+
+    `attempt` is the number of the try that follows (the first is 1); `reason` is safe to show.
+    """
+
+    attempt: int
+    reason: str
+
+
+StreamItem = TextDelta | StreamRestarted | ModelAnswer
+
+
+class Model(Protocol):
+    """A language model."""
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        """Yield TextDelta items, a StreamRestarted where a try failed, and then exactly one ModelAnswer.
+
+        Raises TransientModelError, PermanentModelError or ContextOverflowError. Closing the
+        iterator, or cancelling the task, aborts the request.
+        """

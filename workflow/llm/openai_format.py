@@ -1,0 +1,54 @@
+"""The conversation and the tools in OpenAI's format, which LiteLLM takes for every provider."""
+
+from pydantic import JsonValue
+
+from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
+from workflow.llm.model import ModelRequest, ToolSpec
+
+JsonObject = dict[str, JsonValue]
+
+
+def to_openai_messages(request: ModelRequest) -> list[JsonObject]:
+    """Return the system prompt, if any, and every message."""
+    system: list[JsonObject] = [{"role": "system", "content": request.system}] if request.system else []
+    return system + [_message(message) for message in request.messages]
+
+
+def to_openai_tools(tools: tuple[ToolSpec, ...]) -> list[JsonObject]:
+    """Return the tools as functions."""
+    return [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        }
+        for tool in tools
+    ]
+
+
+def _message(message: ChatMessage) -> JsonObject:
+    converted: JsonObject = {"role": message.role.value, "content": _content(message)}
+    if message.role is Role.ASSISTANT and message.tool_calls:
+        converted["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
+        # Anthropic refuses an empty text block beside tool calls; null is what every provider takes.
+        converted["content"] = converted["content"] or None
+    if message.role is Role.TOOL:
+        converted["tool_call_id"] = message.tool_call_id
+    return converted
+
+
+def _content(message: ChatMessage) -> JsonValue:
+    if isinstance(message.content, str):
+        return message.content
+    return [_part(part) for part in message.content]
+
+
+def _part(part: ContentPart) -> JsonObject:
+    return part.model_dump(mode="json", exclude_none=True)
+
+
+def _tool_call(call: ToolCall) -> JsonObject:
+    return {
+        "id": call.call_id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }

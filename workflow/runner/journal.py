@@ -1,0 +1,239 @@
+"""What a run has done and what is in flight: intent is written before the effect, result and message after."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from pydantic import JsonValue
+
+from shared.contract.event import AgentExecuteData
+from shared.contract.message import ChatMessage, Role, ToolCall
+from shared.contract.run import Answer, Question, RunRecord
+from shared.contract.state import AgentState, CallInFlight, Phase
+from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
+from workflow.runner.events import EventFactory, Step
+from workflow.runner.ports import RunLog
+from workflow.tool.base import ToolResult
+
+_IN_SANDBOX: Final = frozenset({"bash", "url_expose"})
+_SANDBOX_REPLACED: Final = (
+    "Note: the worker was replaced while you worked. The files are as they were, but processes that you had started in"
+    " the background are gone. Start again what you still need."
+)
+
+StateChange = Callable[[AgentState], AgentState]
+
+
+class Journal:
+    """The written side of one run; conversation, state and usage always stand as they were last written."""
+
+    def __init__(
+        self,
+        log: RunLog,
+        events: EventFactory,
+        run: RunRecord,
+        *,
+        messages: Sequence[ChatMessage],
+        state: AgentState,
+    ) -> None:
+        self._log = log
+        self._events = events
+        self._run = run
+        self._has_begun = False
+        self._lock = asyncio.Lock()
+        self._writes: set[asyncio.Task[None]] = set()
+        self.messages: list[ChatMessage] = list(messages)
+        self.state = state
+        self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
+        self.usage = run.usage
+
+    async def begin(self, message: ChatMessage) -> None:
+        """Write the task as the run's first event and message, unless an earlier attempt did; once is enough."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        if any(earlier.run_id == self._run.run_id for earlier in self.messages):
+            await self._resume()
+        else:
+            await self._commit([self._events.user_message(self._run)], [message], change=_plan_anew)
+
+    @property
+    def run(self) -> RunRecord:
+        """The run as it was claimed."""
+        return self._run
+
+    def unanswered_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls of the run's last answer of the model that have no answer themselves, in call order."""
+        answered = {message.tool_call_id for message in self.messages if message.role is Role.TOOL}
+        for message in reversed(self._own_messages()):
+            if message.role is Role.ASSISTANT:
+                return tuple(call for call in message.tool_calls if call.call_id not in answered)
+        return ()
+
+    def has_last_word(self) -> bool:
+        """Whether the run's last message is an answer of the model that asks for nothing."""
+        own = self._own_messages()
+        return bool(own) and own[-1].role is Role.ASSISTANT and not own[-1].tool_calls
+
+    def is_in_flight(self, call: ToolCall) -> bool:
+        """Whether the log says that this call was begun, and not that it ended."""
+        return call.call_id in self._in_flight
+
+    async def settle(self) -> None:
+        """Wait until what is being written is written."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+
+    async def listen(self) -> None:
+        """Make what people said to the run meanwhile part of the conversation."""
+        async with self._lock:
+            self.messages.extend(await self._log.take_said())
+
+    async def note(self, text: str) -> None:
+        """Say something to the model that no client sees: a nudge."""
+        await self._commit([], [ChatMessage(role=Role.USER, content=text)])
+
+    def begin_answer(self) -> Step:
+        """Begin one model call."""
+        return self._events.begin("assistant_response")
+
+    async def piece(self, step: Step, item: TextDelta | StreamRestarted) -> None:
+        """Pass on text as it comes, or say that it is void."""
+        if isinstance(item, TextDelta):
+            await self._log.emit(self._events.delta(step, item))
+        else:
+            await self._log.emit(self._events.restarted(step, item.reason, item.attempt))
+
+    async def answer(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
+        """Write a whole answer before anything is done about it, so that it is never paid for twice.
+
+        Returns it as it was written: a call id that an earlier turn has used is made unique.
+        """
+        answer = replace(answer, tool_calls=self._with_unique_ids(answer.tool_calls))
+        self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
+        events = [self._events.response(step, answer.text)] if answer.text else []
+        message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
+        says_something = bool(answer.text or answer.tool_calls)
+        await self._commit(events, [message] if says_something else [])
+        return answer
+
+    async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
+        """Write that these calls are about to be made."""
+        events: list[AgentExecuteData] = []
+        for call in calls:
+            step = self._events.begin(f"tool_{call.name}")
+            self._in_flight[call.call_id] = (step, call)
+            events.append(self._events.tool_init(step, call))
+        await self._commit(events, [], change=self._with_in_flight)
+
+    async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:
+        """Pass on output of a call as it comes."""
+        step, _ = self._in_flight[call.call_id]
+        await self._log.emit(self._events.tool_progress(step, result))
+
+    async def end_call(self, call: ToolCall, result: ToolResult) -> None:
+        """Write what a call came to: event, message and state at once."""
+        step, _ = self._in_flight[call.call_id]
+        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
+        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+
+    def interrupt(self, question: Question) -> AgentExecuteData:
+        """Return the event that puts a question to a person."""
+        step, _ = self._in_flight.get(question.call_id, (self._events.begin(question.kind.value), None))
+        return self._events.interrupt(step, question)
+
+    def answer_to(self, call: ToolCall) -> Answer | None:
+        """Return what a person said to this call, if it was asked about."""
+        answer = self._run.answer
+        return answer if answer is not None and answer.call_id == call.call_id else None
+
+    async def close_open_calls(self, reason: str) -> None:
+        """End every call that is still open with an error, so that no `init` stays without an end."""
+        await self.settle()
+        for _, call in list(self._in_flight.values()):
+            await self.end_call(call, ToolResult(text=reason, is_error=True))
+
+    async def _commit(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage],
+        *,
+        change: StateChange | None = None,
+        ended: str | None = None,
+    ) -> None:
+        """Write, and then remember; a cancelled caller leaves neither half done."""
+        write = asyncio.create_task(self._write(events, messages, change, ended))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+        await asyncio.shield(write)
+
+    async def _write(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage],
+        change: StateChange | None,
+        ended: str | None,
+    ) -> None:
+        async with self._lock:
+            now = self._events.now()
+            stamped = [
+                message.model_copy(update={"run_id": self._run.run_id, "created_at": now}) for message in messages
+            ]
+            state = change(self.state) if change else self.state
+            if ended is not None:
+                state = _without(state, ended)
+            await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
+            self.messages.extend(stamped)
+            self.state = state
+            if ended is not None:
+                del self._in_flight[ended]
+
+    async def _resume(self) -> None:
+        """Say that another attempt goes on, and what did not survive the one before; not after an answer."""
+        if any(self.answer_to(call) for call in self.unanswered_calls()):
+            return
+        events, messages = [self._events.resumed(self._run.attempts)], []
+        if any(call.name in _IN_SANDBOX for message in self.messages for call in message.tool_calls):
+            events.append(self._events.sandbox_replaced())
+            messages.append(ChatMessage(role=Role.USER, content=_SANDBOX_REPLACED))
+        if not self.unanswered_calls():
+            await self._commit(events, messages)
+        else:
+            await self._commit(events, [])
+
+    def _restore_in_flight(self) -> dict[str, tuple[Step, ToolCall]]:
+        calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}
+        return {
+            each.call_id: (Step(each.uuid, each.began_at, f"tool_{calls[each.call_id].name}"), calls[each.call_id])
+            for each in self.state.in_flight
+            if each.call_id in calls
+        }
+
+    def _own_messages(self) -> list[ChatMessage]:
+        """Return this run's part of the conversation: what an earlier run left open ended with that run."""
+        return [message for message in self.messages if message.run_id == self._run.run_id]
+
+    def _with_in_flight(self, state: AgentState) -> AgentState:
+        in_flight = tuple(
+            CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
+            for step, call in self._in_flight.values()
+        )
+        return state.model_copy(update={"in_flight": in_flight})
+
+    def _with_unique_ids(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+        used = {call.call_id for message in self.messages for call in message.tool_calls}
+        return tuple(
+            call.model_copy(update={"call_id": f"{call.call_id}-{uuid.uuid4().hex[:8]}"})
+            if call.call_id in used
+            else call
+            for call in calls
+        )
+
+
+def _without(state: AgentState, call_id: str) -> AgentState:
+    return state.model_copy(update={"in_flight": tuple(each for each in state.in_flight if each.call_id != call_id)})
+
+
+def _plan_anew(state: AgentState) -> AgentState:
+    return state.model_copy(update={"phase": Phase.PLANNING, "in_flight": ()})

@@ -1,0 +1,62 @@
+"""What the engine needs from outside, as Protocols: a log to write to, a sign to stop, the time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from shared.contract.event import AgentExecuteData
+from shared.contract.message import ChatMessage
+from shared.contract.run import Usage
+from shared.contract.state import AgentState
+
+
+class RunLog(Protocol):
+    """Where a run is written down; order is kept between `emit` and `commit`.
+
+    Both raise LeaseLostError when this worker may not write any more.
+    """
+
+    async def emit(self, event: AgentExecuteData) -> None:
+        """Hand over an event that may be written a little later: deltas and output as it comes."""
+
+    async def commit(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage] = (),
+        state: AgentState | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        """Write all of it in one atomic call, after everything emitted before."""
+
+    async def take_said(self) -> Sequence[ChatMessage]:
+        """Return what people said to the run since the last call, already written down."""
+
+
+class Stop(StrEnum):
+    """Why a run has to stop at once."""
+
+    CANCELLED = "cancelled"  # somebody asked for it
+    LEASE_LOST = "lease lost"  # another worker may own it: nothing more may be done or written
+    HAND_OVER = "hand over"  # this worker goes; another one carries on
+
+
+class Cancellation(Protocol):
+    """Whether the run has to stop."""
+
+    @property
+    def should_hand_over(self) -> bool:
+        """Whether the run should leave this worker at its next journal point."""
+
+    async def wait(self) -> Stop:
+        """Return once the run has to stop at once."""
+
+
+class Clock(Protocol):
+    """The time; a fake in tests."""
+
+    def now(self) -> datetime:
+        """Return the time of day in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""

@@ -1,0 +1,81 @@
+"""The Runner: one run from its first event to a typed outcome, step by step, within its limits."""
+
+import asyncio
+import logging
+
+from shared.contract.run import Question, StopReason
+from shared.errors import LeaseLostError
+from workflow.agent.agent import Agent
+from workflow.errors import ModelError, SandboxUnavailableError
+from workflow.runner.journal import Journal
+from workflow.runner.limits import Limits
+from workflow.runner.outcome import Outcome
+from workflow.runner.ports import Cancellation, Stop
+
+_log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Carries one run out. The journal is closed on every path: no call is left open."""
+
+    def __init__(self, agent: Agent, journal: Journal, limits: Limits) -> None:
+        self._agent = agent
+        self._journal = journal
+        self._limits = limits
+
+    async def run(self, cancellation: Cancellation) -> Outcome | Question | None:
+        """Return how the run ended, the question it waits for, or None when another worker shall carry on.
+
+        Its journal has begun.
+
+        Raises LeaseLostError when this worker may not go on.
+        """
+        steps = asyncio.create_task(self._steps_in_time(cancellation))
+        stop = asyncio.create_task(cancellation.wait())
+        try:
+            await asyncio.wait((steps, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not steps.done():
+                steps.cancel()
+                await asyncio.wait((steps,))
+            outcome = self._stopped(stop.result()) if steps.cancelled() and stop.done() else steps.result()
+        finally:
+            await _end(steps, stop)
+        await self._journal.settle()
+        if isinstance(outcome, Outcome):
+            await self._journal.close_open_calls(f"The run ended before this call did: {outcome.stop_reason}.")
+        return outcome
+
+    def _stopped(self, reason: Stop) -> Outcome | None:
+        if reason is Stop.LEASE_LOST:
+            raise LeaseLostError
+        if reason is Stop.HAND_OVER:
+            return None
+        return Outcome(StopReason.CANCELLED, "The run was cancelled.", self._journal.usage)
+
+    async def _steps_in_time(self, cancellation: Cancellation) -> Outcome | Question | None:
+        try:
+            async with asyncio.timeout(self._limits.left_seconds) as deadline:
+                return await self._steps(cancellation)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            return self._limits.out_of_time(self._journal.usage)
+
+    async def _steps(self, cancellation: Cancellation) -> Outcome | Question | None:
+        try:
+            outcome: Outcome | Question | None = await self._agent.resume()
+            while outcome is None and not cancellation.should_hand_over:
+                outcome = self._limits.exceeded(self._journal.usage) or await self._agent.step()
+            return outcome
+        except ModelError as error:
+            _log.warning("the model failed for good: %s", error.message)
+            return Outcome(StopReason.LLM_ERROR, error.message, self._journal.usage)
+        except SandboxUnavailableError as error:
+            _log.warning("no sandbox: %s", error.message)
+            return Outcome(StopReason.SANDBOX_ERROR, error.message, self._journal.usage)
+
+
+async def _end(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

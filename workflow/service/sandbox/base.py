@@ -1,0 +1,92 @@
+"""The Sandbox port: a workspace with files and commands, wherever it really is."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shared.contract.result import SandboxInfo
+
+OutputSink = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run: an argv, never a string that a shell would split."""
+
+    argv: Sequence[str]
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What came of a command; output is stdout and stderr as they came, head and tail kept."""
+
+    output: str
+    exit_code: int | None
+    timed_out: bool = False
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundProcess:
+    """A command that goes on; `log_path` is a path in the sandbox that file_read can read.
+
+    `exit_code` is set when it ended at once; `stop_command` is what a shell in the sandbox runs to stop it.
+    """
+
+    pid: int
+    log_path: str
+    exit_code: int | None = None
+    stop_command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One entry of a folder; `path` is relative to the folder that was asked for."""
+
+    path: str
+    is_dir: bool
+    size_bytes: int
+    modified_at: float
+
+
+class Sandbox(Protocol):
+    """One thread's workspace. Paths are relative to `workspace` or absolute inside it.
+
+    File methods raise PathOutsideWorkspaceError for anything that leads out (absolute, `..`,
+    symlink), FileNotFoundError, IsADirectoryError, NotADirectoryError as the OS does.
+    """
+
+    @property
+    def sandbox_id(self) -> str:
+        """The name of this sandbox."""
+
+    @property
+    def workspace(self) -> str:
+        """The workspace's path as commands inside the sandbox see it."""
+
+    async def run(self, command: Command, on_output: OutputSink | None = None) -> CommandResult:
+        """Run to the end or to the time limit; its whole process group is gone afterwards."""
+
+    async def start(self, command: Command) -> BackgroundProcess:
+        """Start a command that outlives this call; its output goes to a log file."""
+
+    async def read_file(self, path: str, max_bytes: int | None = None) -> bytes:
+        """Return the file's first `max_bytes` bytes, or all of it."""
+
+    async def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Write each file whole (temporary file and rename), making folders as needed."""
+
+    async def list_files(self, path: str, *, recursive: bool, limit: int = 20_000) -> list[FileEntry]:
+        """Return the entries of a folder, sorted by path; at most `limit` of them."""
+
+    def display_path(self, path: str) -> str:
+        """Return the confined absolute path as commands inside see it."""
+
+    async def expose(self, port: int, app_path: str) -> SandboxInfo:
+        """Return the address at which a server on this port of the sandbox can be reached."""
+
+    async def close(self) -> None:
+        """Stop everything that still runs in the sandbox; its files stay."""

@@ -1,0 +1,104 @@
+"""LocalProvider: makes LocalSandboxes, after choosing once how their commands are kept in."""
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.contract.config import Isolation as IsolationKind
+from shared.contract.config import Network, SandboxConfig
+from workflow.errors import SandboxUnavailableError
+from workflow.service.sandbox.bubblewrap import BubblewrapIsolation, probe
+from workflow.service.sandbox.folders import SandboxFolders
+from workflow.service.sandbox.isolation import Isolation
+from workflow.service.sandbox.local import LocalSandbox
+from workflow.service.sandbox.process_isolation import ProcessIsolation
+
+logger = logging.getLogger(__name__)
+
+_HOW_TO_MEND = (
+    "Install bubblewrap and allow unprivileged user namespaces "
+    "(kernel.apparmor_restrict_unprivileged_userns=0, or a container that may create them)"
+)
+
+
+class LocalProvider:
+    """Makes the sandboxes of this machine below `root`; the first one decides about the isolation of all."""
+
+    def __init__(self, config: SandboxConfig, root: Path, *, is_production: bool, env: Mapping[str, str]) -> None:
+        self._config = config
+        self._root = root
+        self._is_production = is_production
+        self._env = env
+        self._choosing = asyncio.Lock()
+        self._isolation: Isolation | None = None
+
+    async def create(self, thread_id: str) -> LocalSandbox:
+        """Return the thread's sandbox, its files as they were left. Raises SandboxUnavailableError."""
+        isolation = await self.isolation()
+        return await asyncio.to_thread(self._open, thread_id, isolation)
+
+    async def delete(self, thread_id: str) -> None:
+        """Delete the thread's files."""
+        await asyncio.to_thread(SandboxFolders.of_thread(self._root, thread_id).delete)
+
+    async def isolation(self) -> Isolation:
+        """Return how commands are kept in; raises SandboxUnavailableError when the configured way cannot be had."""
+        async with self._choosing:
+            if self._isolation is None:
+                self._isolation = await self._choose()
+            return self._isolation
+
+    async def _choose(self) -> Isolation:
+        if self._config.network is Network.ALLOW_LIST:
+            raise SandboxUnavailableError(
+                "The local sandbox cannot keep an allow-list of hosts: set sandbox.network to none or open, "
+                "or choose another sandbox.provider that can."
+            )
+        if self._config.isolation is IsolationKind.PROCESS:
+            return self._unconfined("sandbox.isolation is process")
+        found = await self._bubblewrap()
+        if not isinstance(found, str):
+            return found
+        if self._config.isolation is IsolationKind.BUBBLEWRAP:
+            raise SandboxUnavailableError(
+                f"sandbox.isolation is bubblewrap, which does not work here: {found}. {_HOW_TO_MEND}."
+            )
+        return self._unconfined(f"bubblewrap does not work here: {found}")
+
+    async def _bubblewrap(self) -> BubblewrapIsolation | str:
+        """Return bubblewrap isolation that has been tried, or why it cannot be had."""
+        program = shutil.which("bwrap", path=self._env.get("PATH"))
+        if program is None:
+            return "the program bwrap is not on PATH"
+        root = await asyncio.to_thread(self._make_root)
+        isolation = await asyncio.to_thread(BubblewrapIsolation, program, self._config, root, self._env)
+        failure = await probe(isolation, root)
+        if failure is None and os.geteuid() == 0:
+            logger.warning(
+                "The worker runs as root, whose processes the kernel does not count: sandbox.max_processes has no "
+                "effect. Run it as another user, or limit the processes of its container."
+            )
+        return failure or isolation
+
+    def _unconfined(self, reason: str) -> ProcessIsolation:
+        if self._is_production:
+            raise SandboxUnavailableError(
+                f"{reason}, and without isolation no command runs in production. {_HOW_TO_MEND}, "
+                "and set sandbox.isolation to bubblewrap."
+            )
+        if self._config.isolation is not IsolationKind.PROCESS:
+            logger.warning("Commands of the agent run without isolation, as this user: %s. %s.", reason, _HOW_TO_MEND)
+        return ProcessIsolation(self._config, self._env)
+
+    def _make_root(self) -> Path:
+        """Return the root without symlinks in its own path, which would make every path look outside."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        return self._root.resolve()
+
+    def _open(self, thread_id: str, isolation: Isolation) -> LocalSandbox:
+        folders = SandboxFolders.of_thread(self._make_root(), thread_id)
+        isolation.prepare(folders)
+        return LocalSandbox(folders, isolation)

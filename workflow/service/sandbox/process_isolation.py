@@ -1,0 +1,52 @@
+"""Process isolation: an empty environment, resource limits and an own session, and nothing else. Not for production."""
+
+import secrets
+from collections.abc import Mapping
+
+from shared.contract.config import Network, SandboxConfig
+from workflow.service.sandbox.base import Command
+from workflow.service.sandbox.folders import SandboxFolders
+from workflow.service.sandbox.isolation import command_environment, limits_argv, search_path
+from workflow.service.sandbox.spawn import MARKER_VARIABLE, Spawn
+
+
+class ProcessIsolation:
+    """Commands run as the worker's user and see what it sees; only accidents are kept in."""
+
+    def __init__(self, config: SandboxConfig, env: Mapping[str, str]) -> None:
+        self._config = config
+        self._env = env
+        self._path = search_path(env)
+        # No limit on processes: outside a namespace it counts everything that this user runs.
+        self._limits = limits_argv(config, count_processes=False)
+
+    @property
+    def opens_ports(self) -> bool:
+        """Whether the network is the host's."""
+        return self._config.network is Network.OPEN
+
+    def shown_workspace(self, folders: SandboxFolders) -> str:
+        """Return the real path: commands see the host."""
+        return str(folders.workspace)
+
+    def prepare(self, folders: SandboxFolders) -> None:
+        """Make the folders."""
+        folders.create()
+
+    def spawn(self, folders: SandboxFolders, command: Command, cwd: tuple[str, ...]) -> Spawn:
+        """Return the command under its limits, marked so that what leaves its group is found."""
+        marker = secrets.token_hex(16)
+        env = command_environment(
+            self._config,
+            self._env,
+            command,
+            path=self._path,
+            home=str(folders.home),
+            temporary=str(folders.temporary),
+        )
+        return Spawn(
+            argv=(*self._limits, *command.argv),
+            cwd=folders.workspace.joinpath(*cwd),
+            env=env | {MARKER_VARIABLE: marker},
+            marker=marker,
+        )

@@ -1,0 +1,77 @@
+"""files_creation: writes several whole files in one call."""
+
+from pydantic import Field
+
+from shared.contract.result import CreatedFile, FilesCreationResult
+from workflow.errors import ToolError
+from workflow.service.sandbox.base import Sandbox
+from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
+from workflow.tool.file_match import ancestors
+from workflow.tool.workspace import file_errors, relative_path
+
+
+class NewFile(Parameters):
+    """One file."""
+
+    file_path: str = Field(
+        min_length=1, description="Path of the file, relative to the workspace or absolute inside it"
+    )
+    content: str = Field(description="The whole content")
+
+
+class FilesCreationParameters(Parameters):
+    """The files."""
+
+    files: tuple[NewFile, ...] = Field(min_length=1, description="The files to write; folders are made as needed")
+
+
+class FilesCreationTool(Tool[FilesCreationParameters]):
+    """Writes files whole; every path is checked before the first is written."""
+
+    name = "files_creation"
+    description = (
+        "Write one or more whole files, replacing those that exist. To change a part of a file, use file_edit or"
+        " multi_edit instead."
+    )
+    parameters = FilesCreationParameters
+    effect = Effect(read_only=False, idempotent=True, destructive=True)
+
+    async def run(self, params: FilesCreationParameters, context: ToolContext) -> ToolResult:
+        """Return the size of each file and whether it was there before."""
+        sandbox = await context.sandbox()
+        _refuse_conflicts([relative_path(sandbox, file.file_path) for file in params.files])
+        existed = [await _exists(sandbox, file.file_path) for file in params.files]
+        contents = {file.file_path: file.content.encode() for file in params.files}
+        with file_errors("One of the files"):
+            await sandbox.write_files(contents)
+        created = tuple(CreatedFile(file_path=path, bytes=len(data)) for path, data in contents.items())
+        lines = [
+            f"{'replaced' if was_there else 'created'} {file.file_path} ({file.bytes} bytes)"
+            for file, was_there in zip(created, existed, strict=True)
+        ]
+        return ToolResult(
+            text="\n".join(lines),
+            result={"tool_files_creation_result": FilesCreationResult(files=created).model_dump(mode="json")},
+        )
+
+
+def _refuse_conflicts(paths: list[str]) -> None:
+    seen: set[str] = set()
+    for path in paths:
+        if path in seen:
+            raise ToolError(f"{path} is given twice. Give each file once; nothing was written.")
+        seen.add(path)
+    for path in paths:
+        for folder in ancestors(path):
+            if folder in seen:
+                raise ToolError(f"{folder} is given as a file and as the folder of {path}; nothing was written.")
+
+
+async def _exists(sandbox: Sandbox, path: str) -> bool:
+    """Whether the file is there; a ToolError where it is a folder or lies under a file."""
+    with file_errors(path):
+        try:
+            await sandbox.read_file(path, 1)
+        except FileNotFoundError:
+            return False
+    return True
