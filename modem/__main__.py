@@ -1,0 +1,6 @@
+"""`python -m modem`."""
+
+from modem.core.serve import app
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,79 @@
+"""The worker's composition root: settings in, a Celery app with its tasks and its runtime out."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from celery import Celery
+
+from modem.core.drain import DrainOnSignal
+from modem.core.loop import LoopThread
+from modem.core.runtime import Runtime
+from modem.task.legacy import register_legacy_task
+from modem.task.run import register_run_task
+from shared.log import configure_logging
+from shared.queue import make_celery
+from shared.settings.load import load_settings
+from shared.settings.model import Settings
+
+# Celery's threads must get their turn beside a busy loop: at Python's 5 ms a new run waits 0.1 s to be claimed.
+_SWITCH_SECONDS: Final = 0.0005
+
+_log = logging.getLogger(__name__)
+
+
+class Modem:
+    """One worker process: its Celery app, its event loop, and what lives on the loop."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._loop = LoopThread()
+        self._stack = AsyncExitStack()
+        self.app: Celery = make_celery(settings.modem, settings.redis)
+        self._runtime = Runtime(settings, self.app, environment)
+        register_run_task(self.app, self._loop, self._runtime.services)
+        register_legacy_task(self.app, self._loop, self._runtime)
+
+    def serve(self) -> int:
+        """Take jobs until a signal ends it; return the exit code. Runs are handed over first."""
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        self._loop.start()
+        try:
+            self._loop.call(self._stack.enter_async_context(self._runtime))
+            patience = self._settings.modem.drain_timeout
+            with DrainOnSignal(self._loop, self._runtime, patience_seconds=patience):
+                return self._consume()
+        finally:
+            self._loop.call(self._stack.aclose())
+            self._loop.stop()
+
+    def _consume(self) -> int:
+        worker = self.app.Worker(
+            pool="threads",
+            concurrency=self._settings.modem.concurrency,
+            hostname=f"{self._runtime.worker_id}@baud",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            loglevel=self._settings.log.level,
+            optimization="fair",
+            quiet=True,
+        )
+        worker.start()
+        return int(worker.exitcode or 0)
+
+
+def create_modem(environment: Mapping[str, str], start: Path) -> Modem:
+    """Load settings and put a worker together. Raises ConfigurationError."""
+    settings = load_settings(environment, start)
+    configure_logging(settings.log, env=settings.env, service="modem")
+    return Modem(settings, environment)
+
+
+def run_modem() -> int:
+    """Serve with this process's environment and folder; return the exit code."""
+    return create_modem(os.environ, Path.cwd()).serve()

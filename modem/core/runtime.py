@@ -1,0 +1,147 @@
+"""What a worker process holds open: Redis, sandboxes, models. Opened and closed on the event loop."""
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import Final, Self
+
+from celery import Celery
+
+from modem.service.active_runs import ActiveRuns
+from modem.service.build_engine import EngineBuilder
+from modem.service.execute_run import RunServices
+from modem.service.expire_questions import QuestionExpiry
+from modem.service.hear_bell import hear_bell
+from modem.service.keep_leases import LeaseKeeper
+from modem.service.mask_secrets import SecretMask
+from modem.service.publish import JobPublisher
+from modem.service.reap_runs import Reaper
+from shared.clock import SystemClock
+from shared.contract.state import Phase
+from shared.errors import BaudError, StoreUnavailableError
+from shared.keys import WORKER_BELL_PREFIX
+from shared.redaction import secret_values
+from shared.settings.model import Settings
+from shared.store.bells import Bells
+from shared.store.connection import Connection, open_redis
+from shared.store.leases import LeaseStore
+from shared.store.runs import RunStore
+from shared.store.threads import ThreadStore
+from shared.store.workers import WorkerStore
+from workflow.service.sandbox.pool import SandboxPool
+from workflow.tool.registry import ToolRegistry
+
+_log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS: Final = 60.0
+
+
+class Runtime:
+    """`async with` opens everything; leaving it closes everything, in reverse order."""
+
+    def __init__(self, settings: Settings, app: Celery, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        connection = Connection(open_redis(settings.redis), cluster=settings.redis.cluster)
+        self._redis = connection.redis
+        self._workers = WorkerStore(connection)
+        self._bells = Bells(connection)
+        leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
+        self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
+        runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
+        expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
+        self._reaper = Reaper(leases, publisher, settings.modem, expiry)
+        self._sandboxes = SandboxPool(
+            settings.sandbox, settings.sandbox_root, is_production=settings.env == "prod", env=environment
+        )
+        self.threads = ThreadStore(connection, ttl_seconds=settings.thread.ttl)
+        self.services = RunServices(
+            worker_id=self.worker_id,
+            keys=connection.keys,
+            runs=runs,
+            engines=self._engine_builder(environment),
+            leases=leases,
+            publisher=publisher,
+            active=active,
+            agent=settings.agent,
+            modem=settings.modem,
+            stream=settings.stream,
+            clock=clock,
+            mask=SecretMask(secret_values(environment)),
+        )
+
+    async def __aenter__(self) -> Self:
+        self._stack.push_async_callback(self._redis.aclose)
+        self._stack.push_async_callback(self._sandboxes.close)
+        self._tasks = [
+            asyncio.create_task(self._report_alive()),
+            asyncio.create_task(self._sweep()),
+            asyncio.create_task(self._keeper.run()),
+            asyncio.create_task(self._reaper.run()),
+            asyncio.create_task(
+                hear_bell(self._bells, WORKER_BELL_PREFIX + self.worker_id, self._keeper, self.services.active)
+            ),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(_say_failure)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(StoreUnavailableError):
+            await self._workers.report_gone(self.worker_id)
+        await self._stack.aclose()
+
+    async def drain(self) -> None:
+        """Hand the active runs over to other workers, within `modem.drain_timeout`."""
+        await self.services.active.drain(self._settings.modem.drain_timeout)
+
+    async def prepare(self) -> None:
+        """Load models and tools ahead of the first run; what is wrong with them each run will say again."""
+        try:
+            await self.services.engines.prepare()
+        except BaudError as error:
+            _log.error("runs cannot begin: %s", error.message)
+
+    async def _report_alive(self) -> None:
+        await self.prepare()
+        modem = self._settings.modem
+        while True:
+            with suppress(StoreUnavailableError):
+                await self._workers.report_alive(self.worker_id, lifetime_seconds=modem.lease_seconds)
+            await asyncio.sleep(modem.renew_seconds)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            await self._sandboxes.sweep()
+
+    def _engine_builder(self, environment: Mapping[str, str]) -> EngineBuilder:
+        settings = self._settings
+        return EngineBuilder(
+            agent=settings.agent,
+            llm_by_phase={
+                Phase.PLANNING: settings.find_llm(settings.agent.planning_llm),
+                Phase.EXECUTION: settings.find_llm(settings.agent.execution_llm),
+            },
+            registry=lambda: ToolRegistry.from_config(settings.tools),
+            sandboxes=self._sandboxes,
+            network=settings.sandbox.network,
+            environment=environment,
+        )
+
+
+def _say_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("a background task of the worker ended; restart the worker", exc_info=error)

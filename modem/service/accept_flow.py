@@ -1,0 +1,42 @@
+"""Takes in a legacy message: makes the thread and the run that it names, where they do not exist."""
+
+import logging
+
+from modem.service.execute_run import RunServices, execute_run, refuse_run
+from modem.type.flow_type import ProcessFlowDataRequest
+from shared.clock import isoformat
+from shared.contract.api import OnBusy
+from shared.contract.run import RunJob, RunRecord
+from shared.store.run_values import SubmitOutcome
+from shared.store.threads import ThreadStore
+
+_log = logging.getLogger(__name__)
+
+_NO_TASK = "The message has no task: the first item of context_data must hold a text."
+
+
+async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, threads: ThreadStore) -> None:
+    """Store the run and carry it out, unless it waits behind another of its thread.
+
+    Raises StoreUnavailableError.
+    """
+    thread_id = request.thread_id or request.flow_uuid
+    flow = services.keys(request.flow_uuid)
+    await threads.create(thread_id)
+    run = RunRecord(
+        run_id=request.run_id or request.flow_input_uuid,
+        thread_id=thread_id,
+        task=request.task,
+        context_data=request.further_context(),
+        user_uuid=request.user_uuid,
+        legacy_stream=flow.legacy_stream(request.flow_input_uuid),
+        legacy_bell=flow.bell if thread_id != request.flow_uuid else None,
+        created_at=isoformat(services.clock.now()),
+    )
+    submitted = await services.runs.submit(run, on_busy=OnBusy.QUEUE)
+    if not run.task:
+        await refuse_run(run, _NO_TASK, services)
+    elif submitted.outcome is SubmitOutcome.ACTIVE:
+        await execute_run(RunJob(thread_id=thread_id, run_id=run.run_id), services)
+    else:
+        _log.info("legacy run %s waits behind another run of its thread", run.run_id)

@@ -1,0 +1,70 @@
+"""Puts the agent engine together: one per process, models built when they are first needed."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import date
+
+from shared.contract.config import AgentConfig, LLMConfig, Network
+from shared.contract.state import Phase
+from workflow.agent.engine import Engine, PromptFacts
+from workflow.llm.factory import build_gauge, build_model
+from workflow.llm.model import Model
+from workflow.llm.usage import ContextGauge
+from workflow.service.sandbox.pool import SandboxPool
+from workflow.tool.registry import ToolRegistry
+
+_NETWORK_FACTS = {
+    Network.NONE: "none; nothing can be downloaded and no server can be reached from outside",
+    Network.ALLOW_LIST: "only some addresses can be reached",
+    Network.OPEN: "open; servers that listen on 127.0.0.1 can be exposed to the user",
+}
+
+
+class EngineBuilder:
+    """Gives each thread an engine; models and tools are shared by all runs of the process."""
+
+    def __init__(
+        self,
+        *,
+        agent: AgentConfig,
+        llm_by_phase: Mapping[Phase, LLMConfig],
+        registry: Callable[[], ToolRegistry],
+        sandboxes: SandboxPool,
+        network: Network,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._agent = agent
+        self._llm_by_phase = llm_by_phase
+        self._make_registry = registry
+        self._sandboxes = sandboxes
+        self._network = network
+        self._environment = environment
+        self._lock = asyncio.Lock()
+        self._models: dict[Phase, tuple[Model, ContextGauge]] = {}
+        self._registry: ToolRegistry | None = None
+
+    async def prepare(self) -> None:
+        """Import and build what every run needs. Raises ConfigurationError."""
+        async with self._lock:
+            if self._registry is None:
+                self._models = await asyncio.to_thread(self._build_models)
+                self._registry = await asyncio.to_thread(self._make_registry)
+
+    async def build(self, thread_id: str, today: date) -> Engine:
+        """Return the engine for a run of this thread. Raises ConfigurationError."""
+        await self.prepare()
+        assert self._registry is not None
+        return Engine(
+            models={phase: model for phase, (model, _) in self._models.items()},
+            gauges={phase: gauge for phase, (_, gauge) in self._models.items()},
+            registry=self._registry,
+            sandbox=lambda: self._sandboxes.get(thread_id),
+            config=self._agent,
+            prompt_facts=PromptFacts(today=today.isoformat(), network=_NETWORK_FACTS[self._network]),
+        )
+
+    def _build_models(self) -> dict[Phase, tuple[Model, ContextGauge]]:
+        return {
+            phase: (build_model(config, self._environment), build_gauge(config, self._environment))
+            for phase, config in self._llm_by_phase.items()
+        }

@@ -1,0 +1,191 @@
+"""One job from claim to end: claim the run, build its engine, run it, end it once, hand on to the next."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from modem.service.active_runs import ActiveRun, ActiveRuns
+from modem.service.build_engine import EngineBuilder
+from modem.service.mask_secrets import SecretMask
+from modem.service.publish import JobPublisher
+from modem.service.run_log import StoreRunLog
+from shared.clock import SystemClock, isoformat
+from shared.contract.config import AgentConfig, ModemConfig, StreamConfig
+from shared.contract.run import Question, RunJob, RunRecord, StopReason
+from shared.errors import BaudError, LeaseLostError, StoreUnavailableError
+from shared.keys import ThreadKeys
+from shared.log import bind
+from shared.store.leases import LeaseStore
+from shared.store.run_values import Claim, Ended, RunEnd
+from shared.store.runs import RunStore
+from workflow.agent.agent import Agent
+from workflow.agent.task_message import task_message
+from workflow.agent.turn import Turn
+from workflow.runner.events import EventFactory
+from workflow.runner.journal import Journal
+from workflow.runner.limits import Limits
+from workflow.runner.outcome import Outcome
+from workflow.runner.runner import Runner
+from workflow.runner.work import Work
+
+_log = logging.getLogger(__name__)
+
+_CANCELLED: Final = "The run was cancelled."
+_POISON: Final = "The run took its worker down several times in a row; it is not tried again."
+# The published job comes first; this is for the case that the broker loses it.
+_HAND_OVER_LOOK_SECONDS: Final = 1.0
+_FAULT: Final = "A fault of the server ended the run."
+
+
+@dataclass(frozen=True, slots=True)
+class RunServices:
+    """What every run of this process needs."""
+
+    worker_id: str
+    keys: Callable[[str], ThreadKeys]
+    runs: RunStore
+    engines: EngineBuilder
+    publisher: JobPublisher
+    active: ActiveRuns
+    leases: LeaseStore
+    agent: AgentConfig
+    modem: ModemConfig
+    stream: StreamConfig
+    clock: SystemClock
+    mask: SecretMask = field(default_factory=SecretMask)
+
+
+async def execute_run(job: RunJob, services: RunServices) -> None:
+    """Carry a run to its end if it can be claimed; a second message for the same run ends quietly.
+
+    Raises StoreUnavailableError when Redis could not be asked for the run.
+    """
+    with bind(thread_id=job.thread_id, run_id=job.run_id):
+        if services.active.is_draining:
+            # Its consumer may still be handed what it has just handed over; somebody who stays shall have it.
+            await services.leases.watch(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
+            return
+        claim = await services.runs.claim(
+            job.thread_id,
+            job.run_id,
+            owner=services.worker_id,
+            claim_id=uuid.uuid4().hex,
+            lease_seconds=services.modem.lease_seconds,
+        )
+        if claim is None:
+            _log.info("nothing to do: the run is claimed, has ended, or waits its turn")
+            return
+        _log.info("run begins, attempt %d", claim.run.attempts)
+        with services.active.enter(claim.run, services.clock.now()) as active:
+            try:
+                await _carry_out(claim, services, active)
+            except LeaseLostError:
+                _log.warning("the run is no longer this worker's; nothing more is written")
+            except StoreUnavailableError:
+                _log.error("Redis was away for too long; the run goes on elsewhere once it is back")
+
+
+async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:
+    events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock)
+    log = StoreRunLog(services.runs, claim.run, services.stream, mask=services.mask)
+    try:
+        journal = Journal(log, events, claim.run, messages=claim.messages, state=claim.state)
+        ended: Ended | None = None
+        while ended is None:  # a run that was spoken to while it ended goes on
+            outcome = await _outcome(claim, services, journal, active)
+            if outcome is None:
+                await log.commit([])
+                await _hand_over(claim.run, services)
+                return
+            if isinstance(outcome, Question):
+                await _wait(claim.run, outcome, journal, log, services)
+                return
+            ended = await log.finish(_end_of(outcome, events))
+            _log.info("run ended: %s", outcome.stop_reason)
+    finally:
+        await log.close()
+    await settle_end(claim.run, ended, services)
+
+
+async def settle_end(run: RunRecord, ended: Ended, services: RunServices) -> None:
+    """Forget a run that has ended, and publish the job of the one that is active now."""
+    with suppress(StoreUnavailableError):  # the reaper forgets it otherwise
+        await services.leases.forget(RunJob(thread_id=run.thread_id, run_id=run.run_id))
+    if ended.next_run_id:
+        await services.publisher.publish(RunJob(thread_id=run.thread_id, run_id=ended.next_run_id))
+
+
+async def _hand_over(run: RunRecord, services: RunServices) -> None:
+    job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
+    if await services.leases.release(run):
+        await services.leases.watch(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
+        await services.publisher.publish(job)
+        _log.info("run handed over")
+
+
+async def _wait(run: RunRecord, asked: Question, journal: Journal, log: StoreRunLog, services: RunServices) -> None:
+    """Let a run wait for a person: no slot, no lease; a reaper looks after it when the time is up."""
+    patience = services.agent.question_timeout
+    expires_at = isoformat(services.clock.now() + timedelta(seconds=patience))
+    question = asked.model_copy(update={"expires_at": expires_at})
+    await log.wait(question, journal.interrupt(question))
+    await services.leases.watch(RunJob(thread_id=run.thread_id, run_id=run.run_id), due_in_seconds=patience)
+    _log.info("the run waits for a person")
+
+
+async def _outcome(
+    claim: Claim, services: RunServices, journal: Journal, active: ActiveRun
+) -> Outcome | Question | None:
+    run = claim.run
+    if run.crashes >= services.modem.max_crashes:
+        await journal.close_open_calls(_POISON)
+        return Outcome(StopReason.POISON, _POISON, journal.usage)
+    if run.cancel_requested_at:
+        await journal.close_open_calls(_CANCELLED)
+        return Outcome(StopReason.CANCELLED, _CANCELLED, journal.usage)
+    try:
+        await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)))
+        now = services.clock.now()
+        engine = await services.engines.build(run.thread_id, now.date())
+        agent = Agent(engine, journal, Turn(engine, journal, thread_id=run.thread_id, run_id=run.run_id))
+        limits = Limits.of(services.agent, run.parameters).after(_elapsed_seconds(run, now))
+        return await Runner(agent, journal, limits).run(active)
+    except (LeaseLostError, StoreUnavailableError, asyncio.CancelledError):
+        raise
+    except BaudError as error:
+        _log.exception("the run failed: %s", error.message)
+        return Outcome(StopReason.INTERNAL_ERROR, error.message, journal.usage)
+    except Exception:  # noqa: BLE001 - the task's edge: whatever happens, the run gets its one end
+        _log.exception("the run failed unexpectedly")
+        await journal.close_open_calls(_FAULT)
+        return Outcome(StopReason.INTERNAL_ERROR, _FAULT, journal.usage)
+
+
+def _elapsed_seconds(run: RunRecord, now: datetime) -> float:
+    """Return how long the run has worked since it began; waiting for a person does not count."""
+    if not run.started_at:
+        return 0.0
+    return (now - datetime.fromisoformat(run.started_at)).total_seconds() - run.waited_ms / 1000
+
+
+def _end_of(outcome: Outcome, events: EventFactory) -> RunEnd:
+    return RunEnd(
+        status=outcome.status,
+        stop_reason=outcome.stop_reason,
+        message=outcome.message,
+        usage=outcome.usage,
+        event=events.completion(outcome).to_json(),
+    )
+
+
+async def refuse_run(run: RunRecord, message: str, services: RunServices) -> None:
+    """End a run that no worker can begin, with one event that says why."""
+    events = EventFactory(run.thread_id, run.run_id, services.clock)
+    ended = await services.runs.fail_pending(run, _end_of(Outcome(StopReason.INTERNAL_ERROR, message), events))
+    if ended:
+        await settle_end(run, ended, services)

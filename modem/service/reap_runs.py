@@ -1,0 +1,79 @@
+"""The reaper: finds runs that nobody carries and publishes their jobs again. One in every worker; any can do all."""
+
+import asyncio
+import logging
+from typing import Final
+
+from modem.service.expire_questions import QuestionExpiry
+from modem.service.publish import JobPublisher
+from shared.contract.config import ModemConfig
+from shared.contract.run import Question, RunJob, RunStatus
+from shared.errors import StoreUnavailableError
+from shared.store.leases import LeaseStore, OpenRun
+
+_log = logging.getLogger(__name__)
+
+_BATCH: Final = 200
+# How much longer than a lease a run may go unwatched; the lease is looked at just after it can have run out.
+_MARGIN_SECONDS: Final = 0.25
+# A run that waits for a slot has a job somewhere; publishing it again too often fills the queue.
+_PENDING_SECONDS: Final = 60.0
+# A run that waits for its turn has none yet; the job that it gets may be lost.
+_INBOX_SECONDS: Final = 10.0
+
+
+class Reaper:
+    """Looks at open runs when they are due."""
+
+    def __init__(
+        self, leases: LeaseStore, publisher: JobPublisher, config: ModemConfig, expiry: QuestionExpiry
+    ) -> None:
+        self._leases = leases
+        self._publisher = publisher
+        self._config = config
+        self._expiry = expiry
+
+    async def run(self) -> None:
+        """Look until cancelled, several times in the length of a lease."""
+        while True:
+            try:
+                await self.look_once()
+            except StoreUnavailableError:
+                _log.warning("the reaper cannot reach Redis")
+            await asyncio.sleep(min(1.0, self._config.lease_seconds / 4))
+
+    async def look_once(self) -> int:
+        """Look at all runs that are due; return how many jobs were published."""
+        published = 0
+        while True:
+            due = await self._leases.take_due(limit=_BATCH, hold_seconds=self._config.lease_seconds)
+            for job, found in zip(due, await self._leases.look(due), strict=True):
+                published += await self._settle(job, found)
+            if len(due) < _BATCH:
+                return published
+
+    async def _is_answered(self, job: RunJob, question: Question) -> bool:
+        """Whether the run can go on because its question had been open for too long."""
+        left_seconds = self._expiry.seconds_left(question)
+        if left_seconds > 0:
+            await self._leases.watch(job, due_in_seconds=left_seconds + _MARGIN_SECONDS)
+            return False
+        return await self._expiry.answer(job, question)
+
+    async def _settle(self, job: RunJob, found: OpenRun | None) -> int:
+        if found is None:
+            await self._leases.forget(job)
+            return 0
+        if found.status is RunStatus.PROCESSING and found.lease_left_seconds > 0:
+            await self._leases.watch(job, due_in_seconds=found.lease_left_seconds + _MARGIN_SECONDS)
+            return 0
+        if found.status is RunStatus.WAITING:
+            if found.question is None or not await self._is_answered(job, found.question):
+                return 0
+        elif found.status is RunStatus.PENDING:
+            await self._leases.watch(job, due_in_seconds=_PENDING_SECONDS if found.is_active else _INBOX_SECONDS)
+            if not found.is_active:
+                return 0
+        _log.warning("run %s has no living worker (%s): its job is published again", job.run_id, found.status)
+        await self._publisher.publish(job)
+        return 1

@@ -1,0 +1,167 @@
+"""The RunLog port over the store: coalesces what streams, keeps order, masks secrets, retries while Redis is away."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from modem.service.event_buffer import EventBuffer
+from modem.service.mask_secrets import SecretMask
+from shared.contract.config import StreamConfig
+from shared.contract.event import AgentExecuteData
+from shared.contract.message import ChatMessage
+from shared.contract.run import Question, RunRecord, Usage
+from shared.contract.state import AgentState
+from shared.errors import LeaseLostError, StoreUnavailableError
+from shared.store.run_values import Ended, RunEnd, RunWrite
+from shared.store.runs import RunStore
+
+_log = logging.getLogger(__name__)
+
+# Longer than a restart or a fail-over of Redis takes; then the run cannot be kept true any more.
+_GIVE_UP_SECONDS: Final = 120.0
+# Beyond this much unwritten output the run waits for Redis instead of filling the memory.
+_MAX_WAITING_BYTES: Final = 1_048_576
+
+
+class StoreRunLog:
+    """Writes one claimed run. Streamed text goes out at once when nothing is being written, else in batches."""
+
+    def __init__(self, runs: RunStore, run: RunRecord, config: StreamConfig, *, mask: SecretMask | None = None) -> None:
+        self._runs = runs
+        self._run = run
+        self._config = config
+        self._mask = mask or SecretMask()
+        self._buffer = EventBuffer(coalesce=config.coalesce_deltas)
+        self._lock = asyncio.Lock()
+        self._sequence = 0
+        self._flusher: asyncio.Task[None] | None = None
+        self._enough = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._failure: Exception | None = None
+
+    async def emit(self, event: AgentExecuteData) -> None:
+        """Hand over an event; it is written within `flush_interval`. Raises LeaseLostError."""
+        self._raise_failure()
+        self._buffer.add(event)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        if self._buffer.size_bytes >= self._config.flush_bytes:
+            self._enough.set()
+        if self._buffer.size_bytes >= _MAX_WAITING_BYTES:
+            await self._wait_for_room()
+
+    async def commit(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage] = (),
+        state: AgentState | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        """Write what was emitted and all of this in one call. Raises LeaseLostError, StoreUnavailableError."""
+        async with self._lock:
+            self._raise_failure()
+            waiting = self._buffer.take()
+            self._taken.set()
+            written = [*waiting, *(event.to_json() for event in events)]
+            if not written and not messages and state is None and usage is None:
+                return
+            self._sequence += 1
+            write = self._masked(RunWrite(self._sequence, written, messages, state, usage))
+            await self._append(write)
+
+    async def take_said(self) -> Sequence[ChatMessage]:
+        """Return what was said to the run meanwhile. Raises LeaseLostError, StoreUnavailableError."""
+        await self.commit([])
+        nonce = uuid.uuid4().hex
+        async for attempt in _patience(self._run.run_id):
+            with attempt:
+                return await self._runs.take_steer(self._run, nonce=nonce)
+        raise StoreUnavailableError
+
+    async def wait(self, question: Question, event: AgentExecuteData) -> None:
+        """Write what was emitted, then let the run wait. Raises LeaseLostError, StoreUnavailableError."""
+        await self.commit([])
+        await self.close()
+        async for attempt in _patience(self._run.run_id):
+            with attempt:
+                await self._runs.wait(self._run, question, event.to_json())
+
+    async def finish(self, end: RunEnd) -> Ended | None:
+        """Write what was emitted, then end the run. Raises LeaseLostError, StoreUnavailableError.
+
+        Returns None when it would end well but somebody has said something to it: it has to go on.
+
+        A run whose writing failed otherwise is ended all the same: without its last words, but not for ever open.
+        """
+        if self._failure is None or isinstance(self._failure, LeaseLostError):
+            await self.commit([])
+        await self.close()
+        async for attempt in _patience(self._run.run_id):
+            with attempt:
+                return await self._runs.finish(self._run, self._mask.end(end))
+        raise StoreUnavailableError
+
+    async def close(self) -> None:
+        """Stop writing; what was not written by then is left out."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
+            self._flusher = None
+
+    def _masked(self, write: RunWrite) -> RunWrite:
+        return replace(
+            write,
+            events=[self._mask.event(event) for event in write.events],
+            messages=[self._mask.message(message) for message in write.messages],
+            state=self._mask.state(write.state) if write.state else None,
+        )
+
+    async def _append(self, write: RunWrite) -> None:
+        try:
+            async for attempt in _patience(self._run.run_id):
+                with attempt:
+                    await self._runs.append(self._run, write)
+        except Exception as error:
+            self._failure = error  # what was in this write is lost, so nothing may follow it
+            self._taken.set()
+            raise
+
+    async def _wait_for_room(self) -> None:
+        # The flusher writes, not the caller: a caller that is cancelled meanwhile takes no output with it.
+        self._enough.set()
+        self._taken.clear()
+        await self._taken.wait()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _flush(self) -> None:
+        """Write until nothing waits; a failure is raised to the run at its next word."""
+        while self._buffer and self._failure is None:
+            self._enough.clear()
+            await self.commit([])
+            try:
+                async with asyncio.timeout(self._config.flush_interval):
+                    await self._enough.wait()
+            except TimeoutError:
+                continue
+
+
+def _patience(run_id: str) -> AsyncRetrying:
+    def say(state: RetryCallState) -> None:
+        _log.warning("run %s: Redis does not answer, try %d", run_id, state.attempt_number)
+
+    return AsyncRetrying(
+        retry=retry_if_exception_type(StoreUnavailableError),
+        wait=wait_random_exponential(multiplier=0.1, max=2.0),
+        stop=stop_after_delay(_GIVE_UP_SECONDS),
+        before_sleep=say,
+        reraise=True,
+    )
