@@ -1,0 +1,49 @@
+"""Routes that say how the service is: for people, for a liveness and for a readiness probe."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from gateway.core.dependencies import ServicesDep
+from gateway.service.check_health import Health, Readiness, check_health, check_readiness
+from shared.clock import isoformat
+from shared.contract.base import Contract
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(Contract):
+    """The answer of GET /live."""
+
+    status: str = "alive"
+    time: str
+
+
+@router.get("/live")
+async def live() -> Alive:
+    """Answer while the process works; nothing else is asked."""
+    return Alive(time=isoformat(datetime.now(UTC)))
+
+
+async def _health(services: ServicesDep) -> Health:
+    return await check_health(services.workers)
+
+
+async def _readiness(services: ServicesDep) -> Readiness:
+    return await check_readiness(services.workers, services.publisher)
+
+
+@router.get("/health")
+async def health(response: Response, found: Annotated[Health, Depends(_health)]) -> Health:
+    """Say how Baud is; 503 when Redis is down, `degraded` when no modem lives."""
+    response.status_code = 503 if found.config_status.redis == "unavailable" else 200
+    return found
+
+
+@router.get("/ready")
+async def ready(response: Response, found: Annotated[Readiness, Depends(_readiness)]) -> Readiness:
+    """Say whether requests can be served, dependency by dependency."""
+    response.status_code = 200 if found.status == "ready" else 503
+    return found

@@ -1,0 +1,27 @@
+"""The stream route that older integrations use."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from gateway.core.dependencies import LastId, ServicesDep, open_stream
+from gateway.service.open_tail import request_legacy_tail
+from shared.errors import InvalidRequestError
+
+router = APIRouter(tags=["legacy"])
+
+FlowUuid = Annotated[str, Query(alias="flowUuid", max_length=128)]
+FlowInputUuid = Annotated[str, Query(alias="flowInputUuid", max_length=128)]
+
+
+@router.get("/agent/event-stream", response_class=Response)
+async def stream_flow(
+    services: ServicesDep, last_id: LastId, flow_uuid: FlowUuid = "", flow_input_uuid: FlowInputUuid = ""
+) -> Response:
+    """Send one flow's events; opened before the flow begins, it waits."""
+    for name, value in (("flowUuid", flow_uuid), ("flowInputUuid", flow_input_uuid)):
+        if not value.strip():
+            raise InvalidRequestError(f"The query parameter {name} is required and must not be blank.")
+    keys = services.connection.keys(flow_uuid)
+    return open_stream(services, await request_legacy_tail(services.events, keys, flow_input_uuid, last_id))

@@ -1,0 +1,66 @@
+"""Routes of runs: a task is posted, runs are listed and read."""
+
+from fastapi import APIRouter
+
+from gateway.core.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
+from gateway.service.explain_run import explain_run
+from gateway.service.position import decode_position, encode_position
+from shared.contract.api import (
+    CancelResponse,
+    ExecuteRequest,
+    ExecuteResponse,
+    InputRequest,
+    InputResponse,
+    Page,
+    WhyResponse,
+)
+from shared.contract.run import RunRecord
+
+router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"])
+
+
+@router.post("/execute")
+async def execute(
+    services: ServicesDep, thread_id: ThreadId, body: ExecuteRequest, idempotency_key: IdempotencyKey = ""
+) -> ExecuteResponse:
+    """Post a task; it runs at once, or after the runs that the thread has already."""
+    return await services.submission.submit(thread_id, body, idempotency_key=idempotency_key)
+
+
+@router.get("/runs", response_model_exclude_none=True)
+async def list_runs(
+    services: ServicesDep, thread_id: ThreadId, cursor: Cursor = None, limit: Limit = 50
+) -> Page[RunRecord]:
+    """List the runs of a thread, newest first."""
+    thread = await services.threads.get(thread_id)
+    # Counted from the oldest, so that runs which come meanwhile move no page.
+    older = min(decode_position("runs", cursor), thread.run_count) if cursor else thread.run_count
+    found = await services.runs.newest(thread_id, start=thread.run_count - older, limit=min(limit, older))
+    following = encode_position("runs", older - limit) if older > limit else None
+    return Page(items=tuple(found), next_cursor=following)
+
+
+@router.get("/runs/{run_id}", response_model_exclude_none=True)
+async def get_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> RunRecord:
+    """Read one run."""
+    return await services.runs.get(thread_id, run_id)
+
+
+@router.post("/runs/{run_id}/cancel", status_code=202)
+async def cancel_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> CancelResponse:
+    """Stop a run; harmless when it has ended, or was cancelled before."""
+    status = await services.cancellation.cancel(thread_id, run_id)
+    return CancelResponse(thread_id=thread_id, run_id=run_id, status=status)
+
+
+@router.post("/runs/{run_id}/input", status_code=202)
+async def answer_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId, body: InputRequest) -> InputResponse:
+    """Answer a run that waits for a person; it goes on at once."""
+    status = await services.answering.answer(thread_id, run_id, body)
+    return InputResponse(thread_id=thread_id, run_id=run_id, status=status)
+
+
+@router.get("/runs/{run_id}/why", response_model_exclude_none=True)
+async def why(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> WhyResponse:
+    """Say what a run is doing or waiting for, and what happens next by itself."""
+    return explain_run(await services.situations.read(thread_id, run_id))

@@ -1,0 +1,87 @@
+"""What the routes are given: the services of this process, and checked parts of the request."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Header, Query, Request
+from starlette.responses import Response
+
+from gateway.service.answer_run import RunAnswer
+from gateway.service.cancel_run import RunCancellation
+from gateway.service.dispatch import JobPublisher
+from gateway.service.event_hub import EventHub
+from gateway.service.sse import stream_response
+from gateway.service.submit_run import RunSubmission
+from gateway.service.tail import Tail, TailRequest
+from shared.contract.config import StreamConfig
+from shared.errors import RunNotFoundError, ThreadNotFoundError
+from shared.store.connection import Connection
+from shared.store.events import EventStore
+from shared.store.runs import RunStore
+from shared.store.situations import SituationStore
+from shared.store.threads import ThreadStore
+from shared.store.workers import WorkerStore
+
+_MAX_ID_CHARS: Final = 128
+_KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that the routes work with."""
+
+    connection: Connection
+    threads: ThreadStore
+    runs: RunStore
+    events: EventStore
+    workers: WorkerStore
+    hub: EventHub
+    publisher: JobPublisher
+    submission: RunSubmission
+    cancellation: RunCancellation
+    answering: RunAnswer
+    situations: SituationStore
+    stream: StreamConfig
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def _thread_id(thread_id: str) -> str:
+    if not _is_id(thread_id):
+        raise ThreadNotFoundError
+    return thread_id
+
+
+async def _run_id(run_id: str) -> str:
+    if not _is_id(run_id):
+        raise RunNotFoundError
+    return run_id
+
+
+async def _last_id(
+    last_id: Annotated[str | None, Query()] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> str:
+    return last_event_id or last_id or ""
+
+
+def _is_id(text: str) -> bool:
+    return len(text) <= _MAX_ID_CHARS and _KEY_CHARS.isdisjoint(text)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+ThreadId = Annotated[str, Depends(_thread_id)]
+RunId = Annotated[str, Depends(_run_id)]
+LastId = Annotated[str, Depends(_last_id)]
+Cursor = Annotated[str | None, Query()]
+Limit = Annotated[int, Query(ge=1, le=200)]
+IdempotencyKey = Annotated[str, Header(max_length=255)]
+
+
+def open_stream(services: Services, request: TailRequest) -> Response:
+    """Return the response that carries a checked stream."""
+    tail = Tail(services.hub, services.threads, request, services.stream)
+    return stream_response(tail.chunks(), send_timeout=services.stream.send_timeout)

@@ -1,0 +1,98 @@
+"""Turns errors into answers: one table from error to status, one body for all."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.contract.api import ErrorResponse
+from shared.errors import (
+    BaudError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+)
+
+RETRY_AFTER_SECONDS: Final = 2
+INTERNAL_SENTENCE: Final = "The server met a fault. Its log has more under this request_id."
+
+# The first match along the error's classes counts, so that a subclass may differ from its base.
+_STATUS: Final[Mapping[type[BaudError], int]] = {
+    NotFoundError: 404,
+    ConflictError: 409,
+    InvalidRequestError: 400,
+    UnavailableError: 503,
+    BaudError: 500,
+}
+_CODES: Final[Mapping[int, str]] = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    500: "internal_error",
+}
+
+logger = logging.getLogger(__name__)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every error of the app leave as an ErrorResponse."""
+    app.add_exception_handler(BaudError, _on_baud_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+
+
+def error_response(
+    request_id: str, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the one body that all errors have."""
+    body = ErrorResponse(detail=detail, code=code, request_id=request_id)
+    return Response(body.model_dump_json(), status, dict(headers or {}), media_type="application/json")
+
+
+def status_of(error: BaudError) -> int:
+    """Return the HTTP status of an error."""
+    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+
+
+async def _on_baud_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BaudError)
+    status = status_of(error)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("a request failed", exc_info=error)
+        return error_response(_request_id(request), status, BaudError.code, INTERNAL_SENTENCE)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return error_response(_request_id(request), status, error.code, error.message, headers=headers)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    sentence = "; ".join(_explain(problem) for problem in error.errors())
+    return error_response(_request_id(request), 422, "invalid_request", sentence)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "http_error")
+    return error_response(_request_id(request), error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _explain(problem: Mapping[str, Any]) -> str:  # FastAPI leaves the problems untyped
+    place: Sequence[str | int] = problem["loc"]
+    if problem["type"] == "json_invalid":
+        return f"the body is not valid JSON: {problem['ctx']['error']}"
+    name = ".".join(str(part) for part in place)
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"
+
+
+def _request_id(request: Request) -> str:
+    request_id: str = request.state.request_id
+    return request_id

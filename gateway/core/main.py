@@ -1,0 +1,131 @@
+"""The composition root of the gateway: builds the app out of settings."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from gateway.controller import health, legacy, run, stream, thread
+from gateway.core.dependencies import Services
+from gateway.core.error_handlers import add_error_handlers
+from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
+from gateway.service.answer_run import RunAnswer
+from gateway.service.cancel_run import RunCancellation
+from gateway.service.dispatch import JobPublisher
+from gateway.service.event_hub import EventHub
+from gateway.service.submit_run import RunSubmission
+from shared.clock import SystemClock
+from shared.contract.config import RedisConfig
+from shared.queue import make_celery
+from shared.settings.model import Settings
+from shared.store.bells import Bells
+from shared.store.connection import Connection, open_redis
+from shared.store.events import EventStore
+from shared.store.leases import LeaseStore
+from shared.store.runs import RunStore
+from shared.store.situations import SituationStore
+from shared.store.threads import ThreadStore
+from shared.store.workers import WorkerStore
+
+# Who waits for an HTTP answer gives up early; a Redis that hangs is reported within two seconds.
+_MAX_REDIS_WAIT_SECONDS: Final = 0.9
+_REDIS_RETRIES: Final = 1
+
+
+def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
+    """Return the gateway; `services` stand in for those that it would open (and close) itself."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if services is not None:
+            app.state.services = services
+            yield
+            return
+        async with _open_services(settings) as opened:
+            app.state.services = opened
+            yield
+
+    app = FastAPI(
+        title="Baud",
+        version=version("baud"),
+        lifespan=lifespan,
+        middleware=_middleware(settings),
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_error_handlers(app)
+    for router in (health.router, thread.router, run.router, stream.router, legacy.router):
+        app.include_router(router)
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    cors = settings.cors
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=cors.allow_origins,
+            allow_credentials=cors.allow_credentials,
+            allow_methods=cors.allow_methods,
+            allow_headers=cors.allow_headers,
+            expose_headers=(REQUEST_ID_HEADER, "Retry-After"),
+        ),
+        Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request),
+        Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes),
+    ]
+
+
+@asynccontextmanager
+async def _open_services(settings: Settings) -> AsyncIterator[Services]:
+    async with AsyncExitStack() as stack:
+        redis = open_redis(_impatient(settings.redis), retries=_REDIS_RETRIES)
+        stack.push_async_callback(redis.aclose)
+        connection = Connection(redis, cluster=settings.redis.cluster)
+        ttl_seconds = settings.thread.ttl
+        threads = ThreadStore(connection, ttl_seconds=ttl_seconds)
+        runs = RunStore(connection, ttl_seconds=ttl_seconds, max_length=settings.stream.max_length)
+        events = EventStore(connection)
+        limit = settings.gateway.publish_timeout
+        celery = make_celery(settings.modem, settings.redis, socket_timeout=limit / 2)  # it is tried twice
+        publisher = JobPublisher(celery, timeout_seconds=limit)
+        stack.push_async_callback(publisher.close)
+        hub = EventHub(events, Bells(connection), buffer_bytes=settings.stream.client_buffer_bytes)
+        await stack.enter_async_context(hub)
+        clock = SystemClock()
+        cancellation = RunCancellation(runs, LeaseStore(connection), publisher, clock)
+        answering = RunAnswer(runs, LeaseStore(connection), publisher)
+        warm_up = asyncio.create_task(publisher.warm_up())
+        stack.push_async_callback(_cancel, warm_up)
+        yield Services(
+            connection=connection,
+            threads=threads,
+            runs=runs,
+            events=events,
+            workers=WorkerStore(connection),
+            hub=hub,
+            publisher=publisher,
+            submission=RunSubmission(runs, threads, publisher, cancellation, answering, clock=clock),
+            cancellation=cancellation,
+            answering=answering,
+            situations=SituationStore(connection),
+            stream=settings.stream,
+        )
+
+
+def _impatient(config: RedisConfig) -> RedisConfig:
+    return config.model_copy(
+        update={
+            "connect_timeout": min(config.connect_timeout, _MAX_REDIS_WAIT_SECONDS),
+            "command_timeout": min(config.command_timeout, _MAX_REDIS_WAIT_SECONDS),
+        }
+    )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,142 @@
+"""What happens around every request: its id, its log line, the limit of its body, and the last resort for faults."""
+
+import logging
+import re
+import time
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+from sse_starlette.sse import SendTimeoutError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.core.error_handlers import INTERNAL_SENTENCE, error_response
+from shared.errors import BaudError
+from shared.ids import new_id
+from shared.log import bind
+
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_CLIENT_LEFT: Final = 499
+_PROBES: Final = frozenset({"/health", "/live", "/ready"})  # asked so often that they are logged as debug only
+
+logger = logging.getLogger(__name__)
+
+
+class RequestEdge:
+    """Gives the request an id, logs its end, and answers a fault nobody has caught with 500."""
+
+    def __init__(self, app: ASGIApp, *, slow_seconds: float) -> None:
+        self._app = app
+        self._slow_seconds = slow_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection of the server."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _Exchange(request_id, receive, send)
+        with bind(request_id=request_id):
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except SendTimeoutError:
+                exchange.client_left = True
+            except Exception:
+                logger.exception("a request failed")
+                await exchange.answer_fault(scope)
+            finally:
+                self._log(scope, exchange)
+
+    def _log(self, scope: Scope, exchange: "_Exchange") -> None:
+        seconds = time.perf_counter() - exchange.began
+        path = scope["path"]
+        route = getattr(scope.get("route"), "path", "unknown")
+        is_slow = seconds > self._slow_seconds and not exchange.is_stream
+        level = logging.WARNING if is_slow else logging.DEBUG if path in _PROBES else logging.INFO
+        fields: Mapping[str, object] = {
+            "method": scope["method"],
+            "route": route,
+            "status": exchange.final_status,
+            "duration_ms": round(seconds * 1000, 1),
+        }
+        logger.log(level, "slow request" if is_slow else "request", extra=fields)
+
+
+class _Exchange:
+    """Watches one request and its answer pass by."""
+
+    def __init__(self, request_id: str, receive: Receive, send: Send) -> None:
+        self.began = time.perf_counter()
+        self.is_stream = False
+        self.client_left = False
+        self._request_id = request_id
+        self._receive = receive
+        self._send = send
+        self._status: int | None = None
+        self._is_complete = False
+
+    @property
+    def final_status(self) -> int:
+        return _CLIENT_LEFT if self.client_left or self._status is None else self._status
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._is_complete:
+            self.client_left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID_HEADER] = self._request_id
+            self.is_stream = headers.get("content-type", "").startswith("text/event-stream")
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._is_complete = True
+        await self._send(message)
+
+    async def answer_fault(self, scope: Scope) -> None:
+        if self._status is None:
+            response = error_response(self._request_id, 500, BaudError.code, INTERNAL_SENTENCE)
+            await response(scope, self.receive, self.send)
+
+
+class BodyLimit:
+    """Refuses bodies that are longer than `max_bytes`, whether they say so or come in chunks."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection of the server."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdecimal() or int(declared) > self._max_bytes:
+            response = error_response(scope["state"]["request_id"], 413, "body_too_large", self._sentence())
+            await response(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise HTTPException(413, self._sentence())
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _sentence(self) -> str:
+        return f"The body is longer than {self._max_bytes} bytes, the limit of gateway.max_body_bytes."
+
+
+def _request_id(headers: Headers) -> str:
+    offered = headers.get(REQUEST_ID_HEADER, "")
+    return offered if _SANE_REQUEST_ID.fullmatch(offered) else new_id()

@@ -1,0 +1,125 @@
+"""The `gateway` command: loads the settings, binds the address and serves until it is told to stop."""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.core.main import create_app
+from shared.errors import ConfigurationError
+from shared.log import configure_logging
+from shared.settings.load import load_settings
+
+_GRACE_SECONDS: Final = 10  # for requests that are being answered when the stop comes
+_KEEP_ALIVE_SECONDS: Final = 75  # above the idle limit of common proxies, so that they close first
+_BACKLOG: Final = 2048
+# The threads that publish jobs must get their turn beside a busy loop: Python's 5 ms would be paid several times.
+_SWITCH_SECONDS: Final = 0.0005
+_EXIT_BAD_CONFIGURATION: Final = 2
+
+logger = logging.getLogger(__name__)
+app = typer.Typer(name="gateway", help="Serve the HTTP interface.", invoke_without_command=True)
+
+
+class GatewayServer(uvicorn.Server):
+    """A server that says where it listens, and ends its event streams first when it stops."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, url: str) -> None:
+        super().__init__(config)
+        self._app = app
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then log the address."""
+        await super().startup(sockets)
+        logger.info("gateway listens on %s", self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which would go on for long, then wait for everything else."""
+        self._app.state.services.hub.shut_down()
+        await super().shutdown(sockets)
+
+
+@app.callback()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen on other than a loopback address.")] = False,
+) -> None:
+    """Serve the HTTP interface until SIGTERM or SIGINT.
+
+    Example: baud gateway --port 8000
+    """
+    try:
+        settings = load_settings(os.environ, Path.cwd())
+        configure_logging(settings.log, env=settings.env, service="gateway")
+        chosen_host = settings.gateway.host if host is None else host
+        check_host(chosen_host, insecure=insecure)
+        listener = bind(chosen_host, settings.gateway.port if port is None else port)
+    except ConfigurationError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(_EXIT_BAD_CONFIGURATION) from error
+    run_server(create_app(settings), listener)
+
+
+def check_host(host: str, *, insecure: bool) -> None:
+    """Raise ConfigurationError for an address that others can reach, unless that is wanted."""
+    if insecure or host == "localhost":
+        return
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    raise ConfigurationError(
+        f"{host} can be reached from other machines and nothing asks them who they are; "
+        "listen on 127.0.0.1, or say --insecure"
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raises ConfigurationError that says why there is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
+        ) from error
+
+
+def run_server(app: FastAPI, listener: socket.socket) -> None:
+    """Serve on a bound socket until a signal comes; returns when every stream has ended."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    signal.signal(signal.SIGTERM, _exit_cleanly)
+    with suppress(KeyboardInterrupt):
+        GatewayServer(config, app, url).run(sockets=[listener])
+
+
+def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
+    """Stand in for the default, which would make a clean stop look like a crash: uvicorn raises the signal again."""
+    sys.exit(0)

@@ -1,0 +1,108 @@
+"""Asks the dependencies how they are."""
+
+import asyncio
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final, Literal, Protocol
+
+from shared.clock import isoformat
+from shared.contract.base import Contract
+from shared.errors import BrokerUnavailableError, StoreUnavailableError
+
+_TIME_LIMIT_SECONDS: Final = 2.0
+
+
+class Workers(Protocol):
+    """Knows Redis and the modems."""
+
+    async def count_alive(self) -> int:
+        """Return how many modems live."""
+
+    async def find_risks(self) -> list[str]:
+        """Return what can lose data."""
+
+
+class Broker(Protocol):
+    """Knows the task queue."""
+
+    async def check(self) -> None:
+        """Return when it answers; raises BrokerUnavailableError."""
+
+
+class ConfigStatus(Contract):
+    """The parts, one by one."""
+
+    overall_status: Literal["healthy", "degraded", "unhealthy"]
+    redis: Literal["healthy", "unavailable"]
+    celery: Literal["healthy", "no_modem", "unknown"]
+
+
+class Health(Contract):
+    """The answer of GET /health."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    timestamp: str
+    version: str
+    config_status: ConfigStatus
+
+
+class Readiness(Contract):
+    """The answer of GET /ready; warnings name settings that can lose data."""
+
+    status: Literal["ready", "not_ready"]
+    redis: Literal["ready", "unavailable"]
+    broker: Literal["ready", "unavailable"]
+    modems: int
+    warnings: tuple[str, ...] = ()
+
+
+async def check_health(workers: Workers) -> Health:
+    """Return how Baud is; never raises for a dependency that is down."""
+    modems = await _count_modems(workers)
+    if modems is None:
+        parts = ConfigStatus(overall_status="unhealthy", redis="unavailable", celery="unknown")
+    elif modems == 0:
+        parts = ConfigStatus(overall_status="degraded", redis="healthy", celery="no_modem")
+    else:
+        parts = ConfigStatus(overall_status="healthy", redis="healthy", celery="healthy")
+    now = isoformat(datetime.now(UTC))
+    return Health(status=parts.overall_status, timestamp=now, version=version("baud"), config_status=parts)
+
+
+async def check_readiness(workers: Workers, broker: Broker) -> Readiness:
+    """Return whether requests can be served; a missing modem does not matter, runs wait for one."""
+    modems, broker_answers, warnings = await asyncio.gather(
+        _count_modems(workers), _broker_answers(broker), _find_risks(workers)
+    )
+    return Readiness(
+        status="ready" if modems is not None and broker_answers else "not_ready",
+        redis="unavailable" if modems is None else "ready",
+        broker="ready" if broker_answers else "unavailable",
+        modems=modems or 0,
+        warnings=tuple(warnings),
+    )
+
+
+async def _count_modems(workers: Workers) -> int | None:
+    try:
+        async with asyncio.timeout(_TIME_LIMIT_SECONDS):
+            return await workers.count_alive()
+    except (StoreUnavailableError, TimeoutError):
+        return None
+
+
+async def _find_risks(workers: Workers) -> list[str]:
+    try:
+        async with asyncio.timeout(_TIME_LIMIT_SECONDS):
+            return await workers.find_risks()
+    except (StoreUnavailableError, TimeoutError):
+        return []
+
+
+async def _broker_answers(broker: Broker) -> bool:
+    try:
+        async with asyncio.timeout(_TIME_LIMIT_SECONDS):
+            await broker.check()
+    except (BrokerUnavailableError, TimeoutError):
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""Publishes jobs to the Celery broker, off the event loop and within a time limit."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from shared.contract.run import RunJob
+from shared.errors import BrokerUnavailableError
+from shared.keys import EXECUTE_RUN_TASK
+from shared.queue import JOB_EXPIRES_SECONDS
+
+_THREADS: Final = 4  # one publish takes 0.4 ms; more threads would only wait for one another
+# One try over a fresh connection: the pooled one may have died since its last use.
+_RETRY_POLICY: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class JobPublisher:
+    """Publishes by task name. The app is its own: `close` ends its connections."""
+
+    def __init__(self, celery: Celery, *, timeout_seconds: float) -> None:
+        self._celery = celery
+        self._timeout = timeout_seconds
+        connection = celery.connection_for_write()
+        self._broker_errors: tuple[type[BaseException], ...] = (
+            KombuError,
+            OSError,
+            *connection.connection_errors,
+            *connection.channel_errors,
+        )
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="publish")
+
+    async def publish(self, job: RunJob) -> None:
+        """Hand the job to the broker; raises BrokerUnavailableError, after which it may still have arrived."""
+        await self._within_limit(lambda: self._send(job))
+
+    async def check(self) -> None:
+        """Return when the broker answers; raises BrokerUnavailableError."""
+        await self._within_limit(self._connect)
+
+    async def warm_up(self) -> None:
+        """Connect before the first job comes; a broker that is down is only logged."""
+        try:
+            await self._within_limit(self._warm)
+        except BrokerUnavailableError as error:
+            logger.warning("the task queue does not answer yet: %s", error.__cause__)
+
+    async def close(self) -> None:
+        """Close the connections; threads that still wait for the broker are left to their time limits."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._celery.close)
+
+    async def _within_limit(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await loop.run_in_executor(self._threads, work)
+        except self._broker_errors as error:  # TimeoutError is an OSError
+            raise BrokerUnavailableError from error
+
+    def _send(self, job: RunJob) -> None:
+        self._celery.send_task(
+            EXECUTE_RUN_TASK,
+            args=[job.thread_id, job.run_id],
+            expires=JOB_EXPIRES_SECONDS,
+            retry=True,
+            retry_policy=_RETRY_POLICY,
+            ignore_result=True,
+        )
+
+    def _connect(self) -> None:
+        with self._celery.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=math.ceil(self._timeout))
+            if not connection.connected:
+                raise OperationalError("the broker refuses connections")
+
+    def _warm(self) -> None:
+        # What Celery would look up and import with the first job, some 30 ms.
+        self._celery.amqp.router.route({}, EXECUTE_RUN_TASK)
+        assert self._celery.amqp.send_task_message is not None
+        assert self._celery.backend is not None
+        self._celery.now()
+        with self._celery.producer_or_acquire() as producer:
+            producer.connection.ensure_connection(max_retries=1, interval_start=0, timeout=math.ceil(self._timeout))
+            for queue in self._celery.amqp.queues.values():
+                producer.maybe_declare(queue)

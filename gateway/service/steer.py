@@ -1,0 +1,33 @@
+"""What a task says to a run that is already at work: a user message and the event that shows it."""
+
+import orjson
+
+from shared.clock import SystemClock, isoformat
+from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from shared.contract.message import ChatMessage, Role
+from shared.contract.result import UserMessageResult
+from shared.contract.run import RunRecord
+from shared.ids import new_id
+from shared.store.run_values import SteerText
+
+
+def steer_text(request: RunRecord, clock: SystemClock) -> SteerText:
+    """Return the text of a request, with its context, as it reaches the active run."""
+    now = isoformat(clock.now())
+    context = tuple(item.model_dump(mode="json") for item in request.context_data)
+    result = UserMessageResult(task=request.task, context_data=context)
+    event = AgentExecuteData(
+        uuid=new_id(),
+        thread_id=request.thread_id,
+        run_id=request.run_id,
+        create_at=now,
+        modify_at=now,
+        execute_start_at=now,
+        execute_end_at=now,
+        current_state=ExecuteState.COMPLETE,
+        execute_type=ExecuteType.USER_MESSAGE,
+        execute_result={"user_message_result": result.model_dump(mode="json")},
+    )
+    text = "\n\n".join([*(orjson.dumps(item).decode() for item in context), request.task])
+    message = ChatMessage(role=Role.USER, content=text, run_id=request.run_id, created_at=now)
+    return SteerText(message, event.to_json())
