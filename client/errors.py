@@ -1,0 +1,57 @@
+"""What the client's side raises, as one tree.
+
+BaudClientError
+├── ApiError
+├── UnreachableError
+├── StreamError
+└── StackError
+    ├── DataDirBusyError
+    └── PortInUseError
+"""
+
+
+class BaudClientError(Exception):
+    """Something went wrong between this program and Baud."""
+
+
+class ApiError(BaudClientError):
+    """The gateway refused a request: `status` is the HTTP status, `code` the word for machines."""
+
+    def __init__(self, status: int, code: str, detail: str, request_id: str = "") -> None:
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.request_id = request_id
+        trace = f" [request {request_id}]" if request_id else ""
+        super().__init__(f"{status} {code}: {detail}{trace}")
+
+
+class UnreachableError(BaudClientError):
+    """The gateway does not answer, also after the tries that are allowed."""
+
+    @classmethod
+    def at(cls, address: object, cause: Exception) -> "UnreachableError":
+        """Return the error for a gateway's address."""
+        reason = str(cause) or type(cause).__name__
+        return cls(f"no answer from {address} ({reason}); is it running, and is the address right?")
+
+
+class StreamError(BaudClientError):
+    """The gateway ended a stream with an `error` event that a new connection would meet again."""
+
+    def __init__(self, error_type: str, status: int, error: str) -> None:
+        self.error_type = error_type
+        self.status = status
+        super().__init__(f"the stream ended with {error_type} ({status}): {error}")
+
+
+class StackError(BaudClientError):
+    """The local stack cannot be started or kept up."""
+
+
+class DataDirBusyError(StackError):
+    """Another local stack works in this data folder."""
+
+
+class PortInUseError(StackError):
+    """The port that the gateway should listen on is taken."""

@@ -1,0 +1,119 @@
+"""The whole of Baud on this machine: Redis, gateway and modems as supervised child processes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+
+import httpx
+
+from client import embedded_redis
+from client.data_dir import DataDir
+from client.errors import StackError
+from client.health import fetch_health
+from client.network import base_url, claim_port
+from client.stack_plan import StackOptions, StackPlan, without_password
+from client.supervise import Service, ServiceSpec
+
+_POLL_SECONDS = 0.025  # how often readiness is asked for
+
+
+class LocalStack:
+    """An async context manager: entered when everything answers, left when nothing of it runs any more.
+
+    `say` takes lines for the user; `output` is the descriptor that takes what the services print.
+    Raises StackError when it cannot be started.
+    """
+
+    def __init__(
+        self, options: StackOptions, *, env: Mapping[str, str], say: Callable[[str], None], output: int = 2
+    ) -> None:
+        self._options = options
+        self._env = env
+        self._say = say
+        self._output = output
+        self._data_dir = DataDir(options.data_dir)
+        self._services: list[Service] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._missing = "redis"
+        self.url = ""
+        self.redis_url = ""
+
+    async def __aenter__(self) -> "LocalStack":
+        self._data_dir.acquire()
+        try:
+            async with asyncio.timeout(self._options.start_seconds):
+                await self._start()
+        except TimeoutError:
+            await self._stop()
+            raise StackError(
+                f"the stack was not ready within {self._options.start_seconds:g} s: {self._missing}"
+            ) from None
+        except BaseException:
+            await self._stop()
+            raise
+        self._keepers = [asyncio.create_task(service.keep_alive()) for service in self._services]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    def hurry(self) -> None:
+        """Kill every process at once; whoever waits for their orderly end waits no longer."""
+        for service in self._services:
+            service.signal_kill()
+
+    async def _start(self) -> None:
+        options = self._options
+        plan = StackPlan(options, self._env, self._data_dir.path, claim_port(options.host, options.port))
+        self.url = base_url(options.host, plan.port)
+        redis_url = await self._start_redis(plan)
+        await self._launch(plan.gateway(redis_url))
+        for spec in plan.modems(redis_url):
+            await self._launch(spec)
+        async with httpx.AsyncClient(base_url=self.url, verify=False, trust_env=False) as http:  # noqa: S501 - loopback
+            await self._until(lambda: self._is_healthy(http))
+
+    async def _start_redis(self, plan: StackPlan) -> str:
+        given = self._options.redis_url
+        if given:
+            self.redis_url = without_password(given)
+            return given
+        redis = embedded_redis.prepare(self._data_dir.path)
+        self._missing = "redis does not answer"
+        await self._launch(plan.redis(redis, lock_fd=self._data_dir.lock_fd))
+        await self._until(redis.answers)
+        self.redis_url = redis.public_url
+        return redis.url
+
+    async def _launch(self, spec: ServiceSpec) -> None:
+        service = Service(spec, output=self._output, say=self._say)
+        self._services.append(service)
+        await service.start()
+
+    async def _is_healthy(self, http: httpx.AsyncClient) -> bool:
+        health = await fetch_health(http)
+        if health is None:
+            self._missing = "the gateway does not answer"
+            return False
+        self._missing = f"/health says {health.status}, {health.parts()}"
+        return health.status == "healthy" or (not self._options.workers and health.status == "degraded")
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        while not await condition():
+            for service in self._services:
+                if (ending := service.ending()) is not None:
+                    raise StackError(f"{service.spec.name} {ending} before the stack was ready; its output says why")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _stop(self) -> None:
+        """Stop what takes work first and what keeps data last: modems, gateway, Redis."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        modems = [service for service in self._services if service.spec.name.startswith("modem")]
+        await asyncio.gather(*(modem.stop() for modem in modems))
+        for service in reversed([service for service in self._services if service not in modems]):
+            await service.stop()
+        self._data_dir.release()
