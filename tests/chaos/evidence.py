@@ -1,0 +1,150 @@
+"""What is left after the chaos: the log and the record of every accepted run, its effects on disk, and Redis's keys."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from shared.contract.run import RunStatus
+from tests.chaos.run_client import Followed
+from tests.chaos.scripted_worker_model import EFFECTS_FILE
+from tests.chaos.stack import Stack
+
+_TAG: Final = re.compile(r"<(\d+\.Task-\d+)>")
+_EFFECT: Final = re.compile(r"echo '\S+ (\S+)'")
+_BASH: Final = "tool_bash"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log."""
+
+    id: str
+    raw: str
+    data: AgentExecuteData
+
+    @property
+    def tags(self) -> set[str]:
+        """The attempts whose text this is."""
+        if self.data.execute_type != ExecuteType.ASSISTANT_DELTA:
+            return set()
+        return set(_TAG.findall(self.raw))
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether another attempt announces itself here."""
+        return self.data.execute_type == ExecuteType.STATUS and '"status":"resumed"' in self.raw
+
+    @property
+    def is_completion(self) -> bool:
+        """Whether the run ends here."""
+        return self.data.execute_type == ExecuteType.FLOW_COMPLETION
+
+    @property
+    def is_tool(self) -> bool:
+        """Whether it tells of a tool call."""
+        return self.data.execute_type.startswith("tool_")
+
+    @property
+    def effect(self) -> str | None:
+        """The id of the call whose effect this event announces (init) or reports (complete)."""
+        if self.data.execute_type != _BASH:
+            return None
+        found = _EFFECT.search(self.raw)
+        return found[1] if found else None
+
+
+@dataclass(frozen=True)
+class RunEvidence:
+    """One accepted run. `effects` counts the lines on disk by call id."""
+
+    followed: Followed
+    status: str
+    stop_reason: str
+    entries: Sequence[Entry]
+    effects: Counter[str]
+
+    @property
+    def name(self) -> str:
+        """How findings call it."""
+        return f"{self.followed.script.name} (thread {self.followed.thread_id}, run {self.followed.run_id})"
+
+    @cached_property
+    def attempts(self) -> list[list[Entry]]:
+        """The log, cut before each `resumed`."""
+        parts: list[list[Entry]] = [[]]
+        for entry in self.entries:
+            if entry.is_resumed:
+                parts.append([])
+            parts[-1].append(entry)
+        return parts
+
+    def effects_in(self, state: ExecuteState) -> set[str]:
+        """Return the call ids of the effects that the log tells of in this state."""
+        return {entry.effect for entry in self.entries if entry.effect and entry.data.current_state is state}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the checks look at. `untold` are ids of runs that no client was told of and that did not fail."""
+
+    runs: Sequence[RunEvidence]
+    untold: Sequence[str]
+    refused: Sequence[str]
+    immortal_keys: Sequence[str]
+
+
+async def gather_evidence(stack: Stack, followed: Sequence[Followed], refused: Sequence[str]) -> Evidence:
+    """Read it all; the workers have been stopped before."""
+    async with Redis.from_url(stack.redis_url, decode_responses=True) as opened:
+        redis: Any = opened  # redis-py types every answer as perhaps awaitable
+        runs = [await _read_run(redis, stack, run) for run in followed]
+        return Evidence(
+            runs=runs,
+            untold=await _untold(redis, followed),
+            refused=refused,
+            immortal_keys=[key async for key in redis.scan_iter(count=1000) if await redis.ttl(key) == -1],
+        )
+
+
+async def _read_run(redis: Any, stack: Stack, run: Followed) -> RunEvidence:
+    prefix = f"thread:{run.thread_id}"
+    record: Mapping[str, str] = await redis.hgetall(f"{prefix}:run:{run.run_id}")
+    log: list[tuple[str, dict[str, str]]] = await redis.xrange(f"{prefix}:stream")
+    return RunEvidence(
+        followed=run,
+        status=record.get("status", "gone"),
+        stop_reason=record.get("stop_reason", ""),
+        entries=[
+            Entry(entry_id, fields["data"], AgentExecuteData.model_validate_json(fields["data"]))
+            for entry_id, fields in log
+            if fields["run_id"] == run.run_id
+        ],
+        effects=Counter(_effects_on_disk(stack, run)),
+    )
+
+
+def _effects_on_disk(stack: Stack, run: Followed) -> Iterator[str]:
+    file = stack.workspace(run.thread_id) / EFFECTS_FILE
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        name, _, call_id = line.partition(" ")
+        if name == run.script.name:
+            yield call_id
+
+
+async def _untold(redis: Any, followed: Sequence[Followed]) -> list[str]:
+    told = {run.run_id for run in followed}
+    untold = []
+    for thread_id in {run.thread_id for run in followed}:
+        for run_id in await redis.lrange(f"thread:{thread_id}:runs", 0, -1):
+            status = await redis.hget(f"thread:{thread_id}:run:{run_id}", "status")
+            if run_id not in told and status != RunStatus.FAILED:
+                untold.append(run_id)
+    return untold

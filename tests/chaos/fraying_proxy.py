@@ -1,0 +1,89 @@
+"""A TCP proxy whose connections can be cut, and which can refuse to carry any for a while."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Final, Self
+
+_CHUNK_BYTES: Final = 65_536
+
+
+class FrayingProxy:
+    """Passes connections on to one local port; `port` is its own. A context manager."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._is_closed_off = False
+        self._loses_answers = False
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    def cut(self) -> int:
+        """Reset every connection; return how many there were."""
+        count = len(self._open) // 2
+        for writer in self._open:
+            writer.transport.abort()
+        return count
+
+    async def cut_before_answers(self, seconds: float) -> None:
+        """Let requests through and answers fall by the way for a moment, then reset every connection."""
+        self._loses_answers = True
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.cut()
+            self._loses_answers = False
+
+    def close_off(self) -> None:
+        """Reset every connection and every new one."""
+        self._is_closed_off = True
+        self.cut()
+
+    def let_through(self) -> None:
+        """Carry connections again."""
+        self._is_closed_off = False
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_closed_off:
+            writer.transport.abort()
+            return
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        ends = {writer, back}
+        self._open |= ends
+        try:
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer, carries_answers=True))
+        finally:
+            self._open -= ends
+            for end in ends:
+                end.transport.abort()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, carries_answers: bool = False
+    ) -> None:
+        """Pass bytes on until one side ends; then end the other as well."""
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(_CHUNK_BYTES):
+                if carries_answers and self._loses_answers:
+                    continue
+                writer.write(chunk)
+                await writer.drain()
+        if not writer.is_closing():
+            writer.close()

@@ -1,0 +1,167 @@
+"""The seeded killer: deals faults from a shuffled deck, and notes each with its time and its victim."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from shared.contract.config import ModemConfig, RedisConfig
+from shared.keys import EXECUTE_RUN_TASK
+from shared.queue import make_celery
+from tests.chaos.fault import DECK, Fault, FaultKind
+from tests.chaos.fraying_proxy import FrayingProxy
+from tests.chaos.kept_process import KeptProcess
+from tests.chaos.run_client import Followed
+from tests.chaos.stack import LEASE_SECONDS, Stack
+
+_MEAN_PAUSE_SECONDS: Final = 1.0
+_LONGER_THAN_A_LEASE: Final = (LEASE_SECONDS + 0.5, LEASE_SECONDS + 2.5)
+# A process that was just started has nothing to lose yet.
+_WARM_SECONDS: Final = 2.0
+# Longer than a write takes, so that some are done and never answered.
+_LOST_ANSWERS_SECONDS: Final = 0.2
+_REDELIVERED_AT_ONCE: Final = 3
+
+
+class Killer:
+    """Owns its faults: those that last are over when `run` has been cancelled and awaited."""
+
+    def __init__(self, stack: Stack, runs: Sequence[Followed], chance: random.Random) -> None:
+        self.faults: list[Fault] = []
+        self._stack = stack
+        self._runs = runs
+        self._chance = chance
+        self._celery: Celery = make_celery(
+            ModemConfig(), RedisConfig.model_validate({"url": stack.redis_url}), socket_timeout=2.0
+        )
+        self._lasting: set[asyncio.Task[None]] = set()
+        self._tormented: set[str] = set()
+        self._do: dict[FaultKind, Callable[[], Awaitable[None]]] = {
+            FaultKind.KILL_MODEM: self._kill_modem,
+            FaultKind.PAUSE_MODEM: self._pause_modem,
+            FaultKind.DRAIN_MODEM: self._drain_modem,
+            FaultKind.PARTITION_MODEM: self._partition_modem,
+            FaultKind.CUT_MODEM: self._cut_modem,
+            FaultKind.KILL_GATEWAY: self._kill_gateway,
+            FaultKind.PAUSE_GATEWAY: self._pause_gateway,
+            FaultKind.END_GATEWAY: self._end_gateway,
+            FaultKind.CUT_CLIENTS: self._cut_clients,
+            FaultKind.KILL_REDIS: self._kill_redis,
+            FaultKind.RESTART_REDIS: self._restart_redis,
+            FaultKind.DELIVER_TWICE: self._deliver_twice,
+        }
+
+    async def run(self) -> None:
+        """Deal faults until cancelled, then let what lasts come to its end."""
+        try:
+            while True:
+                deck = [kind for kind, times in DECK.items() for _ in range(times)]
+                self._chance.shuffle(deck)
+                for kind in deck:
+                    await asyncio.sleep(self._chance.uniform(0.4, 1.6) * _MEAN_PAUSE_SECONDS)
+                    await self._do[kind]()
+        finally:
+            while self._lasting:
+                await asyncio.wait(self._lasting)
+            await asyncio.to_thread(self._celery.close)
+
+    async def _pick(self, processes: Sequence[KeptProcess]) -> KeptProcess:
+        """Return one that is well, as soon as another is well beside it: somebody has to go on."""
+        while True:
+            well = [each for each in processes if each.name not in self._tormented and each.is_well(_WARM_SECONDS)]
+            if len(well) > 1:
+                return self._chance.choice(well)
+            await asyncio.sleep(0.1)
+
+    def _note(self, kind: FaultKind, victim: KeptProcess) -> None:
+        self.faults.append(Fault(kind, time.time(), victim.name, victim.pid))
+
+    def _let_last(self, victim: KeptProcess, suffering: Awaitable[None]) -> None:
+        async def suffer() -> None:
+            self._tormented.add(victim.name)
+            try:
+                await suffering
+            finally:
+                self._tormented.discard(victim.name)
+
+        task = asyncio.create_task(suffer(), name=f"what is done to {victim.name}")
+        self._lasting.add(task)
+        task.add_done_callback(self._lasting.discard)
+
+    async def _kill_modem(self) -> None:
+        modem = await self._pick(self._stack.modems)
+        self._note(FaultKind.KILL_MODEM, modem)
+        modem.kill()
+
+    async def _pause_modem(self) -> None:
+        modem = await self._pick(self._stack.modems)
+        self._note(FaultKind.PAUSE_MODEM, modem)
+        self._let_last(modem, modem.pause(self._chance.uniform(*_LONGER_THAN_A_LEASE)))
+
+    async def _drain_modem(self) -> None:
+        modem = await self._pick(self._stack.modems)
+        self._note(FaultKind.DRAIN_MODEM, modem)
+        self._let_last(modem, modem.end())
+
+    async def _partition_modem(self) -> None:
+        modem = await self._pick(self._stack.modems)
+        self._note(FaultKind.PARTITION_MODEM, modem)
+        self._let_last(modem, _close_off(self._line_of(modem), self._chance.uniform(*_LONGER_THAN_A_LEASE)))
+
+    async def _cut_modem(self) -> None:
+        modem = await self._pick(self._stack.modems)
+        self._note(FaultKind.CUT_MODEM, modem)
+        self._let_last(modem, self._line_of(modem).cut_before_answers(_LOST_ANSWERS_SECONDS))
+
+    async def _kill_gateway(self) -> None:
+        gateway = await self._pick(self._stack.gateways)
+        self._note(FaultKind.KILL_GATEWAY, gateway)
+        gateway.kill()
+
+    async def _pause_gateway(self) -> None:
+        gateway = await self._pick(self._stack.gateways)
+        self._note(FaultKind.PAUSE_GATEWAY, gateway)
+        self._let_last(gateway, gateway.pause(self._chance.uniform(*_LONGER_THAN_A_LEASE)))
+
+    async def _end_gateway(self) -> None:
+        gateway = await self._pick(self._stack.gateways)
+        self._note(FaultKind.END_GATEWAY, gateway)
+        self._let_last(gateway, gateway.end())
+
+    async def _cut_clients(self) -> None:
+        number = self._chance.randrange(len(self._stack.client_lines))
+        self._note(FaultKind.CUT_CLIENTS, self._stack.gateways[number])
+        self._stack.client_lines[number].cut()
+
+    async def _kill_redis(self) -> None:
+        self._note(FaultKind.KILL_REDIS, self._stack.redis)
+        self._stack.redis.kill()
+
+    async def _restart_redis(self) -> None:
+        self._note(FaultKind.RESTART_REDIS, self._stack.redis)
+        await self._stack.redis.end()
+
+    async def _deliver_twice(self) -> None:
+        recent = self._runs[-20:]
+        for run in self._chance.sample(recent, min(len(recent), _REDELIVERED_AT_ONCE)):
+            try:
+                await asyncio.to_thread(self._celery.send_task, EXECUTE_RUN_TASK, args=[run.thread_id, run.run_id])
+            except (OperationalError, RedisError):
+                return  # Redis is away: nothing was delivered
+            self._note(FaultKind.DELIVER_TWICE, self._stack.redis)
+
+    def _line_of(self, modem: KeptProcess) -> FrayingProxy:
+        return self._stack.modem_lines[self._stack.modems.index(modem)]
+
+
+async def _close_off(line: FrayingProxy, seconds: float) -> None:
+    line.close_off()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        line.let_through()

@@ -1,0 +1,106 @@
+"""A Model without a provider: plans, makes a few turns of deltas and tool calls, and says that it is done.
+
+What it says follows from the conversation alone, so that any worker can go on with it. Each delta carries a tag of the
+attempt that streamed it; each effect writes one line with its call id.
+"""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shared.contract.config import LLMConfig
+from shared.contract.message import ChatMessage, Role, ToolCall
+from shared.contract.run import Usage
+from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
+
+EFFECTS_FILE: Final = "effects.log"
+_MIN_PAUSE_SECONDS: Final = 0.03
+_MAX_PAUSE_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a task asks for: its text is this as JSON."""
+
+    name: str
+    turns: int
+
+    def as_task(self) -> str:
+        """Return the text of the task."""
+        return json.dumps({"name": self.name, "turns": self.turns})
+
+
+class ScriptedWorker:
+    """Plays the script of the conversation's last task."""
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        """Yield the pieces of the next turn and its calls."""
+        script, turn = _position(request.messages)
+        chance = random.Random(f"{script.name} {turn}")
+        said = []
+        for _ in range(chance.randint(3, 6)):
+            said.append(f"<{_tag()}> turn {turn} ")
+            yield TextDelta(said[-1])
+            await asyncio.sleep(chance.uniform(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS))
+        calls = _calls(script, turn, chance)
+        finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
+        yield ModelAnswer("".join(said), calls, finish, Usage(input_tokens=1, output_tokens=len(said)))
+
+
+def make_model(_config: LLMConfig) -> ScriptedWorker:
+    """Return the model; the adapter that the configuration names."""
+    return ScriptedWorker()
+
+
+def _tag() -> str:
+    """Return what tells attempts apart: one task of one process's loop carries one attempt of a run."""
+    task = asyncio.current_task()
+    assert task is not None
+    return f"{os.getpid()}.{task.get_name()}"
+
+
+def _position(messages: Sequence[ChatMessage]) -> tuple[Script, int]:
+    """Return the script of the last task, and how many answers it has had."""
+    turn = 0
+    for message in reversed(messages):
+        if message.role is Role.ASSISTANT:
+            turn += 1
+        elif message.role is Role.USER and message.text().startswith('{"name"'):
+            return Script(**json.loads(message.text())), turn
+    raise AssertionError("the conversation holds no task")
+
+
+def _calls(script: Script, turn: int, chance: random.Random) -> tuple[ToolCall, ...]:
+    if turn > script.turns:
+        return ()
+    if turn == 0:
+        return (_call(script, turn, 0, "job_plan", name=script.name, plan="write one line per turn"),)
+    wanted = [0, *chance.sample((0, 1, 2, 3), k=chance.randint(1, 3))]
+    chance.shuffle(wanted)
+    return tuple(_work(script, turn, number, kind) for number, kind in enumerate(wanted))
+
+
+def _work(script: Script, turn: int, number: int, kind: int) -> ToolCall:
+    """Return a call: one with an effect that must not happen twice, one that may, or one that reads."""
+    if kind == 0:
+        line = f"{script.name} {_call_id(script, turn, number)}"
+        cmd = f"sleep 0.1; echo '{line}' >> {EFFECTS_FILE}; sleep 0.1"
+        return _call(script, turn, number, "bash", cmd=cmd)
+    if kind == 1:
+        file = {"file_path": f"notes/{turn}.txt", "content": f"turn {turn}\n"}
+        return _call(script, turn, number, "files_creation", files=[file])
+    if kind == 2:
+        return _call(script, turn, number, "ls", path=".")
+    return _call(script, turn, number, "todo_read")
+
+
+def _call(script: Script, turn: int, number: int, name: str, /, **arguments: object) -> ToolCall:
+    return ToolCall(call_id=_call_id(script, turn, number), name=name, arguments=json.dumps(arguments))
+
+
+def _call_id(script: Script, turn: int, number: int) -> str:
+    return f"{script.name}-{turn}-{number}"

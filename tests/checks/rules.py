@@ -1,0 +1,107 @@
+"""The project's own rules; each is a function from a source file to what breaks it, with its reason."""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+MAX_FILE_LINES: Final = 300
+MAX_FUNCTION_LINES: Final = 40
+MAX_TEST_LINES: Final = 60
+MAX_TASK_LINES: Final = 15
+_BANNED_NAMES: Final = {"utils.py", "helpers.py", "common.py", "misc.py"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file: its name from the root, its text, its syntax tree."""
+
+    name: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the file belongs to the tests or the benchmarks."""
+        return self.name.startswith(("tests/", "benchmarks/"))
+
+
+def file_is_named_for_what_it_holds(source: Source) -> Iterator[str]:
+    """A file called utils collects what nobody could place."""
+    if source.name.rsplit("/", 1)[-1] in _BANNED_NAMES:
+        yield ": name the thing the file is about"
+
+
+def file_is_short(source: Source) -> Iterator[str]:
+    """A file is read at one sitting."""
+    lines = source.text.count("\n")
+    if lines > MAX_FILE_LINES and not source.is_test:
+        yield f": {lines} lines, at most {MAX_FILE_LINES}"
+
+
+def function_is_short(source: Source) -> Iterator[str]:
+    """A function is read at a glance."""
+    limit = MAX_TEST_LINES if source.is_test else MAX_FUNCTION_LINES
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > limit:
+                yield f":{node.lineno}: {node.name} has {lines} lines, at most {limit}"
+
+
+def package_face_is_empty(source: Source) -> Iterator[str]:
+    """An __init__ that imports makes every import of the package pay for it."""
+    if source.name.endswith("__init__.py") and source.tree.body:
+        yield ": leave it empty"
+
+
+def settings_are_passed_on(source: Source) -> Iterator[str]:
+    """A module-level settings value is a load at import and a hidden parameter of everything."""
+    for node in source.tree.body:
+        if isinstance(node, ast.Assign):
+            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            if "settings" in names:
+                yield f":{node.lineno}: pass settings as a parameter"
+
+
+def fakes_say_that_they_are(source: Source) -> Iterator[str]:
+    """A fake is called Fake… or Scripted…, so that nobody takes it for the real thing, or for a test."""
+    if not source.name.startswith("tests/fakes/fake_"):
+        return
+    for node in source.tree.body:
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            yield f":{node.lineno}: call it Fake…"
+
+
+def tests_wait_for_conditions(source: Source) -> Iterator[str]:
+    """A sleep in a test is too long on a fast machine and too short on a slow one."""
+    if "/test_" not in source.name:
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "asyncio.sleep"):
+            delay = node.args[0] if node.args else None
+            if not (isinstance(delay, ast.Constant) and delay.value == 0):
+                yield f":{node.lineno}: wait for the condition instead"
+
+
+def celery_task_is_thin(source: Source) -> Iterator[str]:
+    """A task parses its job, calls one function and translates the error."""
+    if not source.name.startswith("modem/task/"):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef) and any("task(" in ast.unparse(mark) for mark in node.decorator_list):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_TASK_LINES:
+                yield f":{node.lineno}: the task {node.name} has {lines} lines, at most {MAX_TASK_LINES}"
+
+
+RULES: Final[tuple[Callable[[Source], Iterator[str]], ...]] = (
+    file_is_named_for_what_it_holds,
+    file_is_short,
+    function_is_short,
+    package_face_is_empty,
+    settings_are_passed_on,
+    fakes_say_that_they_are,
+    tests_wait_for_conditions,
+    celery_task_is_thin,
+)

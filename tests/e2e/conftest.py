@@ -1,0 +1,103 @@
+"""The stack that most tests share, the provider it asks, and stacks with settings of a test's own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from redis import Redis
+
+from tests.e2e.stack import Stack
+from tests.fakes.openai_server import OpenAIServer
+from tests.integration.redis_process import RedisProcess
+
+# Shaped as real ones are; the tests about secrets look for it.
+API_KEY = "sk-e2e-0123456789abcdefghijklmnop"
+# A name with a known price, so that costs can be checked.
+MODEL = "openai/gpt-4o-mini"
+_LOG_TAIL_CHARS = 6000
+
+FreshStack = Callable[..., Stack]
+
+
+@pytest.fixture(scope="package")
+def provider() -> Iterator[OpenAIServer]:
+    """The model's provider; its script and what it was asked go on from test to test."""
+    with OpenAIServer([]) as server:
+        yield server
+
+
+@pytest.fixture
+def openai_server(provider: OpenAIServer) -> OpenAIServer:
+    """The provider with nothing to say and nothing asked; a test gives it a script with `play`."""
+    provider.play([])
+    return provider
+
+
+def model_settings(provider: OpenAIServer) -> dict[str, str]:
+    """Return the settings that make a modem ask this provider, and lose little time over failures."""
+    return {
+        "BAUD_LLM__MODEL": MODEL,
+        "BAUD_LLM__BASE_URL": provider.base_url,
+        "OPENAI_API_KEY": API_KEY,
+        "BAUD_LLM__RETRY_MIN_WAIT": "0.02",
+        "BAUD_LLM__RETRY_MAX_WAIT": "2",
+        "BAUD_LLM__NUM_RETRIES": "2",
+        "BAUD_MODEM__CONCURRENCY": "16",
+    }
+
+
+@pytest.fixture(scope="package")
+def shared_stack(
+    redis_server: str, provider: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """One gateway and one modem."""
+    # A database of its own: tests of other folders empty theirs.
+    redis_url = urlunsplit(urlsplit(redis_server)._replace(path="/1"))
+    with Redis.from_url(redis_url) as redis:
+        redis.flushdb()
+    with Stack(redis_url, tmp_path_factory.mktemp("stack"), model_settings(provider)) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(shared_stack: Stack, openai_server: OpenAIServer) -> Stack:
+    """The shared stack, with its provider made ready for this test."""
+    return shared_stack
+
+
+@pytest.fixture
+def fresh_stack(
+    own_redis: RedisProcess, openai_server: OpenAIServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[FreshStack]:
+    """Start a stack of the test's own: `fresh_stack(modems=1, BAUD_AGENT__MAX_STEPS="3")`; `None` unsets a key."""
+    with ExitStack() as opened:
+        stacks: list[Stack] = []
+        request.node.stash[_STACKS] = stacks
+
+        def start(*, modems: int = 1, **settings: str | None) -> Stack:
+            wanted = {**model_settings(openai_server), **settings}
+            given = {name: value for name, value in wanted.items() if value is not None}
+            stack = Stack(own_redis.url, tmp_path, given, modems=modems)
+            stacks.append(stack)
+            return opened.enter_context(stack)
+
+        yield start
+
+
+_STACKS = pytest.StashKey[list[Stack]]()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Any:
+    """Show what the processes printed when a test fails."""
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    shared = item.funcargs.get("shared_stack")
+    stacks = [*item.stash.get(_STACKS, []), *([shared] if isinstance(shared, Stack) else [])]
+    for process in (process for stack in stacks for process in stack.processes):
+        report.sections.append((f"{process.name} (end of its log)", process.output()[-_LOG_TAIL_CHARS:]))

@@ -1,0 +1,38 @@
+"""A cancel of a run whose worker was lost: nobody is there to stop it, and it ends all the same, with all its calls."""
+
+import signal
+
+from shared.contract.api import CancelResponse
+from shared.contract.event import ExecuteState
+from shared.contract.run import RunStatus, StopReason
+from tests.e2e.conftest import FreshStack
+from tests.e2e.service_process import wait_until
+from tests.e2e.test_steering import why
+from tests.e2e.test_takeover import PLAN, SETTINGS, assert_every_call_ended_once, is_begun, shell, watched
+from tests.fakes.openai_script import Answer
+from tests.fakes.openai_server import OpenAIServer
+
+
+def test_a_run_without_a_worker_is_cancelled_at_once_and_its_call_closed(
+    fresh_stack: FreshStack, openai_server: OpenAIServer
+) -> None:
+    openai_server.play([PLAN, shell("sleep 20"), Answer(text="Noted.")])
+    stack = fresh_stack(**SETTINGS)
+    with watched(stack) as run:
+        run.until(is_begun)
+        run.owner().send(signal.SIGKILL)
+        wait_until(lambda: why(run).doing.startswith("Its worker was lost"), "the lease has run out")
+        assert why(run).is_owner_alive is False
+        answer = stack.http.post(f"/api/agent/{run.thread_id}/runs/{run.run_id}/cancel")
+        assert CancelResponse.model_validate_json(answer.content).status is RunStatus.CANCELLED
+        ended = run.end()
+    assert ended.stop_reason == StopReason.CANCELLED
+    assert_every_call_ended_once(ended)
+    (closed,) = ended.of_kind("tool_bash", ExecuteState.ERROR)
+    assert "its worker was lost" in str(closed.result("error"))
+    assert why(run).doing == "It has ended: cancelled. The run was cancelled."
+    stack.start_modem("heir")
+    following = stack.run("And now?", thread_id=run.thread_id)
+    assert (following.stop_reason, following.record.attempts) == (StopReason.COMPLETED, 1)
+    asked = openai_server.requests[-1]["messages"]
+    assert "its worker was lost" in str(asked), "the next run knows that the call was never finished"

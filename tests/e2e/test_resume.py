@@ -1,0 +1,132 @@
+"""Streams that break: whoever comes back with the last id misses nothing and gets nothing twice."""
+
+from itertools import islice
+from pathlib import Path
+
+import httpx
+import pytest
+
+from client.sdk import AsyncBaud
+from tests.e2e.event_log import LogEvent, read_frames
+from tests.e2e.service_process import ServiceProcess
+from tests.e2e.stack import GATEWAY_URL, Stack
+from tests.fakes.openai_script import Answer, Call
+from tests.fakes.openai_server import OpenAIServer
+
+SLOW_JOB = [
+    Answer(calls=(Call(name="job_plan", arguments={"name": "count", "plan": "count"}),), delay=0.01),
+    Answer(text="I count now.", calls=(Call(name="bash", arguments={"cmd": "seq 3"}),), piece=3, delay=0.04),
+    Answer(text="I have counted to three, slowly.", piece=4, delay=0.04),
+]
+
+
+def collect_one_by_one(stack: Stack, path: str, *, by_query: bool = False) -> list[LogEvent]:
+    """Read a run's stream with a connection of its own for every single event."""
+    events: list[LogEvent] = []
+    while not (events and events[-1].is_completion):
+        last_id = events[-1].id if events else ""
+        place = {"last_id": last_id} if by_query else {"after": last_id}
+        with stack.frames(path, **place) as frames:
+            events += [LogEvent.of(frame) for frame in islice((f for f in frames if f.id is not None), 1)]
+        assert len(events) < 200
+    return events
+
+
+@pytest.mark.parametrize("path", ["/api/agent/{0}/stream", "/api/agent/{0}/runs/{1}/stream"])
+def test_a_live_run_read_in_single_events_comes_whole(stack: Stack, openai_server: OpenAIServer, path: str) -> None:
+    openai_server.play(SLOW_JOB)
+    thread_id = stack.initiate()
+    run_id = stack.execute(thread_id, "Count")
+    events = collect_one_by_one(stack, path.format(thread_id, run_id))
+    assert events == list(stack.log(thread_id))
+    assert len(events) > 15
+
+
+@pytest.mark.parametrize("by_query", [False, True], ids=["header", "query"])
+def test_an_ended_run_read_in_single_events_comes_whole(
+    stack: Stack, openai_server: OpenAIServer, by_query: bool
+) -> None:
+    openai_server.play([answer.model_copy(update={"delay": 0.0}) for answer in SLOW_JOB])
+    run = stack.run("Count")
+    path = f"/api/agent/{run.thread_id}/runs/{run.run_id}/stream"
+    assert collect_one_by_one(stack, path, by_query=by_query) == list(stack.log(run.thread_id))
+
+
+def test_every_place_to_resume_gives_exactly_the_rest(stack: Stack, openai_server: OpenAIServer) -> None:
+    openai_server.play([answer.model_copy(update={"delay": 0.0}) for answer in SLOW_JOB])
+    run = stack.run("Count")
+    for position, event in enumerate(run.events[:-1]):
+        with stack.frames(f"/api/agent/{run.thread_id}/stream", after=event.id, until="completion") as frames:
+            rest = [LogEvent.of(frame) for frame in frames if frame.id is not None]
+        assert rest == list(run.events[position + 1 :])
+
+
+def test_the_header_wins_over_the_query(stack: Stack, openai_server: OpenAIServer) -> None:
+    openai_server.play([Answer(text="One, two, three.")])
+    run = stack.run("Count")
+    first, last = run.events[0].id, run.events[-1].id
+    path = f"/api/agent/{run.thread_id}/runs/{run.run_id}/stream"
+    answer = stack.http.get(path, params={"last_id": last}, headers={"Last-Event-ID": first})
+    assert [frame.id for frame in read_frames(answer.text.splitlines()) if frame.id is not None] == [
+        event.id for event in run.events[1:]
+    ]
+    answer = stack.http.get(path, params={"last_id": first}, headers={"Last-Event-ID": last})
+    assert answer.status_code == 204
+
+
+def test_readers_of_one_live_run_all_see_the_same(stack: Stack, openai_server: OpenAIServer) -> None:
+    openai_server.play(SLOW_JOB)
+    thread_id = stack.initiate()
+    run_id = stack.execute(thread_id, "Count")
+    path = f"/api/agent/{thread_id}/runs/{run_id}/stream"
+    with stack.frames(path) as early, stack.frames(path) as other:
+        first = list(islice(early, 5))
+        with stack.frames(path) as late:
+            joined = [frame for frame in late if frame.id is not None]
+        first += list(early)
+        assert [frame for frame in first if frame.id is not None] == joined
+        assert [frame for frame in other if frame.id is not None] == joined
+    assert [frame.id for frame in joined] == [event.id for event in stack.log(thread_id)]
+
+
+async def test_a_live_stream_through_the_sdk_equals_the_log(stack: Stack, openai_server: OpenAIServer) -> None:
+    openai_server.play(SLOW_JOB)
+    async with AsyncBaud(stack.url) as baud:
+        thread_id = (await baud.initiate(metadata={"by": "sdk"})).thread_id
+        run_id = (await baud.execute(thread_id, "Count")).run_id
+        events = [event async for event in baud.run_stream(thread_id, run_id)]
+        again = [event async for event in baud.stream(thread_id, until_completion=True)]
+        record = await baud.run(thread_id, run_id)
+        messages = [message async for message in baud.messages(thread_id)]
+    assert [event.id for event in events] == [event.id for event in stack.log(thread_id)]
+    assert again == events
+    assert events[-1].is_completion
+    assert record.completion_id == events[-1].id
+    assert messages[-1].text() == "I have counted to three, slowly."
+
+
+def test_a_stream_from_now_on_leaves_out_what_was(stack: Stack, openai_server: OpenAIServer) -> None:
+    openai_server.play([Answer(text="First."), Answer(text="Second.")])
+    first = stack.run("One")
+    with stack.frames(f"/api/agent/{first.thread_id}/stream", after="$") as frames:
+        assert next(frames).event == "waiting"
+        second = stack.run("Two", thread_id=first.thread_id)
+        seen = [LogEvent.of(frame) for frame in islice(frames, len(second.events))]
+    assert seen == list(second.events)
+
+
+def test_another_gateway_goes_on_where_one_stopped(stack: Stack, openai_server: OpenAIServer, tmp_path: Path) -> None:
+    openai_server.play(SLOW_JOB)
+    second = ServiceProcess("gateway-2", ("gateway", "--port", "0"), settings=stack.settings, folder=tmp_path)
+    try:
+        url = second.wait_for(GATEWAY_URL)
+        thread_id = stack.initiate()
+        run_id = stack.execute(thread_id, "Count")
+        path = f"/api/agent/{thread_id}/runs/{run_id}/stream"
+        with stack.frames(path) as frames:
+            events = [LogEvent.of(frame) for frame in islice((f for f in frames if f.id is not None), 6)]
+        with httpx.stream("GET", url + path, headers={"Last-Event-ID": events[-1].id}, trust_env=False) as response:
+            events += [LogEvent.of(frame) for frame in read_frames(response.iter_lines()) if frame.id is not None]
+    finally:
+        second.stop()
+    assert events == list(stack.log(thread_id))

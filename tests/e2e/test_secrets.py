@@ -1,0 +1,79 @@
+"""Secrets of the worker stay in the worker: not in events, not in logs, not in what commands can see."""
+
+from collections.abc import Callable
+
+import pytest
+
+from shared.contract.event import ExecuteState
+from shared.contract.result import BashResult
+from tests.e2e.event_log import EndedRun
+from tests.e2e.stack import Stack
+from tests.fakes.openai_script import Answer, Call
+from tests.fakes.openai_server import OpenAIServer
+
+PLAN = Answer(calls=(Call(name="job_plan", arguments={"name": "n", "plan": "p"}),))
+
+
+def run_command(stack: Stack, server: OpenAIServer, cmd: str) -> tuple[EndedRun, str]:
+    server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": cmd}),)), Answer(text="Seen.")])
+    run = stack.run("Look around")
+    (end,) = [event for event in run.of_kind("tool_bash") if event.data.current_state is not ExecuteState.INIT][-1:]
+    return run, BashResult.model_validate(end.result("tool_bash_result")).result
+
+
+def stored(stack: Stack, thread_id: str) -> list[object]:
+    """Return all that Redis holds of a thread."""
+    redis = stack.redis
+    readers: dict[str, Callable[[str], object]] = {
+        "hash": redis.hgetall,
+        "stream": redis.xrange,
+        "list": lambda name: redis.lrange(name, 0, -1),
+    }
+    found = [readers[str(redis.type(name))](name) for name in redis.scan_iter(f"thread:{thread_id}:*")]
+    assert len(found) >= 4
+    return found
+
+
+def test_commands_see_nothing_of_the_workers_environment(stack: Stack, openai_server: OpenAIServer) -> None:
+    run, output = run_command(stack, openai_server, "env; tr '\\0' '\\n' < /proc/self/environ")
+    names = {line.partition("=")[0] for line in output.splitlines()}
+    assert {"PATH", "HOME"} <= names
+    assert not [name for name in names if name.startswith(("OPENAI", "BAUD", "REDIS", "LITELLM"))]
+    assert stack.settings["OPENAI_API_KEY"] not in repr(run)
+
+
+def test_commands_cannot_read_the_worker_through_proc(stack: Stack, openai_server: OpenAIServer) -> None:
+    _, output = run_command(stack, openai_server, "pwd; cat /proc/[0-9]*/environ 2>&1 | tr '\\0' '\\n' | cut -c -200")
+    if not output.startswith("/workspace\n"):
+        pytest.skip("bubblewrap does not work on this machine")
+    assert "OPENAI_API_KEY" not in output
+    assert "BAUD_LLM" not in output
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
+def test_a_key_that_the_provider_repeats_is_not_passed_on(
+    stack: Stack, openai_server: OpenAIServer, status: int
+) -> None:
+    key = stack.settings["OPENAI_API_KEY"]
+    openai_server.play([Answer(status=status, error=f"Something is wrong with {key} or Bearer {key}", times=0)])
+    run = stack.run("Say something")
+    assert run.stop_reason == "llm_error"
+    assert key in openai_server.headers[0]["authorization"]
+    assert key not in repr(openai_server.requests)
+    assert key not in repr(stored(stack, run.thread_id))
+    assert key not in stack.http.get(f"/api/agent/{run.thread_id}/runs/{run.run_id}").text
+    for process in stack.processes:
+        assert key not in process.output()
+    written = [path for path in (stack.folder / "data").rglob("*") if path.is_file()]
+    assert not [path for path in written if key.encode() in path.read_bytes()]
+
+
+def test_a_key_that_a_command_or_the_model_says_is_masked(stack: Stack, openai_server: OpenAIServer) -> None:
+    key = stack.settings["OPENAI_API_KEY"]
+    said = Answer(text=f"The key is {key}.", piece=0)
+    openai_server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": f"echo {key}"}),)), said])
+    run = stack.run("Look around")
+    assert run.of_kind("assistant_response")[-1].result("assistant_response_result") == "The key is ***."
+    (end,) = run.of_kind("tool_bash", ExecuteState.COMPLETE)
+    assert BashResult.model_validate(end.result("tool_bash_result")).result == "***\n"
+    assert key not in repr(stored(stack, run.thread_id))

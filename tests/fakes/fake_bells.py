@@ -1,0 +1,68 @@
+"""FakeBells: bells in memory; they ring when told to, and their line can break."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from shared.errors import StoreUnavailableError
+
+
+class FakeLine:
+    """One open line; a dead one neither rings nor answers, and does not say so."""
+
+    def __init__(self, changed: asyncio.Event) -> None:
+        self._changed = changed
+        self.watched: set[str] = set()
+        self.is_dead = False
+        self.queue: asyncio.Queue[str | StoreUnavailableError | None] = asyncio.Queue()
+
+    async def watch(self, bells: Iterable[str]) -> None:
+        for bell in bells:
+            self.watched.add(bell)
+            self.queue.put_nowait(bell)
+        self._changed.set()
+
+    async def forget(self, bells: Iterable[str]) -> None:
+        self.watched -= set(bells)
+        self._changed.set()
+
+    async def ping(self) -> None:
+        if not self.is_dead:
+            self.queue.put_nowait(None)
+
+    async def heard(self) -> str | None:
+        item = await self.queue.get()
+        if isinstance(item, StoreUnavailableError):
+            raise item
+        return item
+
+
+class FakeBells:
+    """Opens one line at a time; `opened` counts them. `changed` is set when a line is opened, broken or watches
+    something else."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.line: FakeLine | None = None
+        self.opened = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[FakeLine]:
+        self.line = FakeLine(self.changed)
+        self.opened += 1
+        self.changed.set()
+        try:
+            yield self.line
+        finally:
+            self.line = None
+            self.changed.set()
+
+    def ring(self, bell: str) -> None:
+        """Ring, if somebody listens."""
+        if self.line is not None and bell in self.line.watched and not self.line.is_dead:
+            self.line.queue.put_nowait(bell)
+
+    def cut(self) -> None:
+        """Break the line."""
+        if self.line is not None:
+            self.line.queue.put_nowait(StoreUnavailableError())

@@ -1,0 +1,67 @@
+"""FakeEventLog: streams in memory that are read as the event store reads them, and can fail or be slow."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from shared.contract.event import StreamEntry
+from shared.errors import StoreUnavailableError
+from shared.ids import parse_stream_id
+from shared.store.events import Page
+
+
+async def _at_once() -> None:
+    await asyncio.sleep(0)
+
+
+class FakeEventLog:
+    """Reads wait for `pause` before they look and again before they answer; `is_down` makes them fail."""
+
+    def __init__(self, pause: Callable[[], Awaitable[None]] = _at_once) -> None:
+        self.is_down = False
+        self.active_run_id: str | None = None
+        self.reads = 0
+        self._pause = pause
+        self._streams: dict[str, list[StreamEntry]] = {}
+        self._next = 0
+
+    def append(self, stream: str, *, data: bytes = b"{}", run_id: str = "run", is_final: bool = False) -> str:
+        """Add an entry and return its id; ids have gaps, and more digits from 10 on."""
+        self._next += 1
+        entry_id = f"{self._next // 3}-{self._next * 7}"
+        entry = StreamEntry(entry_id, "task_agent_execute", data, run_id, is_final)
+        self._streams.setdefault(stream, []).append(entry)
+        return entry_id
+
+    def trim(self, stream: str, keep: int) -> None:
+        """Forget all but the newest entries."""
+        self._streams[stream] = self._streams[stream][-keep:] if keep else []
+
+    def ids(self, stream: str) -> list[str]:
+        return [entry.id for entry in self._streams.get(stream, [])]
+
+    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
+        await self._begin_read()
+        entries = self._streams.get(stream, [])
+        page = Page(self._behind(stream, after)[:limit], entries[0].id if entries else None)
+        await self._pause()
+        return page
+
+    async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
+        await self._begin_read()
+        found = {stream: self._behind(stream, after)[:limit] for stream, after in positions.items()}
+        await self._pause()
+        return {stream: entries for stream, entries in found.items() if entries}
+
+    async def active_run(self, thread_id: str) -> str | None:
+        await self._begin_read()
+        return self.active_run_id
+
+    async def _begin_read(self) -> None:
+        await self._pause()
+        self.reads += 1
+        if self.is_down:
+            raise StoreUnavailableError
+
+    def _behind(self, stream: str, after: str) -> list[StreamEntry]:
+        position = parse_stream_id(after)
+        return [entry for entry in self._streams.get(stream, []) if parse_stream_id(entry.id) > position]

@@ -1,0 +1,70 @@
+"""FakeLeaseStore: the LeaseStore in memory; a test says what renewals come to and how runs stand."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from shared.contract.run import RunJob, RunRecord
+from shared.store.leases import LeaseStore, OpenRun, RenewalOutcome
+
+
+class FakeLeaseStore(LeaseStore):
+    """`due` is handed out in order; `standing` is how each run stands, by its id.
+
+    `outcomes` says what a renewal comes to (HELD where it says nothing); while `failure` is set every call raises it.
+    """
+
+    def __init__(self) -> None:
+        self._called = asyncio.Condition()
+        self.outcomes: dict[str, RenewalOutcome] = {}
+        self.failure: Exception | None = None
+        self.renewed: list[tuple[str, ...]] = []
+        self.lasted: list[frozenset[str]] = []
+        self.released: list[str] = []
+        self.is_owner = True
+        self.due: list[RunJob] = []
+        self.holds: list[float] = []
+        self.standing: dict[str, OpenRun] = {}
+        self.watched: list[tuple[str, float]] = []
+        self.forgotten: list[str] = []
+
+    async def renew(
+        self, runs: Sequence[RunRecord], *, lease_seconds: float, lasted: frozenset[str] = frozenset()
+    ) -> list[RenewalOutcome]:
+        await self._count_call()
+        self.renewed.append(tuple(run.run_id for run in runs))
+        self.lasted.append(lasted)
+        return [self.outcomes.get(run.run_id, RenewalOutcome.HELD) for run in runs]
+
+    async def release(self, run: RunRecord) -> bool:
+        await self._count_call()
+        self.released.append(run.run_id)
+        return self.is_owner
+
+    async def watch(self, job: RunJob, *, due_in_seconds: float) -> None:
+        await self._count_call()
+        self.watched.append((job.run_id, due_in_seconds))
+
+    async def forget(self, job: RunJob) -> None:
+        await self._count_call()
+        self.forgotten.append(job.run_id)
+
+    async def take_due(self, *, limit: int, hold_seconds: float) -> list[RunJob]:
+        await self._count_call()
+        self.holds.append(hold_seconds)
+        taken, self.due = self.due[:limit], self.due[limit:]
+        return taken
+
+    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | None]:
+        await self._count_call()
+        return [self.standing.get(job.run_id) for job in jobs]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once the condition holds; it is looked at with every call."""
+        async with asyncio.timeout(5), self._called:
+            await self._called.wait_for(condition)
+
+    async def _count_call(self) -> None:
+        async with self._called:
+            self._called.notify_all()
+        if self.failure is not None:
+            raise self.failure

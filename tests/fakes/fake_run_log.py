@@ -1,0 +1,103 @@
+"""FakeRunLog: the RunLog port in memory; keeps what was written in order, can lose its lease or be slow."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from shared.contract.message import ChatMessage
+from shared.contract.run import Usage
+from shared.contract.state import AgentState
+from shared.errors import LeaseLostError
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One atomic write."""
+
+    events: tuple[AgentExecuteData, ...]
+    messages: tuple[ChatMessage, ...]
+    state: AgentState | None
+    usage: Usage | None
+
+
+@dataclass(slots=True)
+class SlowCommit:
+    """Holds the first commit that fits until `release` is set; `begun` says that it is under way."""
+
+    fits: Callable[[Commit], bool]
+    begun: asyncio.Event
+    release: asyncio.Event
+
+
+class FakeRunLog:
+    """`events` is everything emitted or committed, in order; `commits` each atomic write.
+
+    `said` is what people say to the run. `lost_at` is the number of the commit (from 0) from which on the lease is
+    lost; it is writing that finds out.
+    """
+
+    def __init__(self, *, lost_at: int | None = None, slow: SlowCommit | None = None) -> None:
+        self.events: list[AgentExecuteData] = []
+        self.commits: list[Commit] = []
+        self.refused = 0
+        self.said: list[ChatMessage] = []
+        self._lost_at = lost_at
+        self._slow = slow
+
+    @property
+    def messages(self) -> list[ChatMessage]:
+        """The conversation as it was written."""
+        return [message for commit in self.commits for message in commit.messages]
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage that was written last."""
+        return next((commit.usage for commit in reversed(self.commits) if commit.usage), None)
+
+    def kinds(self) -> list[tuple[str, str]]:
+        """Return (execute_type, current_state) of each event, deltas left out."""
+        return [
+            (event.execute_type, event.current_state.value)
+            for event in self.events
+            if event.execute_type != ExecuteType.ASSISTANT_DELTA
+        ]
+
+    def assert_every_init_is_closed_once(self) -> None:
+        """Check that each init is followed by exactly one end with its uuid and type."""
+        ends = (ExecuteState.COMPLETE, ExecuteState.ERROR, ExecuteState.INTERRUPT)
+        for position, event in enumerate(self.events):
+            if event.current_state is ExecuteState.INIT:
+                after = [e for e in self.events[position + 1 :] if e.uuid == event.uuid]
+                closing = [e for e in after if e.current_state in ends]
+                assert len(closing) == 1, f"{event.execute_type} {event.execute_params} has {len(closing)} ends"
+                assert after[-1] is closing[0], f"{event.execute_type} says something after its end"
+
+    async def emit(self, event: AgentExecuteData) -> None:
+        self._check_lease()
+        self.events.append(event)
+
+    async def commit(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage] = (),
+        state: AgentState | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        self._check_lease()
+        commit = Commit(tuple(events), tuple(messages), state, usage)
+        if self._slow is not None and self._slow.fits(commit):
+            slow, self._slow = self._slow, None
+            slow.begun.set()
+            await slow.release.wait()
+        self.events.extend(events)
+        self.commits.append(commit)
+
+    async def take_said(self) -> Sequence[ChatMessage]:
+        taken, self.said = self.said, []
+        return taken
+
+    def _check_lease(self) -> None:
+        if self._lost_at is not None and len(self.commits) >= self._lost_at:
+            self.refused += 1
+            raise LeaseLostError

@@ -1,0 +1,95 @@
+"""FakeWorkerRunStore: the RunStore as a worker uses it, in memory; writes can be held back or fail."""
+
+import asyncio
+from collections.abc import Sequence
+
+from shared.contract.api import OnBusy
+from shared.contract.message import ChatMessage
+from shared.contract.run import Answer, Question, RunRecord, RunStatus
+from shared.store.run_values import Claim, Ended, RunEnd, RunWrite, SteerText, SubmitOutcome, Submitted
+from shared.store.runs import RunStore
+
+
+class FakeWorkerRunStore(RunStore):
+    """One run that can be claimed once. `writes` is what append took, `ends` what finish and fail_pending took.
+
+    `failures` are raised by the next appends, one each (None lets one through); `gate` holds appends
+    back until it is set, `asked` is set when one arrives. `said` is what people say to the run; while it is there, the
+    run cannot end well.
+    """
+
+    def __init__(self, claim: Claim | None = None, *, next_run_id: str | None = None) -> None:
+        self.claims = [claim]
+        self.claim_failures: list[Exception] = []
+        self.failures: list[Exception | None] = []
+        self.writes: list[RunWrite] = []
+        self.ends: list[RunEnd] = []
+        self.said: list[ChatMessage] = []
+        self.nonces: list[str] = []
+        self.steer_failures: list[Exception] = []
+        self.claimed_by: list[str] = []
+        self.gate: asyncio.Event | None = None
+        self.asked = asyncio.Event()
+        self.questions: list[tuple[Question, bytes]] = []
+        self.answers: list[Answer] = []
+        self.answer_failure: Exception | None = None
+        self._changed = asyncio.Condition()
+        self._next_run_id = next_run_id
+
+    @property
+    def data(self) -> Sequence[bytes]:
+        """Every event that was written, in order."""
+        return [event for write in self.writes for event in write.events]
+
+    async def wrote(self, count: int) -> None:
+        """Return once there are so many writes."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.writes) >= count)
+
+    async def claim(
+        self, thread_id: str, run_id: str, *, owner: str, claim_id: str, lease_seconds: float
+    ) -> Claim | None:
+        self.claimed_by.append(owner)
+        if self.claim_failures:
+            raise self.claim_failures.pop(0)
+        return self.claims.pop() if self.claims else None
+
+    async def submit(
+        self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
+    ) -> Submitted:
+        return Submitted(SubmitOutcome.ACTIVE, run)
+
+    async def wait(self, run: RunRecord, question: Question, event: bytes) -> None:
+        self.questions.append((question, event))
+
+    async def answer(self, thread_id: str, run_id: str, answer: Answer) -> None:
+        if self.answer_failure is not None:
+            raise self.answer_failure
+        self.answers.append(answer)
+
+    async def append(self, run: RunRecord, write: RunWrite) -> None:
+        self.asked.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        self.writes.append(write)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def take_steer(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
+        self.nonces.append(nonce)
+        if self.steer_failures:
+            raise self.steer_failures.pop(0)
+        taken, self.said = self.said, []
+        return taken
+
+    async def finish(self, run: RunRecord, end: RunEnd) -> Ended | None:
+        if self.said and end.status is RunStatus.COMPLETED:
+            return None
+        self.ends.append(end)
+        return Ended("1-1", self._next_run_id)
+
+    async def fail_pending(self, run: RunRecord, end: RunEnd) -> Ended | None:
+        return await self.finish(run, end)

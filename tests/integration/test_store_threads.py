@@ -1,0 +1,110 @@
+"""Threads in Redis: listed once each, newest first, gone without a trace."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import JsonValue
+
+from shared.contract.api import OnBusy
+from shared.errors import InvalidCursorError, ThreadNotFoundError
+from shared.keys import THREAD_INDEX
+from shared.store.run_values import RunWrite
+from tests.integration.store_scene import StoreScene, open_store
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[StoreScene]:
+    async with open_store(redis_url) as scene:
+        yield scene
+
+
+async def make(store: StoreScene, *thread_ids: str) -> None:
+    for thread_id in thread_ids:
+        store.clock.advance(1)
+        await store.threads.create(thread_id)
+
+
+async def listed(store: StoreScene, limit: int = 100) -> list[str]:
+    return [thread.thread_id for thread in (await store.threads.newest(cursor=None, limit=limit)).items]
+
+
+async def test_a_thread_comes_back_as_it_was_made(store: StoreScene) -> None:
+    metadata: dict[str, JsonValue] = {"n": 2**70, "nothing": None}
+    context: dict[str, JsonValue] = {"a": [1, {"b": ""}]}
+    made = await store.threads.create("new", metadata=metadata, context=context, owner="me")
+    assert await store.threads.get("new") == made
+    assert (made.metadata, made.context, made.owner) == (metadata, context, "me")
+    assert await store.threads.exists("new")
+    assert not await store.threads.exists("other")
+    with pytest.raises(ThreadNotFoundError):
+        await store.threads.get("other")
+
+
+async def test_making_a_thread_again_changes_nothing_and_lists_it_once(store: StoreScene) -> None:
+    store.clock.advance(5)
+    first = await store.threads.create("again", owner="me")
+    store.clock.advance(5)
+    assert await store.threads.create("again", owner="you") == first
+    assert await store.redis.zcard(THREAD_INDEX) == 2
+    assert await listed(store) == ["again", "t"]
+
+
+async def test_an_entry_left_by_a_second_creation_cut_short_is_not_listed(store: StoreScene) -> None:
+    left = int(store.clock.now().timestamp() * 1000) + 5000
+    await store.redis.zadd(THREAD_INDEX, {f"{left:015d}:t": 0})
+    assert await listed(store) == ["t"]
+    store.clock.advance(120)
+    await listed(store)
+    assert await store.redis.zcard(THREAD_INDEX) == 1
+
+
+async def test_pages_come_without_repeat_while_new_threads_are_made(store: StoreScene) -> None:
+    await make(store, *(f"old{n}" for n in range(7)))
+    seen: list[str] = []
+    cursor: str | None = None
+    for number in range(10):
+        page = await store.threads.newest(cursor=cursor, limit=3)
+        seen += [thread.thread_id for thread in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        await make(store, f"new{number}")
+    assert seen == [*(f"old{n}" for n in reversed(range(7))), "t"]
+
+
+@pytest.mark.parametrize("cursor", ["!", "abc", "w6n", "bm8gY29sb24", "é"])
+async def test_a_cursor_that_was_never_given_out_is_refused(store: StoreScene, cursor: str) -> None:
+    with pytest.raises(InvalidCursorError):
+        await store.threads.newest(cursor=cursor, limit=3)
+
+
+async def test_a_thread_that_has_expired_vanishes_from_the_list(store: StoreScene) -> None:
+    await make(store, "gone", "stays")
+    await store.redis.delete("thread:gone:metadata")
+    assert await listed(store) == ["stays", "t"]
+    assert await store.redis.zcard(THREAD_INDEX) == 3, "it may be one that is being made"
+    store.clock.advance(120)
+    await listed(store)
+    assert await store.redis.zcard(THREAD_INDEX) == 2
+
+
+async def test_a_deleted_thread_leaves_nothing(store: StoreScene) -> None:
+    await make(store, "doomed")
+    doomed = store.run("a", legacy_stream="stream:doomed:a").model_copy(update={"thread_id": "doomed"})
+    await store.runs.submit(doomed, on_busy=OnBusy.QUEUE, idempotency_key="k")
+    claim = await store.runs.claim("doomed", "a", owner="w", claim_id="c", lease_seconds=60)
+    assert claim is not None
+    await store.runs.append(claim.run, RunWrite(1, events=[b"x"]))
+    assert await store.redis.exists("stream:doomed:a")
+    await store.threads.delete("doomed")
+    assert await listed(store) == ["t"]
+    assert not [name for name in await store.lifetimes() if "doomed" in name]
+    with pytest.raises(ThreadNotFoundError):
+        await store.threads.delete("doomed")
+
+
+async def test_messages_are_read_in_pages_from_the_oldest(store: StoreScene) -> None:
+    assert await store.threads.messages("t", start=0, limit=10) == []
+    await store.redis.rpush(store.keys.messages, *(f'{{"role":"user","content":"{n}"}}' for n in range(5)))
+    page = await store.threads.messages("t", start=1, limit=2)
+    assert [message.text() for message in page] == ["1", "2"]

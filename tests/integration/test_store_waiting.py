@@ -1,0 +1,93 @@
+"""Waiting runs on a real Redis: no lease, one answer, and the time of waiting is counted apart."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.contract.api import OnBusy
+from shared.contract.run import Answer, Question, QuestionKind, RunRecord, RunStatus
+from shared.errors import LeaseLostError, RunNotFoundError, RunNotWaitingError
+from shared.store.run_values import CancelOutcome, RunWrite
+from tests.integration.store_scene import StoreScene, end_of, open_store
+
+QUESTION = Question(kind=QuestionKind.ASK_USER, call_id="c1", question="Tea?", expires_at="2030-01-01T00:00:00+00:00")
+ANSWER = Answer(call_id="c1", text="green")
+EVENT = b'{"asked":1}'
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[StoreScene]:
+    async with open_store(redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def waiting(store: StoreScene) -> RunRecord:
+    """A run `a` that waits; returns it as its worker had claimed it."""
+    await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE)
+    run = (await store.claim("a")).run
+    await store.runs.wait(run, QUESTION, EVENT)
+    return run
+
+
+async def test_a_waiting_run_has_its_question_and_no_owner(store: StoreScene, waiting: RunRecord) -> None:
+    record = await store.runs.get("t", "a")
+    assert (record.status, record.waiting, record.owner) == (RunStatus.WAITING, QUESTION, None)
+    assert [entry.data for entry in await store.events.page(store.keys.stream, after="0-0", limit=9)] == [EVENT]
+    assert all(seconds > 0 for seconds in (await store.lifetimes()).values())
+
+
+async def test_the_worker_that_let_it_wait_can_write_nothing_more(store: StoreScene, waiting: RunRecord) -> None:
+    before = await store.everything()
+    with pytest.raises(LeaseLostError):
+        await store.runs.append(waiting, RunWrite(99, events=[b"x"]))
+    with pytest.raises(LeaseLostError):
+        await store.runs.finish(waiting, end_of("a"))
+    assert await store.everything() == before
+
+
+async def test_waiting_asked_for_twice_writes_its_event_once(store: StoreScene, waiting: RunRecord) -> None:
+    before = await store.everything()
+    await store.runs.wait(waiting, QUESTION, EVENT)
+    assert await store.everything() == before
+
+
+async def test_nobody_can_claim_a_run_that_waits(store: StoreScene, waiting: RunRecord) -> None:
+    assert await store.runs.claim("t", "a", owner="w", claim_id="other", lease_seconds=1) is None
+
+
+async def test_an_answered_run_can_be_claimed_with_its_answer(store: StoreScene, waiting: RunRecord) -> None:
+    await store.runs.answer("t", "a", ANSWER)
+    run = (await store.claim("a", "second")).run
+    assert (run.answer, run.waiting, run.attempts, run.crashes) == (ANSWER, None, 2, 0)
+    assert run.token > waiting.token
+    assert run.waited_ms >= 0
+
+
+async def test_the_same_answer_twice_is_taken_once_and_another_is_refused(
+    store: StoreScene, waiting: RunRecord
+) -> None:
+    await store.runs.answer("t", "a", ANSWER)
+    before = await store.everything()
+    await store.runs.answer("t", "a", ANSWER)
+    with pytest.raises(RunNotWaitingError):
+        await store.runs.answer("t", "a", Answer(call_id="c1", text="black"))
+    assert await store.everything() == before
+
+
+async def test_an_answer_to_another_question_is_refused(store: StoreScene, waiting: RunRecord) -> None:
+    with pytest.raises(RunNotWaitingError):
+        await store.runs.answer("t", "a", Answer(call_id="c0", text="green"))
+    with pytest.raises(RunNotFoundError):
+        await store.runs.answer("t", "none", ANSWER)
+
+
+async def test_a_waiting_run_is_cancelled_at_once_and_the_next_one_is_active(
+    store: StoreScene, waiting: RunRecord
+) -> None:
+    await store.runs.submit(store.run("b"), on_busy=OnBusy.QUEUE)
+    cancelled = await store.runs.cancel(await store.runs.get("t", "a"), end_of("a"))
+    assert cancelled.outcome is CancelOutcome.CANCELLED
+    assert cancelled.ended is not None
+    assert cancelled.ended.next_run_id == "b"
+    assert (await store.runs.get("t", "a")).waiting is None

@@ -1,0 +1,326 @@
+"""The hub and its followers: every entry exactly once, whatever bells, readers and Redis do."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.service.channel import START, StreamEnd
+from gateway.service.event_hub import EventHub
+from gateway.service.follower import Follower, Pace
+from shared.ids import StreamId, parse_stream_id
+from tests.fakes.fake_bells import FakeBells
+from tests.fakes.fake_event_log import FakeEventLog
+
+_STREAM, _BELL = "thread:t:stream", "thread:t:bell"
+_LIMIT_SECONDS = 5.0
+_QUICK = Pace(sweep=0.02, retry=0.005, give_up=0.05, silence=1.0)
+_NO_SWEEP = Pace(sweep=3600.0, retry=0.005)
+
+
+@asynccontextmanager
+async def _hub(
+    log: FakeEventLog, bells: FakeBells, *, pace: Pace = _NO_SWEEP, buffer_bytes: int = 4096
+) -> AsyncIterator[EventHub]:
+    async with EventHub(log, bells, buffer_bytes=buffer_bytes, pace=pace) as hub:
+        yield hub
+
+
+async def _read(follower: Follower, count: int) -> list[StreamId]:
+    got: list[StreamId] = []
+    async with asyncio.timeout(_LIMIT_SECONDS):
+        while len(got) < count:
+            got.extend(frame.id for frame in (await follower.next(_LIMIT_SECONDS)).frames)
+    return got
+
+
+def _ids(log: FakeEventLog) -> list[StreamId]:
+    return [parse_stream_id(entry_id) for entry_id in log.ids(_STREAM)]
+
+
+async def _join(follower: Follower) -> None:
+    while not (await follower.next(_LIMIT_SECONDS)).is_caught_up:
+        pass
+
+
+async def _until(bells: FakeBells, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_LIMIT_SECONDS):
+        while not condition():
+            bells.changed.clear()
+            await bells.changed.wait()
+
+
+async def test_a_rung_bell_brings_a_new_entry() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            for _ in range(3):
+                log.append(_STREAM)
+                bells.ring(_BELL)
+                await _read(follower, 1)
+            assert follower.cursor == _ids(log)[-1]
+
+
+async def test_entries_of_one_stream_are_read_once_for_all_its_followers() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells) as hub:
+        followers = [hub.follow(_STREAM, _BELL, START) for _ in range(50)]
+        opened = [follower.__enter__() for follower in followers]
+        for follower in opened:
+            await _join(follower)
+        log.append(_STREAM)
+        reads = log.reads
+        bells.ring(_BELL)
+        for follower in opened:
+            await _read(follower, 1)
+        assert log.reads - reads <= 2
+        for manager in followers:
+            manager.__exit__(None, None, None)
+
+
+async def test_a_lost_bell_is_made_good_by_the_sweep() -> None:
+    log = FakeEventLog()
+    async with _hub(log, FakeBells(), pace=_QUICK) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            log.append(_STREAM)
+            assert await _read(follower, 1) == _ids(log)
+
+
+async def test_streams_are_read_again_after_the_bells_were_lost() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            await _until(bells, lambda: bells.line is not None)
+            bells.cut()
+            await _until(bells, lambda: bells.line is None)
+            log.append(_STREAM)
+            assert await _read(follower, 1) == _ids(log)
+
+
+async def test_a_line_that_died_without_a_word_is_replaced() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    pace = Pace(sweep=3600.0, retry=0.005, silence=0.05)
+    async with _hub(log, bells, pace=pace) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            await _until(bells, lambda: bells.line is not None)
+            line = bells.line
+            assert line is not None
+            line.is_dead = True
+            await _until(bells, lambda: bells.line is not line)
+            log.append(_STREAM)
+            assert await _read(follower, 1) == _ids(log)
+
+
+async def test_a_line_on_which_nothing_rings_is_kept() -> None:
+    bells = FakeBells()
+    async with _hub(FakeEventLog(), bells, pace=Pace(sweep=3600.0, silence=0.3)) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            await _until(bells, lambda: bells.line is not None)
+            line = bells.line
+            await follower.next(0.5)
+            assert bells.line is line
+
+
+async def test_a_tail_so_far_behind_that_entries_are_gone_says_so() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells, buffer_bytes=10**6) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            log.append(_STREAM)
+            await _read(follower, 1)
+            for _ in range(1200):
+                log.append(_STREAM)
+            log.trim(_STREAM, 550)
+            bells.ring(_BELL)
+            batch = await follower.next(_LIMIT_SECONDS)
+            assert batch.gap is not None
+            assert batch.gap.first_available == batch.frames[0].id == _ids(log)[0]
+            assert [frame.id for frame in batch.frames] + await _read(follower, 450) == _ids(log)
+
+
+async def test_a_follower_without_room_reads_on_from_the_log() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells, buffer_bytes=200) as hub:
+        with hub.follow(_STREAM, _BELL, START) as slow, hub.follow(_STREAM, _BELL, START) as quick:
+            await _join(slow)
+            await _join(quick)
+            for _ in range(40):
+                log.append(_STREAM, data=b"x" * 60)
+                bells.ring(_BELL)
+                await _read(quick, 1)
+            assert await _read(slow, 40) == _ids(log)
+
+
+async def test_a_frame_larger_than_the_buffer_is_sent_all_the_same() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells, buffer_bytes=100) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            log.append(_STREAM, data=b"x" * 5000)
+            bells.ring(_BELL)
+            assert await _read(follower, 1) == _ids(log)
+
+
+async def test_a_follower_of_one_run_gets_nothing_of_the_others() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    for number in range(300):
+        log.append(_STREAM, run_id=f"run {number % 2}")
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START, run_id="run 1") as follower:
+            got = await _read(follower, 150)
+            log.append(_STREAM, run_id="run 0")
+            log.append(_STREAM, run_id="run 1")
+            bells.ring(_BELL)
+            got += await _read(follower, 1)
+    assert got == [*_ids(log)[1:300:2], _ids(log)[-1]]
+
+
+async def test_entries_trimmed_while_a_follower_lags_are_announced() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    for _ in range(300):
+        log.append(_STREAM)
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            first = await follower.next(_LIMIT_SECONDS)
+            log.trim(_STREAM, 20)
+            second = await follower.next(_LIMIT_SECONDS)
+    assert first.gap is None
+    assert second.gap is not None
+    assert (second.gap.requested, second.gap.first_available) == (first.frames[-1].id, second.frames[0].id)
+
+
+async def test_a_newcomer_joins_a_thread_whose_log_is_gone() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    log.append(_STREAM)
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as old, hub.follow(_STREAM, _BELL, START) as new:
+            await _join(old)
+            log.trim(_STREAM, 0)
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                await _join(new)
+            log.append(_STREAM)
+            bells.ring(_BELL)
+            assert await _read(new, 1) == await _read(old, 1)
+
+
+async def test_streams_live_through_a_short_loss_of_redis() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as joined, hub.follow(_STREAM, _BELL, START) as newcomer:
+            await _join(joined)
+            log.is_down = True
+            log.append(_STREAM)
+            bells.ring(_BELL)
+            assert not (await joined.next(0.02)).frames
+            assert not (await newcomer.next(0.02)).frames
+            log.is_down = False
+            assert await _read(joined, 1) == await _read(newcomer, 1) == _ids(log)
+
+
+@pytest.mark.parametrize("has_joined", [True, False], ids=["joined", "catching up"])
+async def test_streams_end_as_unavailable_when_redis_stays_away(has_joined: bool) -> None:
+    log = FakeEventLog()
+    async with _hub(log, FakeBells(), pace=_QUICK) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            if has_joined:
+                await _join(follower)
+            log.is_down = True
+            assert (await follower.next(_LIMIT_SECONDS)).end is StreamEnd.UNAVAILABLE
+
+
+async def test_shutting_down_ends_open_streams_and_later_ones() -> None:
+    async with _hub(FakeEventLog(), FakeBells()) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            hub.shut_down()
+            assert (await follower.next(_LIMIT_SECONDS)).end is StreamEnd.SHUTDOWN
+        with hub.follow(_STREAM, _BELL, START) as late:
+            assert (await late.next(_LIMIT_SECONDS)).end is StreamEnd.SHUTDOWN
+
+
+async def test_a_fault_ends_the_streams_and_the_hub_goes_on() -> None:
+    async def fail() -> None:
+        if should_fail:
+            raise RuntimeError("a fault")
+        await asyncio.sleep(0)
+
+    should_fail = False
+    log, bells = FakeEventLog(fail), FakeBells()
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            should_fail = True
+            bells.ring(_BELL)
+            assert (await follower.next(_LIMIT_SECONDS)).end is StreamEnd.FAILED
+        should_fail = False
+        log.append(_STREAM)
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            assert await _read(follower, 1) == _ids(log)
+
+
+async def test_nothing_is_watched_once_the_last_follower_has_left() -> None:
+    bells = FakeBells()
+    async with _hub(FakeEventLog(), bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            await _until(bells, lambda: bells.line is not None and bells.line.watched == {_BELL})
+        await _until(bells, lambda: bells.line is not None and not bells.line.watched)
+
+
+@given(seed=st.integers(0, 2**32), clients=st.integers(1, 5), writes=st.integers(1, 25), room=st.sampled_from([1, 400]))
+@settings(max_examples=25, deadline=None)
+def test_every_follower_gets_every_entry_once_in_order(seed: int, clients: int, writes: int, room: int) -> None:
+    asyncio.run(_Adversity(random.Random(seed), writes).run(clients, room))
+
+
+class _Adversity:
+    """Bells are lost, late and doubled, their line breaks, reads are slow, clients drop and come back."""
+
+    def __init__(self, chance: random.Random, writes: int) -> None:
+        self._chance = chance
+        self._writes = writes
+        self._log = FakeEventLog(self._dawdle)
+        self._bells = FakeBells()
+        self._is_written = False
+
+    async def run(self, clients: int, room: int) -> None:
+        hub = EventHub(self._log, self._bells, buffer_bytes=room, pace=_QUICK)
+        async with asyncio.timeout(_LIMIT_SECONDS), hub, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write())
+            followers = [tasks.create_task(self._follow(hub)) for _ in range(clients)]
+        for follower in followers:
+            assert follower.result() == _ids(self._log)
+
+    async def _dawdle(self) -> None:
+        for _ in range(self._chance.randrange(6)):
+            await asyncio.sleep(0)
+
+    async def _write(self) -> None:
+        for _ in range(self._writes):
+            for _ in range(self._chance.choice((1, 1, 2, 130))):
+                self._log.append(_STREAM)
+            for _ in range(self._chance.choice((0, 1, 1, 2))):
+                await self._dawdle()
+                self._bells.ring(_BELL)
+            if self._chance.random() < 0.05:
+                self._bells.cut()
+            await self._dawdle()
+        self._is_written = True
+
+    async def _follow(self, hub: EventHub) -> list[StreamId]:
+        got: list[StreamId] = []
+        await self._dawdle()
+        while not self._is_written or len(got) < len(_ids(self._log)):
+            with hub.follow(_STREAM, _BELL, got[-1] if got else START) as follower:
+                for _ in range(self._chance.randrange(1, 20)):
+                    got.extend(frame.id for frame in (await follower.next(0.02)).frames)
+                    await self._dawdle()
+        return got

@@ -1,0 +1,77 @@
+"""Where a stream begins, and what is refused before it does."""
+
+import pytest
+
+from gateway.service.channel import START
+from gateway.service.open_tail import parse_last_id, request_legacy_tail, request_run_tail, request_thread_tail
+from shared.contract.run import RunRecord, RunStatus
+from shared.errors import InvalidStreamIdError, RunNotFoundError, ThreadNotFoundError
+from shared.ids import StreamId
+from shared.keys import ThreadKeys
+
+_KEYS = ThreadKeys("t")
+
+
+class FakeStores:
+    """One thread with one run, whose stream ends at 9-1."""
+
+    def __init__(self, *, completion_id: str | None = None) -> None:
+        status = RunStatus.COMPLETED if completion_id else RunStatus.PROCESSING
+        self._run = RunRecord(
+            run_id="r", thread_id="t", task="", created_at="", status=status, completion_id=completion_id
+        )
+
+    async def exists(self, thread_id: str) -> bool:
+        return thread_id == "t"
+
+    async def get(self, thread_id: str, run_id: str) -> RunRecord:
+        if run_id != "r":
+            raise RunNotFoundError
+        return self._run
+
+    async def last_id(self, stream: str) -> str:
+        return "9-1"
+
+
+@pytest.mark.parametrize(
+    ("last_id", "cursor"),
+    [("", START), ("0", START), ("0-0", START), ("5", StreamId(5, 0)), ("5-7", StreamId(5, 7)), ("$", None)],
+)
+def test_a_position_is_read_as_redis_would(last_id: str, cursor: StreamId | None) -> None:
+    assert parse_last_id(last_id) == cursor
+
+
+@pytest.mark.parametrize("last_id", ["nonsense", "-1", "1-", "1-2-3", "$$", " 1", "99999999999999999999999-0"])
+def test_a_position_that_is_none_is_refused(last_id: str) -> None:
+    with pytest.raises(InvalidStreamIdError):
+        parse_last_id(last_id)
+
+
+async def test_from_now_on_becomes_the_newest_id_once() -> None:
+    stores = FakeStores()
+    request = await request_thread_tail(stores, stores, _KEYS, "$", until_completion=False)
+    assert request.cursor == StreamId(9, 1)
+
+
+async def test_an_unknown_thread_has_no_stream() -> None:
+    stores = FakeStores()
+    with pytest.raises(ThreadNotFoundError):
+        await request_thread_tail(stores, stores, ThreadKeys("other"), "", until_completion=False)
+
+
+@pytest.mark.parametrize(
+    ("completion_id", "last_id", "has_more"),
+    [("9-1", "9-0", True), ("9-1", "9-1", False), ("9-1", "10-0", False), ("9-1", "$", False), (None, "9-1", True)],
+)
+async def test_an_ended_run_that_was_seen_to_its_end_has_nothing_more(
+    completion_id: str | None, last_id: str, has_more: bool
+) -> None:
+    stores = FakeStores(completion_id=completion_id)
+    request = await request_run_tail(stores, stores, _KEYS, "r", last_id=last_id)
+    assert (request is not None) is has_more
+    assert request is None or request.has_ended is (completion_id is not None)
+
+
+async def test_a_legacy_stream_has_its_own_key_and_the_bell_of_its_flow() -> None:
+    request = await request_legacy_tail(FakeStores(), ThreadKeys("flow"), "input", "")
+    assert (request.stream, request.bell, request.cursor) == ("stream:flow:input", "thread:flow:bell", START)

@@ -1,0 +1,137 @@
+"""Leases are kept while Redis answers, and a run whose lease cannot have held is stopped."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import cast
+
+import pytest
+
+from modem.service.active_runs import ActiveRun, ActiveRuns
+from modem.service.hear_bell import hear_bell
+from modem.service.keep_leases import LeaseKeeper
+from shared.contract.config import ModemConfig
+from shared.contract.run import RunRecord, RunStatus
+from shared.errors import StoreUnavailableError
+from shared.store.bells import Bells
+from shared.store.leases import RenewalOutcome
+from tests.fakes.fake_bells import FakeBells
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_lease_store import FakeLeaseStore
+from tests.unit.workflow.runner.scene import NOW
+from workflow.runner.ports import Stop
+
+CONFIG = ModemConfig(lease_seconds=10, renew_seconds=0.001)
+
+
+class Kept:
+    """Two runs, `a` and `b`, of one process, and who keeps their leases."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.clock = FakeClock()
+        self.leases = FakeLeaseStore()
+        self.active = ActiveRuns()
+        self.keeper = LeaseKeeper(self.leases, self.active, CONFIG, self.clock)
+        self.a, self.b = (stack.enter_context(self.active.enter(_record(name), self.clock.now())) for name in "ab")
+
+    async def renew(self) -> None:
+        await self.keeper.renew(list(self.active))
+
+
+def _record(run_id: str) -> RunRecord:
+    return RunRecord(run_id=run_id, thread_id="t", task="tea", created_at=NOW, token=1, status=RunStatus.PROCESSING)
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    with ExitStack() as stack:
+        yield Kept(stack)
+
+
+async def told(run: ActiveRun) -> Stop | None:
+    """Return what the run was told, if it was told anything."""
+    waiting = asyncio.create_task(run.wait())
+    await asyncio.sleep(0)
+    if waiting.done():
+        return waiting.result()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    return None
+
+
+async def test_all_leases_are_renewed_in_one_call_and_the_runs_go_on(kept: Kept) -> None:
+    await kept.renew()
+    assert kept.leases.renewed == [("a", "b")]
+    assert (await told(kept.a), await told(kept.b)) == (None, None)
+
+
+async def test_a_lost_run_is_stopped_and_the_others_go_on(kept: Kept) -> None:
+    kept.leases.outcomes["a"] = RenewalOutcome.LOST
+    await kept.renew()
+    assert (await told(kept.a), await told(kept.b)) == (Stop.LEASE_LOST, None)
+
+
+async def test_a_run_that_somebody_wants_to_stop_is_cancelled(kept: Kept) -> None:
+    kept.leases.outcomes["b"] = RenewalOutcome.CANCEL_ASKED
+    await kept.renew()
+    assert (await told(kept.a), await told(kept.b)) == (None, Stop.CANCELLED)
+
+
+async def test_runs_go_on_while_redis_is_away_for_less_than_a_lease(kept: Kept) -> None:
+    await kept.renew()
+    kept.leases.failure = StoreUnavailableError()
+    kept.clock.advance(9.9)
+    await kept.renew()
+    assert (await told(kept.a), await told(kept.b)) == (None, None)
+    kept.leases.failure = None
+    await kept.renew()
+    kept.leases.failure = StoreUnavailableError()
+    kept.clock.advance(9.9)
+    await kept.renew()
+    assert (await told(kept.a), await told(kept.b)) == (None, None), "counted from the last renewal"
+
+
+async def test_runs_are_stopped_when_redis_is_away_for_longer_than_a_lease(kept: Kept) -> None:
+    await kept.renew()
+    kept.leases.failure = StoreUnavailableError()
+    kept.clock.advance(10.1)
+    await kept.renew()
+    assert (await told(kept.a), await told(kept.b)) == (Stop.LEASE_LOST, Stop.LEASE_LOST)
+
+
+async def test_a_lease_that_was_never_renewed_counts_from_its_claim(kept: Kept) -> None:
+    kept.clock.advance(6)
+    with kept.active.enter(_record("late"), kept.clock.now()) as late:
+        kept.leases.failure = StoreUnavailableError()
+        kept.clock.advance(5)
+        await kept.renew()
+        assert (await told(kept.a), await told(late)) == (Stop.LEASE_LOST, None)
+
+
+async def test_an_attempt_has_lasted_after_four_leases(kept: Kept) -> None:
+    kept.clock.advance(39)
+    with kept.active.enter(_record("late"), kept.clock.now()):
+        await kept.renew()
+        kept.clock.advance(2)
+        await kept.renew()
+    assert kept.leases.lasted == [frozenset(), frozenset({"a", "b"})]
+
+
+async def test_the_keeper_renews_again_and_again_until_it_is_cancelled(kept: Kept) -> None:
+    keeping = asyncio.create_task(kept.keeper.run())
+    await kept.leases.until(lambda: len(kept.leases.renewed) >= 3)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert keeping.cancelled()
+
+
+async def test_a_bell_has_the_leases_looked_at_at_once_even_on_a_second_line(kept: Kept) -> None:
+    bells = FakeBells()
+    hearing = asyncio.create_task(hear_bell(cast(Bells, bells), "bell", kept.keeper, kept.active))
+    await kept.leases.until(lambda: len(kept.leases.renewed) == 1)
+    bells.ring("bell")
+    await kept.leases.until(lambda: len(kept.leases.renewed) == 2)
+    bells.cut()
+    await kept.leases.until(lambda: len(kept.leases.renewed) == 3)
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)

@@ -1,0 +1,86 @@
+"""Values that are secret leave the worker in no event, message, state or end; everything else stays as it is."""
+
+import orjson
+import pytest
+
+from modem.service.mask_secrets import SecretMask
+from modem.service.run_log import StoreRunLog
+from shared.contract.config import StreamConfig
+from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
+from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
+from shared.contract.state import AgentState, Plan, Todo
+from shared.redaction import MASK, secret_values
+from shared.store.run_values import RunEnd
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
+from workflow.runner.events import EventFactory, Step
+from workflow.runner.outcome import Outcome
+
+RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at="2026-01-02T03:04:05+00:00", token=1)
+EVENTS = EventFactory("t", "r", FakeClock())
+PLAIN, QUOTED = "correct horse battery", 'a"b\\c é 123'
+MASKED = SecretMask((PLAIN, QUOTED))
+
+
+def log_with(store: FakeWorkerRunStore, mask: SecretMask) -> StoreRunLog:
+    return StoreRunLog(store, RUN, StreamConfig(flush_interval=1000.0), mask=mask)
+
+
+@pytest.mark.parametrize("secret", [PLAIN, QUOTED], ids=["plain", "with quotes"])
+async def test_nothing_that_a_run_writes_holds_a_secret(secret: str) -> None:
+    store = FakeWorkerRunStore()
+    log = log_with(store, MASKED)
+    arguments = orjson.dumps({"cmd": f"echo {secret}"}).decode()
+    call = ToolCall(call_id="c", name="bash", arguments=arguments)
+    step = Step("s", EVENTS.now(), "tool_bash")
+    told = (ContentPart(type="text", text=f"it is {secret}"),)
+    await log.emit(EVENTS.tool_progress(step, {"result": f"{secret}\n"}))
+    await log.commit(
+        [EVENTS.response(step, f"I say {secret}."), EVENTS.tool_init(step, call)],
+        [
+            ChatMessage(role=Role.ASSISTANT, content=f"I say {secret}.", tool_calls=(call,)),
+            ChatMessage(role=Role.USER, content=told),
+        ],
+        AgentState(plan=Plan(name=secret, plan=f"use {secret}"), todos=(Todo(id="1", content=secret),)),
+    )
+    outcome = Outcome(StopReason.LLM_ERROR, f"refused {secret}", Usage())
+    event = EVENTS.completion(outcome).to_json()
+    await log.finish(RunEnd(RunStatus.FAILED, StopReason.LLM_ERROR, outcome.message, Usage(), event))
+    (write,), (end,) = store.writes, store.ends
+    said = [*store.data, end.event]
+    results = [orjson.loads(data).get("execute_result") for data in said]
+    assert results[:2] == [{"result": f"{MASK}\n"}, {"assistant_response_result": f"I say {MASK}."}]
+    assert orjson.loads(said[2])["execute_params"] == {"cmd": f"echo {MASK}"}
+    assert (results[3]["flow_completion_message"], end.message) == (f"refused {MASK}", f"refused {MASK}")
+    spoken, shown = write.messages
+    assert (spoken.content, orjson.loads(spoken.tool_calls[0].arguments)) == (
+        f"I say {MASK}.", {"cmd": f"echo {MASK}"},
+    )  # fmt: skip
+    assert shown.text() == f"it is {MASK}"
+    assert write.state is not None
+    assert (write.state.plan, write.state.todos[0].content) == (Plan(name=MASK, plan=f"use {MASK}"), MASK)
+
+
+async def test_a_secret_that_is_also_a_word_of_ours_breaks_nothing() -> None:
+    store = FakeWorkerRunStore()
+    log = log_with(store, SecretMask(("assistant", "thread_id", "assistant_response")))
+    step = Step("s", EVENTS.now(), "assistant_response")
+    event = EVENTS.response(step, "my thread_id")
+    await log.commit([event], [ChatMessage(role=Role.ASSISTANT, content="my assistant")])
+    (data,) = store.data
+    assert orjson.loads(data) == {
+        **orjson.loads(event.to_json()), "execute_result": {"assistant_response_result": f"my {MASK}"},
+    }  # fmt: skip
+    assert store.writes[0].messages == [ChatMessage(role=Role.ASSISTANT, content=f"my {MASK}")]
+
+
+def test_an_event_without_a_secret_is_passed_on_byte_by_byte() -> None:
+    data = b'{"execute_result" : {"a":1}}'
+    assert MASKED.event(data) is data
+    assert SecretMask().event(data) is data
+
+
+def test_the_secrets_are_the_long_values_of_secret_variables() -> None:
+    environment = {"A_API_KEY": "long-enough", "B_TOKEN": "short", "HOME": "/home/somebody"}
+    mask = SecretMask(secret_values(environment))
+    assert mask.text("long-enough short /home/somebody") == f"{MASK} short /home/somebody"

@@ -1,0 +1,132 @@
+"""The reaper finds runs that nobody carries, publishes their jobs again, and leaves all others alone."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from modem.service.expire_questions import QuestionExpiry
+from modem.service.reap_runs import Reaper
+from shared.clock import isoformat
+from shared.contract.config import ModemConfig
+from shared.contract.run import Answer, Decision, Question, QuestionKind, RunJob, RunStatus
+from shared.errors import RunNotWaitingError, StoreUnavailableError
+from shared.store.leases import OpenRun
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_lease_store import FakeLeaseStore
+from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
+from tests.unit.modem.test_execute_run import FakePublisher
+
+CONFIG = ModemConfig(lease_seconds=10)
+JOB = RunJob(thread_id="t", run_id="r")
+DEFAULT = "decide yourself"
+
+
+def expiry(store: FakeWorkerRunStore | None = None) -> QuestionExpiry:
+    return QuestionExpiry(store or FakeWorkerRunStore(), DEFAULT, FakeClock())
+
+
+def asked(kind: QuestionKind, *, seconds_left: float) -> OpenRun:
+    expires_at = isoformat(FakeClock().now() + timedelta(seconds=seconds_left))
+    question = Question(kind=kind, call_id="c", question="?", expires_at=expires_at)
+    return OpenRun(JOB, RunStatus.WAITING, True, False, 0.0, question)
+
+
+def standing(status: RunStatus, *, is_active: bool = True, left: float = 0.0, is_cancelled: bool = False) -> OpenRun:
+    return OpenRun(JOB, status, is_active, is_cancelled, left)
+
+
+async def look(run: OpenRun | None) -> tuple[list[RunJob], FakeLeaseStore]:
+    """Return what a reaper published that found the run due, and what it left behind."""
+    leases, publisher = FakeLeaseStore(), FakePublisher()
+    leases.due = [JOB]
+    if run is not None:
+        leases.standing = {"r": run}
+    assert await Reaper(leases, publisher, CONFIG, expiry()).look_once() == len(publisher.jobs)
+    return publisher.jobs, leases
+
+
+@pytest.mark.parametrize("left", [0.0, -3.0], ids=["given back", "ran out"])
+async def test_a_run_without_a_lease_is_published_again(left: float) -> None:
+    published, leases = await look(standing(RunStatus.PROCESSING, left=left))
+    assert published == [JOB]
+    assert leases.holds == [10], "looked at again after a lease, should the job be lost"
+    assert (leases.watched, leases.forgotten) == ([], [])
+
+
+async def test_a_cancelled_run_without_a_lease_is_published_again() -> None:
+    published, _ = await look(standing(RunStatus.PROCESSING, is_cancelled=True))
+    assert published == [JOB], "its next owner ends it"
+
+
+async def test_a_run_with_a_lease_is_looked_at_when_the_lease_can_have_run_out() -> None:
+    published, leases = await look(standing(RunStatus.PROCESSING, left=4.0))
+    ((run_id, seconds),) = leases.watched
+    assert (published, run_id) == ([], "r")
+    assert 4.0 < seconds < 5.0
+
+
+async def test_an_active_run_that_nobody_claimed_is_published_again_and_given_time() -> None:
+    published, leases = await look(standing(RunStatus.PENDING))
+    assert (published, leases.watched) == ([JOB], [("r", 60.0)])
+
+
+@pytest.mark.parametrize(
+    ("run", "seconds"),
+    [(standing(RunStatus.PENDING, is_active=False), 10.0)],
+    ids=["queued"],
+)
+async def test_a_run_that_waits_its_turn_is_left_alone(run: OpenRun, seconds: float) -> None:
+    published, leases = await look(run)
+    assert (published, leases.watched, leases.forgotten) == ([], [("r", seconds)], [])
+
+
+async def test_an_open_question_is_looked_at_again_when_its_time_is_up() -> None:
+    published, leases = await look(asked(QuestionKind.ASK_USER, seconds_left=30))
+    assert (published, leases.watched) == ([], [("r", 30.25)])
+
+
+@pytest.mark.parametrize(("kind", "decision"), [(QuestionKind.ASK_USER, None), (QuestionKind.APPROVAL, Decision.DENY)])
+async def test_a_question_whose_time_is_up_is_answered_with_the_default(
+    kind: QuestionKind, decision: Decision | None
+) -> None:
+    leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
+    leases.due, leases.standing = [JOB], {"r": asked(kind, seconds_left=-1)}
+    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == 1
+    assert store.answers == [Answer(call_id="c", text=DEFAULT, decision=decision)]
+
+
+async def test_a_person_who_was_quicker_than_the_default_keeps_the_word() -> None:
+    leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
+    store.answer_failure = RunNotWaitingError()
+    leases.due, leases.standing = [JOB], {"r": asked(QuestionKind.ASK_USER, seconds_left=-1)}
+    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == 0
+    assert publisher.jobs == []
+
+
+async def test_a_run_that_ended_or_is_gone_is_forgotten() -> None:
+    published, leases = await look(None)
+    assert (published, leases.watched, leases.forgotten) == ([], [], ["r"])
+
+
+async def test_every_run_that_is_due_is_looked_at_batch_by_batch() -> None:
+    leases, publisher = FakeLeaseStore(), FakePublisher()
+    leases.due = [RunJob(thread_id="t", run_id=f"r{number}") for number in range(450)]
+    leases.standing = {job.run_id: OpenRun(job, RunStatus.PROCESSING, True, False, 0.0) for job in leases.due}
+    assert await Reaper(leases, publisher, CONFIG, expiry()).look_once() == 450
+    assert len({job.run_id for job in publisher.jobs}) == 450
+    assert len(leases.holds) == 3
+
+
+async def test_the_reaper_goes_on_when_redis_is_back() -> None:
+    leases, publisher = FakeLeaseStore(), FakePublisher()
+    leases.failure = StoreUnavailableError()
+    leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PROCESSING)}
+    reaping = asyncio.create_task(Reaper(leases, publisher, ModemConfig(lease_seconds=0.004), expiry()).run())
+    await asyncio.sleep(0)
+    assert not reaping.done()
+    leases.failure = None
+    await leases.until(lambda: len(leases.holds) >= 2)
+    reaping.cancel()
+    await asyncio.gather(reaping, return_exceptions=True)
+    assert publisher.jobs == [JOB]

@@ -1,0 +1,260 @@
+"""The log of a run over the store: in order, at once where possible, and honest about failures."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from modem.service.run_log import StoreRunLog
+from shared.contract.config import StreamConfig
+from shared.contract.event import AgentExecuteData
+from shared.contract.message import ChatMessage, Role
+from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
+from shared.errors import LeaseLostError, StoreUnavailableError
+from shared.store.run_values import RunEnd
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
+from workflow.llm.model import TextDelta
+from workflow.runner.events import EventFactory, Step
+
+RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at="2026-01-02T03:04:05+00:00", token=1)
+EVENTS = EventFactory("t", "r", FakeClock())
+STEP = Step("s", EVENTS.now(), "assistant_response")
+END = RunEnd(RunStatus.COMPLETED, StopReason.COMPLETED, "", Usage(), b"end")
+NEVER = StreamConfig(flush_interval=1000.0)  # only what must not wait is written
+
+
+def delta(text: str) -> AgentExecuteData:
+    return EVENTS.delta(STEP, TextDelta(text))
+
+
+def texts(store: FakeWorkerRunStore) -> list[str]:
+    results = [orjson.loads(data)["execute_result"] for data in store.data]
+    return [result["assistant_delta"]["text"] if "assistant_delta" in result else "whole" for result in results]
+
+
+async def until_written(store: FakeWorkerRunStore, count: int) -> None:
+    await asyncio.wait_for(store.wrote(count), 5)
+
+
+async def test_the_first_piece_is_written_at_once() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await until_written(store, 1)
+    assert texts(store) == ["a"]
+    await log.close()
+
+
+async def test_pieces_that_come_meanwhile_are_joined_and_stand_before_a_commit() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await until_written(store, 1)
+    for piece in "bcd":
+        await log.emit(delta(piece))
+    await log.commit([EVENTS.response(STEP, "abcd")], [ChatMessage(role=Role.ASSISTANT, content="abcd")])
+    assert texts(store) == ["a", "bcd", "whole"]
+    assert [len(write.messages) for write in store.writes] == [0, 1]
+    await log.close()
+
+
+async def test_pieces_stay_apart_when_joining_is_off() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, StreamConfig(flush_interval=1000.0, coalesce_deltas=False))
+    for piece in "abc":
+        await log.emit(delta(piece))
+    await log.commit([])
+    assert texts(store) == ["a", "b", "c"]
+    await log.close()
+
+
+async def test_much_waiting_text_is_written_without_a_pause() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await until_written(store, 1)
+    await log.emit(delta("b" * NEVER.flush_bytes))
+    await until_written(store, 2)
+    await log.close()
+
+
+async def test_waiting_text_is_written_after_the_pause() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, StreamConfig(flush_interval=0.001))
+    await log.emit(delta("a"))
+    await until_written(store, 1)
+    await log.emit(delta("b"))
+    await until_written(store, 2)
+    assert texts(store) == ["a", "b"]
+    await log.close()
+
+
+async def test_a_commit_waits_for_the_write_under_way() -> None:
+    store = FakeWorkerRunStore()
+    store.gate = asyncio.Event()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    commit = asyncio.create_task(log.commit([EVENTS.response(STEP, "a")]))
+    await asyncio.sleep(0)
+    await log.emit(delta("late"))
+    store.gate.set()
+    await asyncio.wait_for(commit, 5)
+    assert texts(store) == ["a", "late", "whole"]
+    assert [write.sequence for write in store.writes] == [1, 2]
+    await log.close()
+
+
+async def test_the_sequence_grows_with_each_write_and_nothing_is_written_for_nothing() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.commit([])
+    for _ in range(3):
+        await log.commit([EVENTS.response(STEP, "x")], usage=Usage(steps=1))
+    assert [write.sequence for write in store.writes] == [1, 2, 3]
+    await log.close()
+
+
+async def test_a_write_that_redis_missed_is_sent_again_with_the_same_sequence() -> None:
+    store = FakeWorkerRunStore()
+    store.failures = [StoreUnavailableError(), None]
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.commit([EVENTS.response(STEP, "x")])
+    assert [write.sequence for write in store.writes] == [1]
+    await log.close()
+
+
+@pytest.mark.parametrize("failure", [LeaseLostError(), ValueError("WRONGTYPE")], ids=["lease", "fault"])
+async def test_a_failure_in_the_background_is_raised_at_the_next_word(failure: Exception) -> None:
+    store = FakeWorkerRunStore()
+    store.failures = [failure]
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    await asyncio.sleep(0)
+    for word in (log.emit(delta("b")), log.commit([EVENTS.response(STEP, "x")])):
+        with pytest.raises(type(failure)):
+            await word
+    await log.close()
+    assert store.writes == []
+
+
+async def test_a_commit_that_waited_for_a_failing_write_is_not_written() -> None:
+    store = FakeWorkerRunStore()
+    store.gate, store.failures = asyncio.Event(), [ValueError("the write under way is lost")]
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    commit = asyncio.create_task(log.commit([EVENTS.response(STEP, "a")]))
+    await asyncio.sleep(0)
+    store.gate.set()
+    with pytest.raises(ValueError, match="under way"):
+        await asyncio.wait_for(commit, 5)
+    assert store.writes == []
+    await log.close()
+
+
+async def test_finish_writes_what_waits_and_then_the_end() -> None:
+    store = FakeWorkerRunStore(next_run_id="r2")
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await log.emit(delta("b"))
+    ended = await log.finish(END)
+    assert "".join(texts(store)) == "ab"
+    assert store.ends == [END]
+    assert ended is not None
+    assert ended.next_run_id == "r2"
+
+
+async def test_a_run_is_ended_though_an_earlier_write_failed() -> None:
+    store = FakeWorkerRunStore()
+    store.failures = [ValueError("WRONGTYPE")]
+    log = StoreRunLog(store, RUN, NEVER)
+    with pytest.raises(ValueError, match="WRONGTYPE"):
+        await log.commit([EVENTS.response(STEP, "x")])
+    await log.finish(END)
+    assert store.ends == [END]
+
+
+async def test_a_run_whose_lease_is_lost_is_not_ended() -> None:
+    store = FakeWorkerRunStore()
+    store.failures = [LeaseLostError()]
+    log = StoreRunLog(store, RUN, NEVER)
+    with pytest.raises(LeaseLostError):
+        await log.commit([EVENTS.response(STEP, "x")])
+    with pytest.raises(LeaseLostError):
+        await log.finish(END)
+    assert store.ends == []
+
+
+async def test_a_flood_waits_for_redis() -> None:
+    store = FakeWorkerRunStore()
+    store.gate = asyncio.Event()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    flood = asyncio.create_task(log.emit(delta("b" * 2_000_000)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not flood.done()
+    store.gate.set()
+    await asyncio.wait_for(flood, 5)
+    await log.close()
+
+
+async def test_a_writer_that_is_cancelled_in_a_flood_takes_no_text_with_it() -> None:
+    store = FakeWorkerRunStore()
+    store.gate = asyncio.Event()
+    log = StoreRunLog(store, RUN, NEVER)
+    flood = asyncio.create_task(log.emit(delta("b" * 2_000_000)))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    flood.cancel()
+    await asyncio.gather(flood, return_exceptions=True)
+    store.gate.set()
+    await log.commit([EVENTS.response(STEP, "x")])
+    assert [len(text) for text in texts(store)] == [2_000_000, len("whole")]
+    await log.close()
+
+
+async def test_a_flood_goes_on_once_redis_has_taken_it() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER)
+    for letter in "abc":
+        await asyncio.wait_for(log.emit(delta(letter * 2_000_000)), 5)
+    await asyncio.wait_for(log.commit([EVENTS.response(STEP, "x")]), 5)
+    assert [len(text) for text in texts(store)] == [2_000_000] * 3 + [len("whole")]
+    await log.close()
+
+
+async def test_a_flood_that_meets_a_failure_is_told() -> None:
+    store = FakeWorkerRunStore()
+    store.failures = [LeaseLostError()]
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(log.emit(delta("a" * 2_000_000)), 5)
+    await log.close()
+
+
+async def test_closing_leaves_no_task_behind() -> None:
+    store = FakeWorkerRunStore()
+    store.gate = asyncio.Event()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    await log.close()
+    await log.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_was_said_is_asked_for_again_under_the_same_nonce() -> None:
+    store = FakeWorkerRunStore()
+    store.said, store.steer_failures = [ChatMessage(role=Role.USER, content="milk")], [StoreUnavailableError()]
+    log = StoreRunLog(store, RUN, NEVER)
+    assert [message.text() for message in await log.take_said()] == ["milk"]
+    assert len(store.nonces) == 2
+    assert len(set(store.nonces)) == 1
+    assert await log.take_said() == []
+    assert len(set(store.nonces)) == 2

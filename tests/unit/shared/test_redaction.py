@@ -1,0 +1,63 @@
+"""What is masked, and that ordinary text is left alone."""
+
+import pytest
+
+from shared.redaction import Redactor, is_secret_name, secret_values
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("sk-ant-hush1234567", id="provider-key"),
+        pytest.param("ghp_hush1234567890", id="github"),
+        pytest.param("Authorization: Bearer hush.hush-hush", id="bearer"),
+        pytest.param("authorization: Basic hushhush==", id="basic"),
+        pytest.param("redis://user:hush@host:6379/0", id="url"),
+        pytest.param("redis://:hush@hush@host/0", id="at-sign-in-password"),
+        pytest.param("redis://a:hush@one,redis://b:hush@two", id="two-urls"),
+        pytest.param('{"api_key": "hush hush"}', id="json"),
+        pytest.param(r"{\"api_key\": \"hush hush\"}", id="json-in-json"),
+        pytest.param("{'db_password': 'hush hush'}", id="repr"),
+        pytest.param("password=hush&x=1", id="query"),
+        pytest.param("eyJhushhush.hush.hush", id="jwt"),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(text: str) -> None:
+    redacted = Redactor().redact(text)
+
+    assert "***" in redacted
+    assert "hush" not in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_tokens=5 token=17",
+        "a task-runner-of-mine",
+        "http://host:8000/a@b",
+        "basic authentication",
+        "api_key=None",
+        "redis://host:6379/0",
+        "the sk-8 and the password",
+    ],
+)
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    assert Redactor(["irrelevant"]).redact(text) == text
+
+
+def test_known_values_are_masked_longest_first() -> None:
+    assert Redactor(["hush", "hush-hush"]).redact("a hush-hush b hush") == "a *** b ***"
+
+
+def test_secrets_of_an_environment_are_found_by_name_and_in_urls() -> None:
+    environ = {"A_API_KEY": "long-enough", "B_TOKEN": "short", "REDIS_URL": "redis://:p%40ssword@h", "HOME": "/home/me"}
+
+    assert secret_values(environ) == {"long-enough", "p%40ssword", "p@ssword"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("api_key", True), ("DB_PASSWORD", True), ("GITHUB_TOKEN", True), ("max_tokens", False), ("tokenizer", False)],
+)
+def test_secret_names_are_recognised(name: str, expected: bool) -> None:
+    assert is_secret_name(name) is expected

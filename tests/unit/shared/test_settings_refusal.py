@@ -1,0 +1,188 @@
+"""What the configuration refuses, and that each refusal says what, where and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ConfigurationError
+from shared.settings.load import load_settings
+
+
+def refusal(folder: Path, environ: dict[str, str] | None = None, toml: str = "") -> str:
+    (folder / "config.toml").write_text(toml, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environ or {}, folder)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        pytest.param("[modem]\nconcurency = 3", ("modem.concurency = 3", "did you mean 'concurrency'?"), id="key"),
+        pytest.param("[modme]\nqueue = 'x'", ("modme.queue = 'x'", "did you mean 'modem'?"), id="section"),
+        pytest.param("[modme]", ("there is no section 'modme'",), id="empty-section"),
+        pytest.param("concurrency = 3", ("there is no section 'concurrency'", "data_dir"), id="top"),
+        pytest.param("[llm]\nmodle = 'x'", ("[llm] has no key 'modle'", "did you mean 'model'?"), id="llm"),
+        pytest.param("[llm.plan]\nmodle = 'x'", ("[llm.plan] has no key 'modle'",), id="named-llm"),
+        pytest.param("[tools]\nbash = true", ("write [tools.bash]",), id="tool-without-table"),
+        pytest.param("[tools.bash]\ntimeot = 1", ("did you mean 'timeout'?",), id="tool"),
+        pytest.param("redis = 'x'", ("redis is a section",), id="section-as-value"),
+        pytest.param("[redis.url]\nhost = 'x'", ("redis.url is a single value, not a table",), id="value-as-section"),
+        pytest.param("[[redis]]\ncluster = true", ("redis is a section",), id="list-of-tables"),
+        pytest.param("env = 'prod'", ("chosen by the variable ENV",), id="env"),
+    ],
+)
+def test_unknown_keys_of_a_file_are_refused(toml: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+    message = refusal(tmp_path, toml=toml)
+
+    assert "(config.toml)" in message
+    assert [part for part in expected if part not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("BAUD_MODEM__CONCURENCY", "did you mean 'concurrency'?", id="key"),
+        pytest.param("BAUD_MODME__QUEUE", "did you mean 'modem'?", id="section"),
+        pytest.param("BAUD_GATEWAY_PORT", "joined by two underscores: BAUD_GATEWAY__PORT", id="one-underscore"),
+        pytest.param("BAUD_MODEM", "modem is a section", id="section-alone"),
+        pytest.param("BAUD_ENV", "chosen by the variable ENV", id="env"),
+        pytest.param("BAUD_REDIS__URL__HOST", "redis.url is a single value", id="too-deep"),
+    ],
+)
+def test_unknown_variables_are_refused_by_name(name: str, expected: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path, {name: "8000"})
+
+    assert f"{name} = '8000' (environment)" in message
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        pytest.param("BAUD_GATEWAY__PORT", "70000", "65535", id="range"),
+        pytest.param("BAUD_GATEWAY__PORT", "many", "valid integer", id="type"),
+        pytest.param("BAUD_SANDBOX__NETWORK", "all", "'none', 'allow-list' or 'open'", id="enum"),
+        pytest.param("BAUD_LOG__LEVEL", "loud", "DEBUG | INFO | WARNING | ERROR", id="pattern"),
+        pytest.param("BAUD_MODEM__LEASE_SECONDS", "inf", "finite number", id="infinite"),
+        pytest.param("BAUD_CORS__ALLOW_METHODS", "[1", "valid tuple", id="broken-list"),
+        pytest.param("BAUD_CORS__ALLOW_METHODS", "[1]", "valid string", id="wrong-item"),
+    ],
+)
+def test_bad_values_name_key_value_source_and_what_is_allowed(
+    name: str, value: str, expected: str, tmp_path: Path
+) -> None:
+    message = refusal(tmp_path, {name: value})
+
+    key = name.removeprefix("BAUD_").lower().replace("__", ".")
+    assert f"{key} = " in message
+    assert f"({name})" in message
+    assert expected in message
+
+
+def test_all_problems_are_reported_at_once_one_a_line(tmp_path: Path) -> None:
+    message = refusal(
+        tmp_path,
+        {"BAUD_GATEWAY__PORT": "x", "BAUD_NONSENSE": "1"},
+        "[modem]\nqueue = 3\nconcurrency = 0\n[stream]\ntypo = 1\n",
+    )
+
+    _, *lines = message.splitlines()
+    starts = sorted(line.split()[0] for line in lines)
+    assert starts == ["BAUD_NONSENSE", "gateway.port", "modem.concurrency", "modem.queue", "stream.typo"]
+
+
+def test_a_fault_in_llm_is_not_repeated_for_those_that_inherit_it(tmp_path: Path) -> None:
+    message = refusal(tmp_path, toml="[llm]\ntimeout = -1\n[llm.planner]\nmodel = 'x'\n")
+
+    assert message.count("timeout") == 1
+
+
+@pytest.mark.parametrize(
+    ("toml", "secret", "variable"),
+    [
+        pytest.param("[llm]\napi_key = 'hush'", "hush", "BAUD_LLM__API_KEY", id="api-key"),
+        pytest.param("[llm.planner]\napi_key = 'hush'", "hush", "BAUD_LLM__PLANNER__API_KEY", id="named"),
+        pytest.param("[redis]\nurl = 'redis://:hush@h/0'", "hush", "REDIS_URL", id="redis"),
+        pytest.param("[modem]\nbroker_url = 'amqp://u:hush@h//'", "hush", "BAUD_MODEM__BROKER_URL", id="broker"),
+        pytest.param(
+            "[tools.web.options]\napi_key = 'hush'", "hush", "BAUD_TOOLS__WEB__OPTIONS__API_KEY", id="tool-option"
+        ),
+        pytest.param("[llm]\nmodel = 'sk-hush12345678'", "hush", "BAUD_LLM__MODEL", id="looks-like-a-key"),
+    ],
+)
+def test_secrets_in_a_file_are_refused_unseen(toml: str, secret: str, variable: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path, toml=toml)
+
+    assert "a secret does not belong in a file" in message
+    assert f"set {variable}" in message
+    assert secret not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("REDIS_URL", "http://:hush@h/0", id="bad-scheme"),
+        pytest.param("BAUD_REDIS__PASSWORD", "hush", id="unknown-key"),
+        pytest.param("BAUD_GATEWAY__PORT", "redis://:hush@h/0", id="wrong-variable"),
+    ],
+)
+def test_secrets_in_variables_are_masked_in_errors(name: str, value: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path, {name: value})
+
+    assert "***" in message
+    assert "hush" not in message
+
+
+@pytest.mark.parametrize(
+    ("environ", "key"),
+    [
+        pytest.param({"BAUD_MODEM__RENEW_SECONDS": "7.5"}, "modem.renew_seconds", id="renewal"),
+        pytest.param({"BAUD_AGENT__PLANNING_LLM": "nobody"}, "agent.planning_llm", id="planning-llm"),
+        pytest.param({"BAUD_AGENT__EXECUTION_LLM": "nobody"}, "agent.execution_llm", id="execution-llm"),
+        pytest.param({"BAUD_SANDBOX__PROVIDER": "moon"}, "sandbox.provider", id="provider"),
+        pytest.param({"BAUD_SANDBOX__NETWORK": "allow-list"}, "sandbox.network", id="network"),
+        pytest.param({"BAUD_SANDBOX__ISOLATION": "process", "ENV": "prod"}, "sandbox.isolation", id="isolation"),
+        pytest.param({"BAUD_STREAM__IDLE_TIMEOUT": "15"}, "stream.keep_alive_interval", id="idle-timeout"),
+        pytest.param({"BAUD_STREAM__MAX_DURATION": "10"}, "stream.keep_alive_interval", id="max-duration"),
+        pytest.param({"BAUD_LLM__X__RETRY_MIN_WAIT": "60"}, "llm.x.retry_min_wait", id="retry"),
+        pytest.param({"REDIS_URL": "h:6379"}, "redis.url", id="redis-scheme"),
+        pytest.param({"BAUD_MODEM__BROKER_URL": "rabbit"}, "modem.broker_url", id="broker"),
+        pytest.param(
+            {"BAUD_CORS__ALLOW_ORIGINS": "*", "BAUD_CORS__ALLOW_CREDENTIALS": "true"}, "cors.allow_origins", id="cors"
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(environ: dict[str, str], key: str, tmp_path: Path) -> None:
+    (line,) = refusal(tmp_path, environ).splitlines()[1:]
+
+    assert line.strip().startswith(key)
+
+
+def test_broken_toml_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    message = refusal(tmp_path, toml="[modem]\nqueue = \n")
+
+    assert str(tmp_path / "config.toml") in message
+    assert "line 2" in message
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigurationError, match="not valid TOML"):
+        load_settings({}, tmp_path)
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").mkdir()
+
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_settings({}, tmp_path)
+
+
+def test_a_baud_config_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    assert "BAUD_CONFIG names" in refusal(tmp_path, {"BAUD_CONFIG": "missing.toml"})
+
+
+def test_an_env_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    assert "ENV = '../prod'" in refusal(tmp_path, {"ENV": "../prod"})

@@ -1,0 +1,49 @@
+"""Commands get an empty environment but for what is named, and limits that the worker itself may set."""
+
+import os
+import resource
+import sys
+
+import pytest
+
+from shared.contract.config import SandboxConfig
+from workflow.service.sandbox.base import Command
+from workflow.service.sandbox.isolation import command_environment, limits_argv, search_path
+
+
+def environment(config: SandboxConfig, command: Command) -> dict[str, str]:
+    worker = {"SECRET": "s", "ALLOWED": "a", "PATH": "/usr/bin"}
+    return command_environment(config, worker, command, path=["/usr/bin"], home="/h", temporary="/t")
+
+
+def test_only_allowed_variables_of_the_worker_are_passed() -> None:
+    seen = environment(SandboxConfig(env_allow=("ALLOWED", "ABSENT")), Command(argv=("env",), env={"OWN": "o"}))
+    assert seen == {
+        "PATH": "/h/.local/bin:/usr/bin",
+        "HOME": "/h",
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        "TMPDIR": "/t",
+        "ALLOWED": "a",
+        "OWN": "o",
+    }
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\0B"])
+def test_an_unusable_variable_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be the name of an environment variable"):
+        environment(SandboxConfig(), Command(argv=("env",), env={name: "x"}))
+
+
+def test_the_workers_own_environment_is_not_on_path() -> None:
+    own, base = os.path.join(sys.prefix, "bin"), os.path.join(sys.base_prefix, "bin")
+    found = search_path({"PATH": f"{own}:relative:{base}:/usr/bin::/usr/bin"})
+    assert found == tuple(dict.fromkeys((base, "/usr/bin")))
+
+
+def test_no_limit_is_above_what_the_worker_has() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    limits = limits_argv(SandboxConfig(memory_bytes=2**30), count_processes=True)
+    assert f"--data={2**30}" in limits
+    (files,) = [int(word.partition("=")[2]) for word in limits if word.startswith("--nofile=")]
+    assert hard == resource.RLIM_INFINITY or files <= hard
