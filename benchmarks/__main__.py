@@ -1,0 +1,32 @@
+"""`python -m benchmarks [NAME …]`: run all benchmarks, or those named."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from benchmarks import concurrency, first_event, start, step_cpu, takeover, throughput
+
+_BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
+    "start": start.measure,
+    "first_event": first_event.measure,
+    "throughput": throughput.measure,
+    "step_cpu": step_cpu.measure,
+    "takeover": takeover.measure,
+    "concurrency": concurrency.measure,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks one after the other; return 2 for a name that is none."""
+    unknown = [name for name in names if name not in _BENCHMARKS]
+    if unknown:
+        sys.stderr.write(f"no benchmark {', '.join(unknown)}; there are: {', '.join(_BENCHMARKS)}\n")
+        return 2
+    for name in names or list(_BENCHMARKS):
+        asyncio.run(_BENCHMARKS[name]())  # type: ignore[arg-type]  # each is a coroutine function
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""The stack under measurement: `baud up` in a process of its own, with what is left of its children afterwards."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+TALKER: Final = "python:benchmarks.scripted_talker:make_talker"
+_READY: Final = re.compile(r"baud ready gateway=(\S+) redis=(\S+)")
+_START_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack: where it answers and which processes it consists of."""
+
+    gateway_url: str
+    redis_url: str
+    process_id: int
+
+    def services(self, module: str) -> list[psutil.Process]:
+        """Return the processes that were started with `-m module`."""
+        children = psutil.Process(self.process_id).children(recursive=True)
+        return [child for child in children if module in child.cmdline() and "-m" in child.cmdline()]
+
+
+@asynccontextmanager
+async def running_stack(*, workers: int = 1, settings: Mapping[str, str] | None = None) -> AsyncIterator[Stack]:
+    """Start a stack with the talking model and further `BAUD_…` settings; stop it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="baud-bench-") as folder:
+        said = (Path(folder) / "stderr").open("w+")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "client", "up", "--port", "0", "--workers", str(workers), "--data-dir", folder,
+            "--model", TALKER,
+            env={**os.environ, "BAUD_LOG__LEVEL": "WARNING", **(settings or {})},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=said,
+        )  # fmt: skip
+        try:
+            yield await _ready(process, Path(folder))
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            if await process.wait() != 0:
+                said.seek(0)
+                sys.stderr.write(said.read())
+            said.close()
+
+
+async def _ready(process: asyncio.subprocess.Process, folder: Path) -> Stack:
+    assert process.stdout is not None
+    async with asyncio.timeout(_START_SECONDS):
+        line = (await process.stdout.readline()).decode()
+    match = _READY.search(line)
+    if match is None:
+        raise RuntimeError(f"the stack did not come up; it said {line!r}")
+    redis_url = match[2]
+    password = folder / "redis" / "password"
+    if password.exists():
+        redis_url = redis_url.replace("redis://", f"redis://:{password.read_text().strip()}@")
+    return Stack(match[1], redis_url, process.pid)
