@@ -21,7 +21,7 @@ def explain_run(situation: Situation) -> WhyResponse:
         since=since,
         last_progress_at=_text(situation.last_event_at) if situation.is_active else run.ended_at,
         owner=run.owner,
-        is_owner_alive=situation.is_owner_alive,
+        is_owner_alive=_is_carried(situation),
         attempts=run.attempts,
         crashes=run.crashes,
         usage=run.usage,
@@ -68,6 +68,13 @@ def _next(situation: Situation) -> WhatNext:
     if not _has_lease(situation):
         return WhatNext(what="A reaper publishes its job again.", at=_text(situation.next_look_at))
     return WhatNext(what="If its worker falls silent, another one takes it over.", at=_text(situation.lease_until))
+
+
+def _is_carried(situation: Situation) -> bool:
+    """Whether the owner lives; one whose lease ran out is given up, though its sign of life may fade later."""
+    if situation.run.status is RunStatus.PROCESSING and not _has_lease(situation):
+        return False
+    return situation.is_owner_alive
 
 
 def _has_lease(situation: Situation) -> bool:
