@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from types import TracebackType
 from typing import Final, Self
 
@@ -52,14 +53,25 @@ class DrainOnSignal:
         await self._drain()
 
     async def _drain(self) -> None:
+        _leave_in(self._patience + 2 * _GRACE_SECONDS)  # even if this loop hangs, or is gone before its threads are
         try:
             async with asyncio.timeout(self._patience + _GRACE_SECONDS):
                 await self._runtime.drain()
         except TimeoutError:
             _log.error("some runs could not be handed over in time; their leases run out and others take them")
-        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._leave)
+        _leave_in(_GRACE_SECONDS)
 
-    def _leave(self) -> None:
-        """End a process that has handed everything over and still stands, for a broker that does not answer."""
-        _log.warning("the worker did not stop by itself; it is ended")
-        os._exit(os.EX_OK)
+
+def _leave_in(seconds: float) -> None:
+    """End a process that still stands after so long, for a broker that does not answer: its runs are in safety.
+
+    The timer is a daemon thread: it outlives the event loop, and nothing at the end of the interpreter waits for it.
+    """
+    timer = threading.Timer(seconds, _leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave() -> None:
+    _log.warning("the worker did not stop by itself; it is ended")
+    os._exit(os.EX_OK)

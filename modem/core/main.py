@@ -23,6 +23,9 @@ from shared.settings.model import Settings
 # Celery's threads must get their turn beside a busy loop: at Python's 5 ms a new run waits 0.1 s to be claimed.
 _SWITCH_SECONDS: Final = 0.0005
 
+# A consumer waits on its socket for ever; who publishes must not.
+_PUBLISH_SECONDS: Final = 5.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -34,7 +37,8 @@ class Modem:
         self._loop = LoopThread()
         self._stack = AsyncExitStack()
         self.app: Celery = make_celery(settings.modem, settings.redis)
-        self._runtime = Runtime(settings, self.app, environment)
+        publishing = make_celery(settings.modem, settings.redis, socket_timeout=_PUBLISH_SECONDS)
+        self._runtime = Runtime(settings, publishing, environment)
         register_run_task(self.app, self._loop, self._runtime.services)
         register_legacy_task(self.app, self._loop, self._runtime)
 

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from celery import Celery
 
+from modem.core.background import keep_going
 from modem.service.active_runs import ActiveRuns
 from modem.service.build_engine import EngineBuilder
 from modem.service.execute_run import RunServices
@@ -42,7 +43,7 @@ _SWEEP_SECONDS: Final = 60.0
 
 
 class Runtime:
-    """`async with` opens everything; leaving it closes everything, in reverse order."""
+    """`async with` opens everything; leaving it closes everything, in reverse order. `app` publishes jobs."""
 
     def __init__(self, settings: Settings, app: Celery, environment: Mapping[str, str]) -> None:
         self._settings = settings
@@ -81,16 +82,15 @@ class Runtime:
         self._stack.push_async_callback(self._redis.aclose)
         self._stack.push_async_callback(self._sandboxes.close)
         self._tasks = [
-            asyncio.create_task(self._report_alive()),
-            asyncio.create_task(self._sweep()),
-            asyncio.create_task(self._keeper.run()),
-            asyncio.create_task(self._reaper.run()),
-            asyncio.create_task(
-                hear_bell(self._bells, WORKER_BELL_PREFIX + self.worker_id, self._keeper, self.services.active)
-            ),
+            asyncio.create_task(keep_going(name, work))
+            for name, work in (
+                ("sign of life", self._report_alive),
+                ("sweeper of sandboxes", self._sweep),
+                ("keeper of leases", self._keeper.run),
+                ("reaper", self._reaper.run),
+                ("bell", self._hear_bell),
+            )
         ]
-        for task in self._tasks:
-            task.add_done_callback(_say_failure)
         return self
 
     async def __aexit__(
@@ -122,6 +122,9 @@ class Runtime:
                 await self._workers.report_alive(self.worker_id, lifetime_seconds=modem.lease_seconds)
             await asyncio.sleep(modem.renew_seconds)
 
+    async def _hear_bell(self) -> None:
+        await hear_bell(self._bells, WORKER_BELL_PREFIX + self.worker_id, self._keeper, self.services.active)
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
@@ -140,8 +143,3 @@ class Runtime:
             network=settings.sandbox.network,
             environment=environment,
         )
-
-
-def _say_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.error("a background task of the worker ended; restart the worker", exc_info=error)

@@ -3,11 +3,13 @@
 import logging
 
 from modem.service.execute_run import RunServices, execute_run, refuse_run
+from modem.service.patience import patience
 from modem.type.flow_type import ProcessFlowDataRequest
 from shared.clock import isoformat
 from shared.contract.api import OnBusy
 from shared.contract.run import RunJob, RunRecord
-from shared.store.run_values import SubmitOutcome
+from shared.errors import StoreUnavailableError
+from shared.store.run_values import SubmitOutcome, Submitted
 from shared.store.threads import ThreadStore
 
 _log = logging.getLogger(__name__)
@@ -22,7 +24,6 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
     """
     thread_id = request.thread_id or request.flow_uuid
     flow = services.keys(request.flow_uuid)
-    await threads.create(thread_id)
     run = RunRecord(
         run_id=request.run_id or request.flow_input_uuid,
         thread_id=thread_id,
@@ -33,10 +34,19 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
         legacy_bell=flow.bell if thread_id != request.flow_uuid else None,
         created_at=isoformat(services.clock.now()),
     )
-    submitted = await services.runs.submit(run, on_busy=OnBusy.QUEUE)
+    submitted = await _submit(run, services, threads)
     if not run.task:
         await refuse_run(run, _NO_TASK, services)
     elif submitted.outcome is SubmitOutcome.ACTIVE:
         await execute_run(RunJob(thread_id=thread_id, run_id=run.run_id), services)
     else:
         _log.info("legacy run %s waits behind another run of its thread", run.run_id)
+
+
+async def _submit(run: RunRecord, services: RunServices, threads: ThreadStore) -> Submitted:
+    """Store the run; its message is all there is of it so far, so Redis is waited for."""
+    async for attempt in patience(run.run_id, unless=lambda: services.active.is_draining):
+        with attempt:
+            await threads.create(run.thread_id)
+            return await services.runs.submit(run, on_busy=OnBusy.QUEUE)
+    raise StoreUnavailableError

@@ -12,6 +12,7 @@ from typing import Final
 from modem.service.active_runs import ActiveRun, ActiveRuns
 from modem.service.build_engine import EngineBuilder
 from modem.service.mask_secrets import SecretMask
+from modem.service.patience import patience
 from modem.service.publish import JobPublisher
 from modem.service.run_log import StoreRunLog
 from shared.clock import SystemClock, isoformat
@@ -70,13 +71,7 @@ async def execute_run(job: RunJob, services: RunServices) -> None:
             # Its consumer may still be handed what it has just handed over; somebody who stays shall have it.
             await services.leases.watch(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
             return
-        claim = await services.runs.claim(
-            job.thread_id,
-            job.run_id,
-            owner=services.worker_id,
-            claim_id=uuid.uuid4().hex,
-            lease_seconds=services.modem.lease_seconds,
-        )
+        claim = await _claim(job, services)
         if claim is None:
             _log.info("nothing to do: the run is claimed, has ended, or waits its turn")
             return
@@ -84,10 +79,37 @@ async def execute_run(job: RunJob, services: RunServices) -> None:
         with services.active.enter(claim.run, services.clock.now()) as active:
             try:
                 await _carry_out(claim, services, active)
+                return
             except LeaseLostError:
-                _log.warning("the run is no longer this worker's; nothing more is written")
+                _log.warning("the run may be another worker's; nothing more is written")
             except StoreUnavailableError:
-                _log.error("Redis was away for too long; the run goes on elsewhere once it is back")
+                _log.error("Redis was away for too long; the run goes on once it is back")
+        await _give_back(claim.run, services)
+
+
+async def _claim(job: RunJob, services: RunServices) -> Claim | None:
+    claim_id = uuid.uuid4().hex  # the same for every try: a claim whose answer was lost is this worker's all the same
+    async for attempt in patience(job.run_id, unless=lambda: services.active.is_draining):
+        with attempt:
+            return await services.runs.claim(
+                job.thread_id,
+                job.run_id,
+                owner=services.worker_id,
+                claim_id=claim_id,
+                lease_seconds=services.modem.lease_seconds,
+            )
+    raise StoreUnavailableError
+
+
+async def _give_back(run: RunRecord, services: RunServices) -> None:
+    """Hand over a run whose lease could not be kept, if nobody has taken it: Redis was away, the run is well.
+
+    Otherwise the next claim would count a crash of the run.
+    """
+    with suppress(StoreUnavailableError):  # a reaper finds it
+        async for attempt in patience(run.run_id, unless=lambda: services.active.is_draining):
+            with attempt:
+                await _hand_over(run, services)
 
 
 async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:

@@ -4,7 +4,10 @@ import asyncio
 import logging
 from typing import Final
 
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
+
 from modem.service.expire_questions import QuestionExpiry
+from modem.service.patience import NOTICE_SECONDS
 from modem.service.publish import JobPublisher
 from shared.contract.config import ModemConfig
 from shared.contract.run import Question, RunJob, RunStatus
@@ -14,6 +17,8 @@ from shared.store.leases import LeaseStore, OpenRun
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = 200
+# Between two tries to reach a Redis that does not answer.
+_LOST_SECONDS: Final = 0.2
 # How much longer than a lease a run may go unwatched; the lease is looked at just after it can have run out.
 _MARGIN_SECONDS: Final = 0.25
 # A run that waits for a slot has a job somewhere; publishing it again too often fills the queue.
@@ -40,7 +45,14 @@ class Reaper:
                 await self.look_once()
             except StoreUnavailableError:
                 _log.warning("the reaper cannot reach Redis")
+                await self._let_owners_go_first()
             await asyncio.sleep(min(1.0, self._config.lease_seconds / 4))
+
+    async def _let_owners_go_first(self) -> None:
+        """Wait until Redis is back, and long enough for living workers to give back the runs that are well."""
+        asking = AsyncRetrying(retry=retry_if_exception_type(StoreUnavailableError), wait=wait_fixed(_LOST_SECONDS))
+        await asking(self._leases.ping)
+        await asyncio.sleep(NOTICE_SECONDS)
 
     async def look_once(self) -> int:
         """Look at all runs that are due; return how many jobs were published."""

@@ -1,16 +1,14 @@
 """The RunLog port over the store: coalesces what streams, keeps order, masks secrets, retries while Redis is away."""
 
 import asyncio
-import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
-
 from modem.service.event_buffer import EventBuffer
 from modem.service.mask_secrets import SecretMask
+from modem.service.patience import patience
 from shared.contract.config import StreamConfig
 from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage
@@ -20,10 +18,6 @@ from shared.errors import LeaseLostError, StoreUnavailableError
 from shared.store.run_values import Ended, RunEnd, RunWrite
 from shared.store.runs import RunStore
 
-_log = logging.getLogger(__name__)
-
-# Longer than a restart or a fail-over of Redis takes; then the run cannot be kept true any more.
-_GIVE_UP_SECONDS: Final = 120.0
 # Beyond this much unwritten output the run waits for Redis instead of filling the memory.
 _MAX_WAITING_BYTES: Final = 1_048_576
 
@@ -78,7 +72,7 @@ class StoreRunLog:
         """Return what was said to the run meanwhile. Raises LeaseLostError, StoreUnavailableError."""
         await self.commit([])
         nonce = uuid.uuid4().hex
-        async for attempt in _patience(self._run.run_id):
+        async for attempt in patience(self._run.run_id):
             with attempt:
                 return await self._runs.take_steer(self._run, nonce=nonce)
         raise StoreUnavailableError
@@ -87,7 +81,7 @@ class StoreRunLog:
         """Write what was emitted, then let the run wait. Raises LeaseLostError, StoreUnavailableError."""
         await self.commit([])
         await self.close()
-        async for attempt in _patience(self._run.run_id):
+        async for attempt in patience(self._run.run_id):
             with attempt:
                 await self._runs.wait(self._run, question, event.to_json())
 
@@ -101,7 +95,7 @@ class StoreRunLog:
         if self._failure is None or isinstance(self._failure, LeaseLostError):
             await self.commit([])
         await self.close()
-        async for attempt in _patience(self._run.run_id):
+        async for attempt in patience(self._run.run_id):
             with attempt:
                 return await self._runs.finish(self._run, self._mask.end(end))
         raise StoreUnavailableError
@@ -123,7 +117,7 @@ class StoreRunLog:
 
     async def _append(self, write: RunWrite) -> None:
         try:
-            async for attempt in _patience(self._run.run_id):
+            async for attempt in patience(self._run.run_id):
                 with attempt:
                     await self._runs.append(self._run, write)
         except Exception as error:
@@ -152,16 +146,3 @@ class StoreRunLog:
                     await self._enough.wait()
             except TimeoutError:
                 continue
-
-
-def _patience(run_id: str) -> AsyncRetrying:
-    def say(state: RetryCallState) -> None:
-        _log.warning("run %s: Redis does not answer, try %d", run_id, state.attempt_number)
-
-    return AsyncRetrying(
-        retry=retry_if_exception_type(StoreUnavailableError),
-        wait=wait_random_exponential(multiplier=0.1, max=2.0),
-        stop=stop_after_delay(_GIVE_UP_SECONDS),
-        before_sleep=say,
-        reraise=True,
-    )

@@ -2,7 +2,8 @@
 
 import logging
 
-from celery import Celery, Task
+from celery import Celery
+from celery.exceptions import Reject
 from pydantic import ValidationError
 
 from modem.core.loop import LoopThread
@@ -13,18 +14,17 @@ from shared.errors import UnavailableError
 from shared.keys import LEGACY_TASK
 
 _log = logging.getLogger(__name__)
-_RETRY_SECONDS = 2.0
 
 
 def register_legacy_task(app: Celery, loop: LoopThread, runtime: Runtime) -> None:
     """Make the task known to the app."""
 
-    @app.task(name=LEGACY_TASK, bind=True, shared=False, max_retries=None)
-    def process_flow_data(task: "Task[[str], None]", json_text: str) -> None:
+    @app.task(name=LEGACY_TASK, shared=False)
+    def process_flow_data(json_text: str) -> None:
         try:
             request = ProcessFlowDataRequest.model_validate_json(json_text)
             loop.call(accept_flow(request, runtime.services, runtime.threads))
         except ValidationError as error:
             _log.error("a legacy message cannot be read and is dropped: %s", error.errors(include_input=False))
         except UnavailableError as error:
-            raise task.retry(exc=error, countdown=_RETRY_SECONDS) from error
+            raise Reject(error, requeue=True) from error

@@ -1,6 +1,7 @@
 """The Celery task `modem.execute_run`: parse the job, call one function, translate the error."""
 
-from celery import Celery, Task
+from celery import Celery
+from celery.exceptions import Reject
 
 from modem.core.loop import LoopThread
 from modem.service.execute_run import RunServices, execute_run
@@ -8,16 +9,15 @@ from shared.contract.run import RunJob
 from shared.errors import UnavailableError
 from shared.keys import EXECUTE_RUN_TASK
 
-_RETRY_SECONDS = 2.0
-
 
 def register_run_task(app: Celery, loop: LoopThread, services: RunServices) -> None:
     """Make the task known to the app."""
 
-    @app.task(name=EXECUTE_RUN_TASK, bind=True, shared=False, max_retries=None)
-    def execute(task: "Task[[str, str], None]", thread_id: str, run_id: str) -> None:
+    @app.task(name=EXECUTE_RUN_TASK, shared=False)
+    def execute(thread_id: str, run_id: str) -> None:
         job = RunJob(thread_id=thread_id, run_id=run_id)
         try:
             loop.call(execute_run(job, services))
         except UnavailableError as error:
-            raise task.retry(exc=error, countdown=_RETRY_SECONDS) from error
+            # Not a retry: that acknowledges the message before the broker has taken its successor.
+            raise Reject(error, requeue=True) from error

@@ -58,6 +58,11 @@ class LeaseStore:
         released = await self._connection.call("release_run", self._keys(run.thread_id, run.run_id), [run.token])
         return released is not None
 
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        with redis_errors():
+            await self._redis.ping()
+
     async def watch(self, job: RunJob, *, due_in_seconds: float) -> None:
         """Have a reaper look at a run after a while, unless somebody says otherwise before."""
         await self._connection.call("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _ms(due_in_seconds)])

@@ -14,14 +14,14 @@ _RESTART_SECONDS: Final = 0.2
 
 
 class KeptProcess:
-    """Keeps a command running; `stubborn` counts how often it did not end on SIGTERM in time."""
+    """Keeps a command running; `stubborn` names the processes that did not end on SIGTERM in time."""
 
     def __init__(self, name: str, argv: Sequence[str], *, settings: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self.starts = 0
-        self.stubborn = 0
+        self.stubborn: list[str] = []
         self._argv = argv
-        self._settings = settings
+        self._settings = {"PYTHONFAULTHANDLER": "1", **settings}
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -66,7 +66,10 @@ class KeptProcess:
             self._is_paused = False
 
     async def end(self) -> None:
-        """Send SIGTERM and wait until this process is gone; one that does not go is killed and counted."""
+        """Send SIGTERM and wait until this process is gone; one that does not go is killed and named.
+
+        A Python that is told so (PYTHONFAULTHANDLER) writes into its log where each thread stands.
+        """
         process = self._process
         assert process is not None
         self._is_ending = True
@@ -74,8 +77,8 @@ class KeptProcess:
         try:
             await asyncio.wait_for(process.wait(), _ORDERLY_END_SECONDS)
         except TimeoutError:
-            self.stubborn += 1
-            self._send(signal.SIGKILL)
+            self.stubborn.append(f"{self.name}, pid {process.pid}")
+            self._send(signal.SIGABRT)
             await process.wait()
         finally:
             self._is_ending = False

@@ -24,7 +24,7 @@ class Report:
     seconds: float
     evidence: Evidence
     faults: Sequence[Fault]
-    stubborn: int
+    stubborn: Sequence[str]
 
     def findings(self) -> dict[str, list[str]]:
         """Return what breaks each promise."""
@@ -32,7 +32,7 @@ class Report:
         found = {name: list(check(self.evidence)) for name, check in CHECKS.items()}
         found["takeovers without a fault"] = [each.run for each in takeovers if each.kind is None]
         found["hand-overs that waited for the lease"] = _slow_hand_overs(takeovers)
-        found["processes that did not end on SIGTERM"] = [str(self.stubborn)] if self.stubborn else []
+        found["processes that did not end on SIGTERM"] = list(self.stubborn)
         return found
 
     def text(self) -> str:

@@ -39,7 +39,7 @@ async def raise_storm(folder: Path, *, runs: int, threads_at_once: int, seed: in
             dealing.cancel()
             (fault,) = await asyncio.gather(dealing, return_exceptions=True)
         assert isinstance(fault, asyncio.CancelledError), f"the killer failed: {fault!r}"
-        stubborn = sum(process.stubborn for process in stack.processes)
+        stubborn = [each for process in stack.processes for each in process.stubborn]
         await stack.stop_workers()
         evidence = await gather_evidence(stack, followed, refused)
         _write_down(folder / "faults.log", killer.faults)

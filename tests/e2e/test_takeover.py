@@ -248,3 +248,25 @@ def test_a_run_survives_a_restart_of_redis(
     assert ended.of_kind("assistant_response")[-1].result("assistant_response_result") == slow.text
     assert len({event.id for event in ended.events}) == len(ended.events)
     assert_every_call_ended_once(ended)
+
+
+def test_a_redis_that_was_away_for_longer_than_a_lease_is_no_crash_of_the_run(
+    fresh_stack: FreshStack, own_redis: RedisProcess, openai_server: OpenAIServer
+) -> None:
+    openai_server.play([PLAN, shell("sleep 30"), END])
+    lease = {
+        "BAUD_MODEM__LEASE_SECONDS": "1.5",
+        "BAUD_MODEM__RENEW_SECONDS": "0.3",
+        "BAUD_REDIS__COMMAND_TIMEOUT": "0.3",
+    }
+    stack = fresh_stack(modems=2, **{**SETTINGS, **lease, "BAUD_MODEM__MAX_CRASHES": "1"})
+    with watched(stack) as run:
+        run.until(is_begun)
+        owner = run.owner()
+        own_redis.pause()
+        owner.wait_for("its lease could not be renewed in time")
+        own_redis.resume()
+        ended = run.end()
+    assert ended.stop_reason == StopReason.COMPLETED, "one crash would have been too many"
+    assert (ended.record.attempts, ended.record.crashes) == (2, 0)
+    assert_every_call_ended_once(ended)

@@ -23,6 +23,7 @@ class FakeLeaseStore(LeaseStore):
         self.is_owner = True
         self.due: list[RunJob] = []
         self.holds: list[float] = []
+        self.pings = 0
         self.standing: dict[str, OpenRun] = {}
         self.watched: list[tuple[str, float]] = []
         self.forgotten: list[str] = []
@@ -39,6 +40,10 @@ class FakeLeaseStore(LeaseStore):
         await self._count_call()
         self.released.append(run.run_id)
         return self.is_owner
+
+    async def ping(self) -> None:
+        await self._count_call()
+        self.pings += 1
 
     async def watch(self, job: RunJob, *, due_in_seconds: float) -> None:
         await self._count_call()

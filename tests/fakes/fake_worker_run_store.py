@@ -1,7 +1,7 @@
 """FakeWorkerRunStore: the RunStore as a worker uses it, in memory; writes can be held back or fail."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared.contract.api import OnBusy
 from shared.contract.message import ChatMessage
@@ -20,7 +20,7 @@ class FakeWorkerRunStore(RunStore):
 
     def __init__(self, claim: Claim | None = None, *, next_run_id: str | None = None) -> None:
         self.claims = [claim]
-        self.claim_failures: list[Exception] = []
+        self.claim_failures: list[Exception | Callable[[], Exception]] = []
         self.failures: list[Exception | None] = []
         self.writes: list[RunWrite] = []
         self.ends: list[RunEnd] = []
@@ -28,6 +28,7 @@ class FakeWorkerRunStore(RunStore):
         self.nonces: list[str] = []
         self.steer_failures: list[Exception] = []
         self.claimed_by: list[str] = []
+        self.claim_ids: list[str] = []
         self.gate: asyncio.Event | None = None
         self.asked = asyncio.Event()
         self.questions: list[tuple[Question, bytes]] = []
@@ -50,8 +51,10 @@ class FakeWorkerRunStore(RunStore):
         self, thread_id: str, run_id: str, *, owner: str, claim_id: str, lease_seconds: float
     ) -> Claim | None:
         self.claimed_by.append(owner)
+        self.claim_ids.append(claim_id)
         if self.claim_failures:
-            raise self.claim_failures.pop(0)
+            failure = self.claim_failures.pop(0)
+            raise failure if isinstance(failure, Exception) else failure()
         return self.claims.pop() if self.claims else None
 
     async def submit(

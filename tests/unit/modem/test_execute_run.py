@@ -17,7 +17,7 @@ from shared.contract.message import ChatMessage, Role
 from shared.contract.run import RunJob, RunRecord, RunStatus, StopReason
 from shared.contract.state import AgentState, Phase
 from shared.contract.thread import ThreadRecord
-from shared.errors import ConfigurationError, LeaseLostError
+from shared.errors import ConfigurationError, LeaseLostError, StoreUnavailableError
 from shared.keys import ThreadKeys
 from shared.store.leases import LeaseStore
 from shared.store.run_values import Claim, Ended, RunEnd
@@ -112,9 +112,11 @@ def kinds(store: FakeWorkerRunStore) -> list[tuple[str, str]]:
     return [(e["execute_type"], e["current_state"]) for e in events if e["execute_type"] != "assistant_delta"]
 
 
-async def execute(store: FakeWorkerRunStore, engines: EngineBuilder) -> FakePublisher:
+async def execute(
+    store: FakeWorkerRunStore, engines: EngineBuilder, leases: FakeLeaseStore | None = None
+) -> FakePublisher:
     publisher, active = FakePublisher(), ActiveRuns()
-    await asyncio.wait_for(execute_run(JOB, services_with(store, active, engines, publisher)), 5)
+    await asyncio.wait_for(execute_run(JOB, services_with(store, active, engines, publisher, leases)), 5)
     await asyncio.wait_for(active.drain(1000), 5)
     return publisher
 
@@ -169,10 +171,38 @@ async def test_a_fault_in_the_middle_of_a_call_closes_it_before_the_end() -> Non
 
 
 async def test_a_worker_that_lost_the_run_writes_no_end_and_publishes_nothing() -> None:
-    store = FakeWorkerRunStore(CLAIM, next_run_id="r2")
-    store.failures = [None, LeaseLostError()]
-    publisher = await execute(store, FakeEngineBuilder([says("Done.")]))
+    store, leases = FakeWorkerRunStore(CLAIM, next_run_id="r2"), FakeLeaseStore()
+    store.failures, leases.is_owner = [None, LeaseLostError()], False
+    publisher = await execute(store, FakeEngineBuilder([says("Done.")]), leases)
     assert (store.ends, publisher.jobs) == ([], [])
+
+
+async def test_a_run_whose_lease_ran_out_and_that_nobody_took_is_given_back() -> None:
+    store, leases = FakeWorkerRunStore(CLAIM), FakeLeaseStore()
+    store.failures = [None, LeaseLostError()]
+    publisher = await execute(store, FakeEngineBuilder([says("Done.")]), leases)
+    assert (store.ends, leases.released, publisher.jobs) == ([], ["r"], [JOB])
+
+
+async def test_a_claim_that_redis_did_not_answer_is_made_again_as_the_same_claim() -> None:
+    store = FakeWorkerRunStore(CLAIM)
+    store.claim_failures = [StoreUnavailableError(), StoreUnavailableError()]
+    await execute(store, FakeEngineBuilder([says("Done.")]))
+    assert [end.stop_reason for end in store.ends] == [StopReason.COMPLETED]
+    assert (len(store.claim_ids), len(set(store.claim_ids))) == (3, 1)
+
+
+async def test_a_worker_that_leaves_does_not_wait_for_redis_with_a_claim() -> None:
+    store, active = FakeWorkerRunStore(CLAIM), ActiveRuns()
+
+    def leave() -> Exception:
+        active.is_draining = True
+        return StoreUnavailableError()
+
+    store.claim_failures = [StoreUnavailableError(), leave]
+    with pytest.raises(StoreUnavailableError):
+        await asyncio.wait_for(execute_run(JOB, services_with(store, active)), 5)
+    assert store.claims == [CLAIM]
 
 
 async def test_a_run_that_the_process_hands_over_is_released_published_and_not_ended() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from modem.service import reap_runs
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.reap_runs import Reaper
 from shared.clock import isoformat
@@ -118,10 +119,11 @@ async def test_every_run_that_is_due_is_looked_at_batch_by_batch() -> None:
     assert len(leases.holds) == 3
 
 
-async def test_the_reaper_goes_on_when_redis_is_back() -> None:
+async def test_the_reaper_goes_on_when_redis_is_back_after_the_owners(monkeypatch: pytest.MonkeyPatch) -> None:
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.failure = StoreUnavailableError()
     leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PROCESSING)}
+    monkeypatch.setattr(reap_runs, "NOTICE_SECONDS", 0.0)
     reaping = asyncio.create_task(Reaper(leases, publisher, ModemConfig(lease_seconds=0.004), expiry()).run())
     await asyncio.sleep(0)
     assert not reaping.done()
@@ -129,4 +131,4 @@ async def test_the_reaper_goes_on_when_redis_is_back() -> None:
     await leases.until(lambda: len(leases.holds) >= 2)
     reaping.cancel()
     await asyncio.gather(reaping, return_exceptions=True)
-    assert publisher.jobs == [JOB]
+    assert (publisher.jobs, leases.pings) == ([JOB], 1)

@@ -1,0 +1,24 @@
+"""Background work of a worker that must not end: what fails is logged and begins again."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+_log = logging.getLogger(__name__)
+
+# Runs lose their leases if their keeper stays away for long; a fault that stays must not fill the log either.
+_PAUSE_SECONDS: Final = 1.0
+
+
+async def keep_going(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Carry out endless work until cancelled; `name` stands in the log when it fails."""
+    while True:
+        task = asyncio.create_task(work(), name=name)
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+        _log.error("a background task of the worker failed and begins again: %s", name, exc_info=task.exception())
+        await asyncio.sleep(_PAUSE_SECONDS)
