@@ -2,8 +2,9 @@
 
 import orjson
 
-from shared.clock import SystemClock, isoformat
-from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from gateway.service.whole_event import whole_event
+from shared.clock import SystemClock
+from shared.contract.event import ExecuteType
 from shared.contract.message import ChatMessage, Role
 from shared.contract.result import UserMessageResult
 from shared.contract.run import RunRecord
@@ -13,21 +14,15 @@ from shared.store.run_values import SteerText
 
 def steer_text(request: RunRecord, clock: SystemClock) -> SteerText:
     """Return the text of a request, with its context, as it reaches the active run."""
-    now = isoformat(clock.now())
     context = tuple(item.model_dump(mode="json") for item in request.context_data)
     result = UserMessageResult(task=request.task, context_data=context)
-    event = AgentExecuteData(
+    event = whole_event(
+        request,
+        clock,
         uuid=new_id(),
-        thread_id=request.thread_id,
-        run_id=request.run_id,
-        create_at=now,
-        modify_at=now,
-        execute_start_at=now,
-        execute_end_at=now,
-        current_state=ExecuteState.COMPLETE,
-        execute_type=ExecuteType.USER_MESSAGE,
-        execute_result={"user_message_result": result.model_dump(mode="json")},
+        kind=ExecuteType.USER_MESSAGE,
+        result={"user_message_result": result.model_dump(mode="json")},
     )
     text = "\n\n".join([*(orjson.dumps(item).decode() for item in context), request.task])
-    message = ChatMessage(role=Role.USER, content=text, run_id=request.run_id, created_at=now)
+    message = ChatMessage(role=Role.USER, content=text, run_id=request.run_id, created_at=event.create_at)
     return SteerText(message, event.to_json())

@@ -1,7 +1,7 @@
 """Bodies of the REST interface: what clients send and what they are answered."""
 
 from enum import StrEnum
-from typing import Annotated, Generic, Self, TypeVar
+from typing import Annotated, Final, Generic, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticSerializationError
@@ -11,6 +11,9 @@ from shared.contract.run import ContextItem, Decision, RunStatus, Usage
 from shared.contract.thread import ThreadStatus
 
 T = TypeVar("T")
+
+# What a task's `parameters` may lower: steps, seconds, tokens, US dollars.
+RUN_LIMITS: Final = frozenset({"max_steps", "max_duration", "max_tokens", "max_cost_usd"})
 
 
 def _not_blank(text: str) -> str:
@@ -57,12 +60,20 @@ class InitiateResponse(Contract):
     status: ThreadStatus
 
 
+def _with_limits(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    for name in RUN_LIMITS.intersection(parameters):
+        value = parameters[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise ValueError(f"{name} must be a number above 0; leave it out for the configured limit")
+    return parameters
+
+
 class ExecuteRequest(RequestBody):
-    """POST /api/agent/{thread_id}/execute."""
+    """POST /api/agent/{thread_id}/execute. `parameters` may lower the run's limits; other members are free."""
 
     task: Annotated[str, AfterValidator(_not_blank)]
     context_data: tuple[ContextItem, ...] = ()
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: Annotated[dict[str, JsonValue], AfterValidator(_with_limits)] = Field(default_factory=dict)
     user_uuid: str | None = None
     on_busy: OnBusy = OnBusy.QUEUE
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from shared.contract import api, event, message, result, run, state, thread
 from shared.contract.base import Contract
@@ -64,3 +64,15 @@ def test_a_typo_of_a_client_is_refused(value: BaseModel) -> None:
 def test_a_blank_task_is_refused(task: str) -> None:
     with pytest.raises(ValidationError, match="blank"):
         api.ExecuteRequest(task=task)
+
+
+@pytest.mark.parametrize("value", ["3", True, None, 0, -1.5], ids=repr)
+@pytest.mark.parametrize("name", sorted(api.RUN_LIMITS))
+def test_a_limit_that_is_no_number_above_zero_is_refused_by_name(name: str, value: JsonValue) -> None:
+    with pytest.raises(ValidationError, match=f"{name} must be a number above 0"):
+        api.ExecuteRequest(task="tea", parameters={name: value, "colour": "green"})
+
+
+def test_parameters_that_limit_nothing_are_free() -> None:
+    request = api.ExecuteRequest(task="tea", parameters={"max_steps": 3, "max_cost_usd": 0.5, "colour": None})
+    assert request.parameters == {"max_steps": 3, "max_cost_usd": 0.5, "colour": None}
