@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TASK ?= Make a small landing page for a tea shop called Three Leaves, and check it
 MODEL ?=
+# Tests wait for processes more than they compute, so two at a time suit even a small machine.
+WORKERS ?= 2
 # LiteLLM would ask the net for prices while it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
@@ -34,8 +36,8 @@ run: setup ## start a stack, run TASK with MODEL, and stream it
 up: setup ## start Redis, gateway and modem and keep them running
 	$(BIN)/baud up
 
-test: $(VENV)/.ready-dev ## run the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.ready-dev ## run the whole test suite (WORKERS=2 side by side, ARGS=… for pytest)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 	$(BIN)/ruff check .
