@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks import cancel, concurrency, first_event, start, step_cpu, takeover, throughput
+from benchmarks import cancel, concurrency, first_event, rolling_restart, start, step_cpu, takeover, throughput
 
 _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "start": start.measure,
@@ -13,6 +13,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "throughput": throughput.measure,
     "step_cpu": step_cpu.measure,
     "takeover": takeover.measure,
+    "rolling_restart": rolling_restart.measure,
     "cancel": cancel.measure,
     "concurrency": concurrency.measure,
 }

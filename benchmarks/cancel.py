@@ -89,5 +89,11 @@ async def measure() -> None:
         floor = percentile([one.answered for one in each], 0.5) * 1e3
         key = name.replace(" ", "_")
         figures |= {f"{key}_p50_ms": p50, f"{key}_p95_ms": p95, f"{key}_request_p50_ms": floor}
-        rows.append((f"{name}: p50, p95 of {len(each)}", f"{p50:.0f} ms, {p95:.0f} ms", f"aim: p95 at most 300 ms; request {floor:.0f} ms"))
+        rows.append(
+            (
+                f"{name}: p50, p95 of {len(each)}",
+                f"{p50:.0f} ms, {p95:.0f} ms",
+                f"aim: p95 at most 300 ms; request {floor:.0f} ms",
+            )
+        )
     report(f"cancel of a run among {_AT_ONCE}, POST to end at the client", rows, figures)
