@@ -23,7 +23,7 @@ from modem.service.publish import JobPublisher
 from modem.service.reap_runs import Reaper
 from shared.clock import SystemClock
 from shared.contract.state import Phase
-from shared.errors import BaudError, StoreUnavailableError
+from shared.errors import BaudError, ConfigurationError, StoreUnavailableError
 from shared.keys import WORKER_BELL_PREFIX
 from shared.redaction import secret_values
 from shared.settings.model import Settings
@@ -50,6 +50,7 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         connection = Connection(open_redis(settings.redis), cluster=settings.redis.cluster)
+        self._connection = connection
         self._redis = connection.redis
         self._workers = WorkerStore(connection)
         self._bells = Bells(connection)
@@ -82,6 +83,7 @@ class Runtime:
         self._stack.push_async_callback(self._sandboxes.close)
         self._tasks = [
             asyncio.create_task(self._report_alive()),
+            asyncio.create_task(self._warm_up()),
             asyncio.create_task(self._sweep()),
             asyncio.create_task(self._keeper.run()),
             asyncio.create_task(self._reaper.run()),
@@ -108,7 +110,9 @@ class Runtime:
         await self.services.active.drain(self._settings.modem.drain_timeout)
 
     async def prepare(self) -> None:
-        """Load models and tools ahead of the first run; what is wrong with them each run will say again."""
+        """Load scripts, models and tools ahead of the first run; what is wrong with them each run will say again."""
+        with suppress(StoreUnavailableError):
+            await self._connection.load_scripts()
         try:
             await self.services.engines.prepare()
         except BaudError as error:
@@ -121,6 +125,11 @@ class Runtime:
             with suppress(StoreUnavailableError):
                 await self._workers.report_alive(self.worker_id, lifetime_seconds=modem.lease_seconds)
             await asyncio.sleep(modem.renew_seconds)
+
+    async def _warm_up(self) -> None:
+        # Beside the first runs, not before them: on a busy machine it takes a few seconds.
+        with suppress(ConfigurationError):  # prepare says what is wrong
+            await self.services.engines.warm_up()
 
     async def _sweep(self) -> None:
         while True:

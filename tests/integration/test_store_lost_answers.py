@@ -59,3 +59,12 @@ async def test_events_whose_answer_is_lost_stand_in_the_log_once(store: StoreSce
     assert line.has_lost_it
     entries = await store.events.page(store.keys.stream, after="0-0", limit=100)
     assert [entry.data for entry in entries if entry.run_id == "b"] == [b"second"]
+
+
+async def test_scripts_that_redis_has_forgotten_are_given_to_it_again(store: StoreScene) -> None:
+    await store.redis.script_flush()
+    run = (await store.claim("b")).run  # several scripts in one round trip
+    await store.redis.script_flush()
+    await store.runs.append(run, RunWrite(1, events=[b"second"]))  # one script alone
+    entries = await store.events.page(store.keys.stream, after="0-0", limit=100)
+    assert [entry.data for entry in entries if entry.run_id == "b"] == [b"second"]
