@@ -5,14 +5,27 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks import concurrency, first_event, start, step_cpu, takeover, throughput
+from benchmarks import (
+    cancel,
+    concurrency,
+    first_event,
+    journal_cost,
+    rolling_restart,
+    start,
+    step_cpu,
+    takeover,
+    throughput,
+)
 
 _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "start": start.measure,
     "first_event": first_event.measure,
     "throughput": throughput.measure,
     "step_cpu": step_cpu.measure,
+    "journal_cost": journal_cost.measure,
     "takeover": takeover.measure,
+    "rolling_restart": rolling_restart.measure,
+    "cancel": cancel.measure,
     "concurrency": concurrency.measure,
 }
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Final
 
@@ -21,6 +21,7 @@ from gateway.service.event_hub import EventHub
 from gateway.service.submit_run import RunSubmission
 from shared.clock import SystemClock
 from shared.contract.config import RedisConfig
+from shared.errors import StoreUnavailableError
 from shared.queue import make_celery
 from shared.settings.model import Settings
 from shared.store.bells import Bells
@@ -99,7 +100,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         clock = SystemClock()
         cancellation = RunCancellation(runs, LeaseStore(connection), publisher, clock)
         answering = RunAnswer(runs, LeaseStore(connection), publisher)
-        warm_up = asyncio.create_task(publisher.warm_up())
+        warm_up = asyncio.create_task(_warm_up(connection, publisher))
         stack.push_async_callback(_cancel, warm_up)
         yield Services(
             connection=connection,
@@ -115,6 +116,12 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             situations=SituationStore(connection),
             stream=settings.stream,
         )
+
+
+async def _warm_up(connection: Connection, publisher: JobPublisher) -> None:
+    await publisher.warm_up()
+    with suppress(StoreUnavailableError):
+        await connection.load_scripts()
 
 
 def _impatient(config: RedisConfig) -> RedisConfig:

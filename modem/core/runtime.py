@@ -24,7 +24,7 @@ from modem.service.publish import JobPublisher
 from modem.service.reap_runs import Reaper
 from shared.clock import SystemClock
 from shared.contract.state import Phase
-from shared.errors import BaudError, StoreUnavailableError
+from shared.errors import BaudError, ConfigurationError, StoreUnavailableError
 from shared.keys import WORKER_BELL_PREFIX
 from shared.redaction import secret_values
 from shared.settings.model import Settings
@@ -51,6 +51,7 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         connection = Connection(open_redis(settings.redis), cluster=settings.redis.cluster)
+        self._connection = connection
         self._redis = connection.redis
         self._workers = WorkerStore(connection)
         self._bells = Bells(connection)
@@ -91,6 +92,7 @@ class Runtime:
                 ("bell", self._hear_bell),
             )
         ]
+        self._tasks.append(asyncio.create_task(self._warm_up()))
         return self
 
     async def __aexit__(
@@ -108,7 +110,9 @@ class Runtime:
         await self.services.active.drain(self._settings.modem.drain_timeout)
 
     async def prepare(self) -> None:
-        """Load models and tools ahead of the first run; what is wrong with them each run will say again."""
+        """Load scripts, models and tools ahead of the first run; what is wrong with them each run will say again."""
+        with suppress(StoreUnavailableError):
+            await self._connection.load_scripts()
         try:
             await self.services.engines.prepare()
         except BaudError as error:
@@ -124,6 +128,11 @@ class Runtime:
 
     async def _hear_bell(self) -> None:
         await hear_bell(self._bells, WORKER_BELL_PREFIX + self.worker_id, self._keeper, self.services.active)
+
+    async def _warm_up(self) -> None:
+        # Beside the first runs, not before them: on a busy machine it takes a few seconds.
+        with suppress(ConfigurationError):  # prepare says what is wrong
+            await self.services.engines.warm_up()
 
     async def _sweep(self) -> None:
         while True:

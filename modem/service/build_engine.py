@@ -7,7 +7,7 @@ from datetime import date
 from shared.contract.config import AgentConfig, LLMConfig, Network
 from shared.contract.state import Phase
 from workflow.agent.engine import Engine, PromptFacts
-from workflow.llm.factory import build_gauge, build_model
+from workflow.llm.factory import build_gauge, build_model, warm_up
 from workflow.llm.model import Model
 from workflow.llm.usage import ContextGauge
 from workflow.service.sandbox.pool import SandboxPool
@@ -49,6 +49,11 @@ class EngineBuilder:
             if self._registry is None:
                 self._models = await asyncio.to_thread(self._build_models)
                 self._registry = await asyncio.to_thread(self._make_registry)
+
+    async def warm_up(self) -> None:
+        """Spare the first run what its first call of a model would do once for all. Raises ConfigurationError."""
+        for config in self._llm_by_phase.values():
+            await asyncio.to_thread(warm_up, config, self._environment)
 
     async def build(self, thread_id: str, today: date) -> Engine:
         """Return the engine for a run of this thread. Raises ConfigurationError."""

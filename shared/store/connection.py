@@ -10,7 +10,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
+from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -104,8 +104,24 @@ class Connection:
         """Run several scripts in order in one round trip, each atomic by itself; raises StoreUnavailableError."""
         if not calls:
             return []
+        try:
+            return await self._send(calls)
+        except NoScriptError:
+            await self.load_scripts()
+            return await self._send(calls)
+
+    async def load_scripts(self) -> None:
+        """Make all scripts known to Redis, so that the first calls need not; raises StoreUnavailableError."""
+        with redis_errors():
+            pipe = self.redis.pipeline(transaction=False)
+            for script in self._scripts.values():
+                pipe.script_load(script.script)
+            await pipe.execute()
+
+    async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        # redis-py's own way with scripts would ask Redis before every pipeline whether it knows them.
         with redis_errors():
             pipe = self.redis.pipeline(transaction=False)
             for call in calls:
-                await self._scripts[call.script](keys=list(call.keys), args=list(call.arguments), client=pipe)
+                pipe.evalsha(self._scripts[call.script].sha, len(call.keys), *call.keys, *call.arguments)
             return list(await pipe.execute())

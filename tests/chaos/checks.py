@@ -10,12 +10,15 @@ from shared.contract.run import RunStatus
 from shared.ids import parse_stream_id
 from shared.keys import OPEN_RUNS_INDEX
 from tests.chaos.evidence import Evidence, RunEvidence
+from tests.chaos.scripted_worker_model import effects_of
 
 # The broker's own (queues, what hangs on which exchange, what is delivered and not yet acknowledged), and the reapers'
 # schedule, whose members leave it when their run has ended.
 IMMORTAL_BY_NATURE: Final = re.compile(
     rf"celery|unacked|unacked_index|unacked_mutex|_kombu\.binding.*|{re.escape(OPEN_RUNS_INDEX)}"
 )
+
+_CLOSED_BY_THE_END: Final = "The run ended before this call did"
 
 Check = Callable[[Evidence], Iterator[str]]
 
@@ -116,6 +119,16 @@ def inits_without_one_end(evidence: Evidence) -> Iterator[str]:
             yield f"{run.name}: {uuid} has no end"
 
 
+def calls_left_behind(evidence: Evidence) -> Iterator[str]:
+    """A call of a completed run that was asked for and never begun, or that was closed only because the run ended."""
+    for run in (run for run in evidence.runs if run.status == RunStatus.COMPLETED):
+        for call_id in sorted(effects_of(run.followed.script) - run.effects_in(ExecuteState.INIT)):
+            yield f"{run.name}: {call_id} was never begun"
+        for entry in run.entries:
+            if entry.is_tool and _CLOSED_BY_THE_END in entry.raw:
+                yield f"{run.name}: {entry.data.uuid} was open when the run ended"
+
+
 def writes_without_a_lease(evidence: Evidence) -> Iterator[str]:
     """Text of an attempt after another one has announced itself, or of two attempts side by side."""
     for run in evidence.runs:
@@ -145,6 +158,7 @@ CHECKS: Final[dict[str, Check]] = {
     "effects without a trace": effects_without_a_trace,
     "effects done twice": effects_done_twice,
     "tool inits without one end": inits_without_one_end,
+    "calls that a completed run left behind": calls_left_behind,
     "writes without a lease": writes_without_a_lease,
     "keys without a time to live": keys_without_an_end,
 }

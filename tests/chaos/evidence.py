@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
 from shared.contract.run import RunStatus
 from tests.chaos.run_client import Followed
-from tests.chaos.scripted_worker_model import EFFECTS_FILE
+from tests.chaos.scripted_worker_model import EFFECTS_FILE, MODEL_CALLS_FILE
 from tests.chaos.stack import Stack
 
 _TAG: Final = re.compile(r"<(\d+\.Task-\d+)>")
@@ -61,11 +61,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunEvidence:
-    """One accepted run. `effects` counts the lines on disk by call id."""
+    """One accepted run. `effects` counts the lines on disk by call id, `crashes` the workers that it lost."""
 
     followed: Followed
     status: str
     stop_reason: str
+    crashes: int
     entries: Sequence[Entry]
     effects: Counter[str]
 
@@ -91,12 +92,17 @@ class RunEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that the checks look at. `untold` are ids of runs that no client was told of and that did not fail."""
+    """Everything that the checks look at.
+
+    `untold` are ids of runs that no client was told of and that did not fail; `model_calls` counts how often the model
+    was asked for each turn of each run.
+    """
 
     runs: Sequence[RunEvidence]
     untold: Sequence[str]
     refused: Sequence[str]
     immortal_keys: Sequence[str]
+    model_calls: Counter[str]
 
 
 async def gather_evidence(stack: Stack, followed: Sequence[Followed], refused: Sequence[str]) -> Evidence:
@@ -109,6 +115,7 @@ async def gather_evidence(stack: Stack, followed: Sequence[Followed], refused: S
             untold=await _untold(redis, followed),
             refused=refused,
             immortal_keys=[key async for key in redis.scan_iter(count=1000) if await redis.ttl(key) == -1],
+            model_calls=Counter(stack.printed(MODEL_CALLS_FILE)),
         )
 
 
@@ -120,6 +127,7 @@ async def _read_run(redis: Any, stack: Stack, run: Followed) -> RunEvidence:
         followed=run,
         status=record.get("status", "gone"),
         stop_reason=record.get("stop_reason", ""),
+        crashes=int(record.get("crashes") or 0),
         entries=[
             Entry(entry_id, fields["data"], AgentExecuteData.model_validate_json(fields["data"]))
             for entry_id, fields in log

@@ -17,6 +17,8 @@ class FrayingProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._is_closed_off = False
         self._loses_answers = False
+        self._loses_next_answer = False
+        self._unanswered_request = b""
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -47,6 +49,15 @@ class FrayingProxy:
         finally:
             self.cut()
             self._loses_answers = False
+
+    def lose_answer_to(self, request: bytes) -> None:
+        """Let the next request that holds these bytes through, and reset every connection instead of answering it."""
+        self._unanswered_request = request
+
+    @property
+    def has_lost_it(self) -> bool:
+        """Whether that request came and its answer is lost."""
+        return not self._unanswered_request and not self._loses_next_answer
 
     def close_off(self) -> None:
         """Reset every connection and every new one."""
@@ -81,8 +92,14 @@ class FrayingProxy:
         """Pass bytes on until one side ends; then end the other as well."""
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK_BYTES):
+                if carries_answers and self._loses_next_answer:
+                    self._loses_next_answer = False
+                    self.cut()
+                    return
                 if carries_answers and self._loses_answers:
                     continue
+                if not carries_answers and self._unanswered_request and self._unanswered_request in chunk:
+                    self._unanswered_request, self._loses_next_answer = b"", True
                 writer.write(chunk)
                 await writer.drain()
         if not writer.is_closing():

@@ -5,12 +5,21 @@ import contextlib
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 # Above every bounded wait of an orderly end, with room for a busy machine.
 _ORDERLY_END_SECONDS: Final = 20.0
 _RESTART_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process ended that was told to, and after how long."""
+
+    code: int
+    seconds: float
 
 
 class KeptProcess:
@@ -20,6 +29,7 @@ class KeptProcess:
         self.name = name
         self.starts = 0
         self.stubborn: list[str] = []
+        self.endings: list[Ending] = []
         self._argv = argv
         self._settings = {"PYTHONFAULTHANDLER": "1", **settings}
         self._folder = folder
@@ -73,6 +83,7 @@ class KeptProcess:
         process = self._process
         assert process is not None
         self._is_ending = True
+        began = time.monotonic()
         self._send(signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), _ORDERLY_END_SECONDS)
@@ -82,6 +93,8 @@ class KeptProcess:
             await process.wait()
         finally:
             self._is_ending = False
+        assert process.returncode is not None
+        self.endings.append(Ending(process.returncode, time.monotonic() - began))
 
     async def stop(self) -> None:
         """End it for good."""

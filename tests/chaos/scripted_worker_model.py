@@ -1,7 +1,7 @@
 """A Model without a provider: plans, makes a few turns of deltas and tool calls, and says that it is done.
 
 What it says follows from the conversation alone, so that any worker can go on with it. Each delta carries a tag of the
-attempt that streamed it; each effect writes one line with its call id.
+attempt that streamed it; each effect writes one line with its call id, each call of the model one with its turn.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from shared.contract.config import LLMConfig
@@ -18,6 +19,7 @@ from shared.contract.run import Usage
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
 
 EFFECTS_FILE: Final = "effects.log"
+MODEL_CALLS_FILE: Final = "model_calls.log"  # in the folder that the workers are started in
 _MIN_PAUSE_SECONDS: Final = 0.03
 _MAX_PAUSE_SECONDS: Final = 0.1
 
@@ -40,13 +42,13 @@ class ScriptedWorker:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
         """Yield the pieces of the next turn and its calls."""
         script, turn = _position(request.messages)
-        chance = random.Random(f"{script.name} {turn}")
+        _note_call(f"{script.name} {turn}")
+        pauses, calls = _turn(script, turn)
         said = []
-        for _ in range(chance.randint(3, 6)):
+        for pause in pauses:
             said.append(f"<{_tag()}> turn {turn} ")
             yield TextDelta(said[-1])
-            await asyncio.sleep(chance.uniform(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS))
-        calls = _calls(script, turn, chance)
+            await asyncio.sleep(pause)
         finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
         yield ModelAnswer("".join(said), calls, finish, Usage(input_tokens=1, output_tokens=len(said)))
 
@@ -54,6 +56,24 @@ class ScriptedWorker:
 def make_model(_config: LLMConfig) -> ScriptedWorker:
     """Return the model; the adapter that the configuration names."""
     return ScriptedWorker()
+
+
+def effects_of(script: Script) -> set[str]:
+    """Return the ids of all calls of a whole run that have an effect which must not happen twice."""
+    calls = [call for turn in range(1, script.turns + 1) for call in _turn(script, turn)[1]]
+    return {call.call_id for call in calls if call.name == "bash"}
+
+
+def _note_call(line: str) -> None:
+    with Path(MODEL_CALLS_FILE).open("a") as file:
+        file.write(line + "\n")
+
+
+def _turn(script: Script, turn: int) -> tuple[list[float], tuple[ToolCall, ...]]:
+    """Return the pauses after each piece of text, and the calls."""
+    chance = random.Random(f"{script.name} {turn}")
+    pauses = [chance.uniform(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS) for _ in range(chance.randint(3, 6))]
+    return pauses, _calls(script, turn, chance)
 
 
 def _tag() -> str:

@@ -65,6 +65,11 @@ class Stack:
         """Return the folder that the tools of a thread work in."""
         return self._folder / "data" / "sandboxes" / thread_id / "workspace"
 
+    def printed(self, file_name: str) -> list[str]:
+        """Return the lines that the workers have written into a file of their folder."""
+        file = self._folder / file_name
+        return file.read_text().splitlines() if file.exists() else []
+
     async def __aenter__(self) -> Self:
         try:
             await self._start(self.redis)

@@ -34,7 +34,7 @@ async def raise_storm(folder: Path, *, runs: int, threads_at_once: int, seed: in
         try:
             threads = iter(list(_threads(runs, chance)))
             chances = [random.Random(chance.random()) for _ in range(threads_at_once)]
-            refused = await _keep_busy(stack, followed, threads, chances)
+            refused = await keep_busy(stack, followed, threads, chances)
         finally:
             dealing.cancel()
             (fault,) = await asyncio.gather(dealing, return_exceptions=True)
@@ -46,7 +46,7 @@ async def raise_storm(folder: Path, *, runs: int, threads_at_once: int, seed: in
         return Report(seed, time.monotonic() - began, evidence, killer.faults, stubborn)
 
 
-async def _keep_busy(
+async def keep_busy(
     stack: Stack, followed: list[Followed], threads: Iterator[list[Script]], chances: Sequence[random.Random]
 ) -> list[str]:
     """Have one client for each of `chances` take thread after thread; return what was refused to them."""

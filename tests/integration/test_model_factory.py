@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from shared.contract.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from tests.litellm_warnings import LITELLM_WARNINGS
 from workflow.llm.factory import build_model
+from workflow.llm.litellm_warm_up import LATE_MODULES
 from workflow.llm.model import Model, ModelAnswer, ModelRequest
 
 pytestmark = LITELLM_WARNINGS
@@ -23,27 +25,34 @@ ROOT = Path(__file__).parents[2]
 BUILD = """
 import sys
 from shared.contract.config import LLMConfig
-from workflow.llm.factory import build_gauge, build_model
+from workflow.llm.factory import build_gauge, build_model, warm_up
 config = LLMConfig(model=sys.argv[1])
 build_model(config, {})
 build_gauge(config, {})
-print("litellm" in sys.modules)
+warm_up(config, {})
+print(*[name for name in sys.argv[2:] if name in sys.modules])
 """
 
 
-def build_in_new_process(model: str, env: dict[str, str]) -> str:
-    process = subprocess.run(
-        [sys.executable, "-c", BUILD, model], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True
-    )
-    return process.stdout.strip()
+def imports_in_new_process(model: str, names: Sequence[str]) -> list[str]:
+    argv = [sys.executable, "-c", BUILD, model, *names]
+    process = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    return process.stdout.split()
 
 
 @pytest.mark.parametrize(
-    ("model", "is_imported"),
-    [("python:tests.unit.workflow.llm.test_factory:OwnModel", "False"), ("offline/demo", "True")],
+    ("model", "imported"),
+    [
+        ("python:tests.unit.workflow.llm.test_factory:OwnModel", []),
+        ("offline/demo", ["litellm"]),
+        ("openai/gpt-4o", ["litellm", *LATE_MODULES]),
+    ],
+    ids=["one's own", "offline", "of a provider"],
 )
-def test_litellm_is_imported_only_for_its_own_models(model: str, is_imported: str) -> None:
-    assert build_in_new_process(model, dict(os.environ)) == is_imported
+def test_a_model_is_ready_with_what_it_needs_and_no_more(model: str, imported: list[str]) -> None:
+    found = imports_in_new_process(model, ["litellm", *LATE_MODULES])
+    assert [name for name in found if name in imported] == imported
+    assert bool(found) == bool(imported)
 
 
 def test_importing_litellm_asks_the_net_for_nothing() -> None:
@@ -52,7 +61,7 @@ def test_importing_litellm_asks_the_net_for_nothing() -> None:
     env = {**os.environ, "https_proxy": dead, "HTTPS_PROXY": dead}
     env.pop("LITELLM_LOCAL_MODEL_COST_MAP", None)
     process = subprocess.run(
-        [sys.executable, "-c", BUILD, "offline/demo"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", BUILD, "openai/gpt-4o"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
     )
     assert process.returncode == 0
     assert process.stderr == ""

@@ -51,6 +51,8 @@ class Agent:
         calls = self._journal.unanswered_calls()
         if calls:
             return await self._turn.carry_out(calls)
+        if not self._journal.has_last_word():
+            return None
         await self._journal.listen()
         return self._end(StopReason.COMPLETED) if self._journal.has_last_word() else None
 

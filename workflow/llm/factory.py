@@ -21,6 +21,7 @@ from workflow.llm.usage import ContextGauge, EstimatingGauge
 PYTHON_PREFIX = "python:"
 LITELLM_MODEL = "workflow.llm.litellm_model:LiteLLMModel"
 LITELLM_GAUGE = "workflow.llm.litellm_usage:LiteLLMGauge"
+LITELLM_WARM_UP = "workflow.llm.litellm_warm_up:import_late_modules"
 
 PLACEHOLDER_KEY = "none"
 OFFLINE_MODEL = "offline/demo"
@@ -53,6 +54,16 @@ def build_gauge(config: LLMConfig, env: Mapping[str, str]) -> ContextGauge:
         return EstimatingGauge(config)
     gauge: ContextGauge = _load(LITELLM_GAUGE)(config, name)
     return gauge
+
+
+def warm_up(config: LLMConfig, env: Mapping[str, str]) -> None:
+    """Do what the first call of this model would do before it asks the provider; blocks for a second or two.
+
+    Raises ConfigurationError.
+    """
+    name = resolve_model_name(config, env)
+    if not name.startswith(PYTHON_PREFIX) and name != OFFLINE_MODEL:
+        _load(LITELLM_WARM_UP)()
 
 
 def resolve_model_name(config: LLMConfig, env: Mapping[str, str]) -> str:

@@ -1,0 +1,41 @@
+"""`python -m benchmarks.modem_without_journal`: a worker that only sends events, for comparison.
+
+Its runs have no lease to lose, no token and sequence to check, and no conversation and state that another worker could
+go on with: each write is the entries, the stream's time to live and the bell, in a plain pipeline.
+"""
+
+import sys
+
+from modem.core import runtime
+from modem.core.main import run_modem
+from shared.contract.event import TASK_EVENT
+from shared.contract.message import ChatMessage
+from shared.contract.run import RunRecord
+from shared.store.run_values import RunWrite
+from shared.store.runs import RunStore
+
+
+class PlainRunStore(RunStore):
+    """Claims and ends runs like its parent, once per run; what comes between is not guarded and not kept."""
+
+    async def append(self, run: RunRecord, write: RunWrite) -> None:
+        """Send the events."""
+        if not write.events:
+            return
+        keys = self._connection.keys(run.thread_id)
+        pipe = self._connection.redis.pipeline(transaction=False)
+        for data in write.events:
+            fields = {"event": TASK_EVENT, "data": data, "run_id": run.run_id}
+            pipe.xadd(keys.stream, fields, maxlen=self._max_length or None)
+        pipe.expire(keys.stream, self._ttl)
+        pipe.publish(keys.bell, b"")
+        await pipe.execute()
+
+    async def take_steer(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
+        """Nobody is heard."""
+        return []
+
+
+if __name__ == "__main__":
+    runtime.RunStore = PlainRunStore  # type: ignore[attr-defined]  # the one seam that only this benchmark needs
+    sys.exit(run_modem())
