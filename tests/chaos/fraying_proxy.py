@@ -1,7 +1,8 @@
-"""A TCP proxy whose connections can be cut, and which can refuse to carry any for a while."""
+"""A TCP proxy whose connections can be cut anywhere, and which can refuse to carry any for a while."""
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,6 +18,7 @@ class FrayingProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._is_closed_off = False
         self._loses_answers = False
+        self._draw_length: Callable[[], int] | None = None
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -57,6 +59,14 @@ class FrayingProxy:
         """Carry connections again."""
         self._is_closed_off = False
 
+    def aim_at(self, target_port: int) -> None:
+        """Pass new connections on to another port."""
+        self._target_port = target_port
+
+    def fray(self, draw_length: Callable[[], int] | None) -> None:
+        """End each new connection after so many bytes of its answers; None: do so no more."""
+        self._draw_length = draw_length
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_closed_off:
             writer.transport.abort()
@@ -79,11 +89,15 @@ class FrayingProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, carries_answers: bool = False
     ) -> None:
         """Pass bytes on until one side ends; then end the other as well."""
+        left = self._draw_length() if carries_answers and self._draw_length else None
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK_BYTES):
                 if carries_answers and self._loses_answers:
                     continue
-                writer.write(chunk)
+                writer.write(chunk[:left])
                 await writer.drain()
+                left = None if left is None else left - len(chunk)
+                if left is not None and left <= 0:
+                    break  # what has been written still arrives, and then the end, in the middle of a frame
         if not writer.is_closing():
             writer.close()
