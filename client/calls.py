@@ -161,6 +161,11 @@ def run(thread_id: str, run_id: str) -> Call[RunRecord]:
     return Call("GET", _path(thread_id, "runs", run_id), _body_of(RunRecord))
 
 
+def find_run(run_id: str) -> Call[RunRecord]:
+    """GET a run whose thread is not known."""
+    return Call("GET", _path("runs", run_id), _body_of(RunRecord))
+
+
 def cancel(thread_id: str, run_id: str) -> Call[CancelResponse]:
     """POST cancel."""
     return Call("POST", _path(thread_id, "runs", run_id, "cancel"), _body_of(CancelResponse))

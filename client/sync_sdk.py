@@ -127,6 +127,10 @@ class Baud:
         """Return the record of a run."""
         return self._send(calls.run(thread_id, run_id))
 
+    def find_run(self, run_id: str) -> RunRecord:
+        """Return the record of a run, which names its thread."""
+        return self._send(calls.find_run(run_id))
+
     def cancel(self, thread_id: str, run_id: str) -> CancelResponse:
         """Ask a run to stop; harmless when it has ended. It is `processing` until its worker has stopped it."""
         return self._send(calls.cancel(thread_id, run_id))
