@@ -20,6 +20,7 @@ class FrayingProxy:
         self._loses_answers = False
         self._draw_length: Callable[[], int] | None = None
         self.port = 0
+        self.found_nobody = asyncio.Event()  # set when a connection came and its target was not there
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
@@ -74,6 +75,7 @@ class FrayingProxy:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
+            self.found_nobody.set()
             writer.transport.abort()
             return
         ends = {writer, back}

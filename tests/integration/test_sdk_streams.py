@@ -18,15 +18,6 @@ from tests.integration.stream_reader import Read, StreamReader, read_async, read
 both = pytest.mark.parametrize("read", [read_sync, read_async], ids=["sync", "async"])
 
 
-async def logged_ids(worker: FakeWorker, thread_id: str) -> list[str]:
-    entries = await worker.connection.redis.xrange(worker.connection.keys(thread_id).stream)
-    return [entry_id.decode() for entry_id, _ in entries]
-
-
-def port_of(gateway: GatewayProcess) -> int:
-    return int(gateway.url.rpartition(":")[2])
-
-
 async def write_and_await(worker: FakeWorker, run: RunRecord, reader: StreamReader, *texts: str) -> None:
     """Write, and wait until the reader has all of it."""
     before = len(reader.ids)
@@ -41,7 +32,7 @@ async def test_a_stream_outlives_killed_and_restarted_gateways(
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
-    async with open_worker(redis_url) as worker, FrayingProxy(port_of(gateway)) as proxy:
+    async with open_worker(redis_url) as worker, FrayingProxy(gateway.port) as proxy:
         run = await worker.claim(thread_id, run_id)
         async with reading(read, f"http://127.0.0.1:{proxy.port}", thread_id, run_id) as reader:
             for end in (GatewayProcess.stop, _terminate):
@@ -49,10 +40,10 @@ async def test_a_stream_outlives_killed_and_restarted_gateways(
                 await end(gateway)
                 await worker.write(run, "nobody", "is there")
                 gateway = await start_gateway(redis_url)
-                proxy.aim_at(port_of(gateway))
+                proxy.aim_at(gateway.port)
             await worker.finish(run)
             await reader.until_end()
-        assert reader.ids == await logged_ids(worker, thread_id)
+        assert reader.ids == await worker.logged_ids(thread_id)
     assert reader.counts.duplicates == 0
     assert reader.counts.connections >= 3
 
@@ -74,7 +65,7 @@ async def test_a_list_of_gateways_carries_on_while_one_is_left(start_gateway: St
             await write_and_await(worker, run, reader, "three", "four")
             await worker.finish(run)
             await reader.until_end()
-        assert reader.ids == await logged_ids(worker, thread_id)
+        assert reader.ids == await worker.logged_ids(thread_id)
     assert [event.data["error_type"] for event in reader.events if event.event == "error"] == ["shutdown"]
     assert reader.counts.duplicates == 0
 
@@ -87,7 +78,7 @@ async def test_a_line_that_frays_at_any_byte_loses_nothing(
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
     lengths = random.Random(11)
-    async with open_worker(redis_url) as worker, FrayingProxy(port_of(gateway)) as proxy:
+    async with open_worker(redis_url) as worker, FrayingProxy(gateway.port) as proxy:
         proxy.fray(lambda: lengths.randint(1, 3000))
         run = await worker.claim(thread_id, run_id)
         async with reading(read, f"http://127.0.0.1:{proxy.port}", thread_id, run_id) as reader:
@@ -97,7 +88,7 @@ async def test_a_line_that_frays_at_any_byte_loses_nothing(
                 proxy.cut()
             await worker.finish(run)
             await reader.until_end()
-        assert reader.ids == await logged_ids(worker, thread_id)
+        assert reader.ids == await worker.logged_ids(thread_id)
     assert reader.counts.duplicates == 0
     assert reader.counts.connections > 10
 
