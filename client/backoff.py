@@ -37,6 +37,11 @@ class Backoff:
         self._failures = 0
         self._since = 0.0
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether every gateway has failed at least once since the last sign of life, and one of them again."""
+        return self._failures > self._gateway_count
+
     def start_with(self, seconds: float) -> None:
         """Take the server's `retry:` as the first pause; nobody can send us away for longer than the longest."""
         self._first_pause = min(seconds, self._policy.longest_pause_seconds)

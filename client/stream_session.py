@@ -4,6 +4,7 @@ The shell connects with `headers`, tells `begin` what was answered, feeds the by
 the connection ended; then it waits `pause_seconds` and connects again while `is_open`.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _QUIET = frozenset({"waiting", "keep_alive"})
 _BAD_ENTRY = "bad_entry"  # about one entry of the log; the stream goes on behind it
 _IDLE = "timeout"
 _SHUTDOWN = "shutdown"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -196,3 +199,5 @@ class StreamSession:
     def _fail(self, why: str, *, at_least: float = 0.0) -> None:
         self.wants_other_gateway = True
         self.pause_seconds = self._backoff.pause_after(why, last_id=self._last_id, at_least=at_least)
+        if self._backoff.is_outage:  # a single break is everyday
+            _log.warning("the stream is interrupted (%s); next try in %.1f s", why, self.pause_seconds)

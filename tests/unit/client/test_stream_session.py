@@ -226,6 +226,16 @@ def test_every_gateway_of_a_list_is_tried_before_a_long_pause() -> None:
     assert 1.0 <= pauses[5] <= 2.0
 
 
+def test_an_outage_is_logged_and_a_single_break_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    session = new_session()
+    session.lost(OSError("gone"))
+    assert caplog.messages == []
+    session.lost(OSError("still gone"))
+    assert [message.partition(";")[0] for message in caplog.messages] == [
+        "the stream is interrupted (OSError: still gone)"
+    ]
+
+
 def _bad_certificate() -> Exception:
     error = httpx.ConnectError("self-signed certificate")
     error.__cause__ = ssl.SSLCertVerificationError()
