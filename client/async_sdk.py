@@ -9,12 +9,15 @@ import httpx
 from pydantic import JsonValue
 
 from client import calls
+from client.backoff import StreamPolicy
 from client.calls import Call
-from client.errors import UnreachableError
+from client.errors import ApiError, UnreachableError
 from client.event import Event
-from client.gateway_address import gateway_url, request_headers
+from client.gateway_address import Gateways, request_headers
 from client.health import Health
-from client.stream_session import StreamPolicy, StreamSession
+from client.responses import LONGEST_REFUSAL_BYTES, is_passing
+from client.stream_request import StreamRequest
+from client.stream_session import StreamCounts, StreamSession
 from shared.contract.api import (
     CancelResponse,
     ExecuteResponse,
@@ -30,18 +33,22 @@ from shared.contract.thread import ThreadRecord
 
 T = TypeVar("T")
 
+# A stream holds its connection for hours: a limit would let the streams starve each other, and all requests.
+_UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+
 
 class AsyncBaud:
     """A Baud gateway, for asyncio. Use it as an async context manager, or call `close`.
 
-    `base_url` is the gateway's address, `token` goes out as a bearer token, `timeout_seconds` bounds every wait of a
-    request that is no stream. Methods raise ApiError for what the gateway refuses, UnreachableError when it does not
-    answer; requests that may be sent twice are sent again a few times before.
+    `base_url` is the gateway's address, or a list of gateways of the same Baud: one that does not answer is left for
+    the next. `token` goes out as a bearer token, `timeout_seconds` bounds every wait of a request that is no stream.
+    Methods raise ApiError for what the gateway refuses, UnreachableError when none answers; requests that may be
+    sent twice are sent again a few times before. `stream_counts` says what all streams together have met.
     """
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | Sequence[str],
         *,
         token: str | None = None,
         timeout_seconds: float = 30.0,
@@ -50,9 +57,11 @@ class AsyncBaud:
     ) -> None:
         self._policy = stream_policy or StreamPolicy()
         self._stream_timeout = httpx.Timeout(timeout_seconds, read=self._policy.silence_seconds)
+        self._gateways = Gateways(base_url)
         self._http = httpx.AsyncClient(
-            base_url=gateway_url(base_url), headers=request_headers(token), timeout=timeout_seconds, transport=transport
+            headers=request_headers(token), timeout=timeout_seconds, limits=_UNLIMITED, transport=transport
         )
+        self.stream_counts = StreamCounts()
 
     async def __aenter__(self) -> "AsyncBaud":
         return self
@@ -118,6 +127,10 @@ class AsyncBaud:
         """Return the record of a run."""
         return await self._send(calls.run(thread_id, run_id))
 
+    async def find_run(self, run_id: str) -> RunRecord:
+        """Return the record of a run, which names its thread."""
+        return await self._send(calls.find_run(run_id))
+
     async def cancel(self, thread_id: str, run_id: str) -> CancelResponse:
         """Ask a run to stop; harmless when it has ended. It is `processing` until its worker has stopped it."""
         return await self._send(calls.cancel(thread_id, run_id))
@@ -149,37 +162,63 @@ class AsyncBaud:
         thread_id: str,
         last_id: str | None = None,
         *,
+        types: Sequence[str] | None = None,
+        deltas: bool = True,
         until_completion: bool = False,
+        stay_when_idle: bool = False,
         include_system: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """Iterate over all events of a thread after `last_id` (absent: from the start; `$`: from now on).
 
-        A lost connection is made again; no event is missed or given twice. With `until_completion` it ends when no
-        run is active. With `$`, what happens while a connection is lost before the first event is not seen.
+        `types` names the event types that are wanted, without `deltas` the pieces of streamed text are left out. It
+        ends when the gateway has seen nothing for a while and no run is active, unless `stay_when_idle`; with
+        `until_completion` as soon as no run is active. With `$`, what happens while a connection is lost before the
+        first event is not seen. What the line goes through is said at `run_stream`.
         """
-        session = StreamSession(
-            self._policy, last_id=last_id, until_completion=until_completion, include_system=include_system
+        return self._follow(
+            StreamRequest(
+                thread_id,
+                last_id=last_id,
+                types=types,
+                deltas=deltas,
+                until_completion=until_completion,
+                stay_when_idle=stay_when_idle,
+                include_system=include_system,
+            )
         )
-        params = {"until": "completion"} if until_completion else {}
-        return self._follow(session, thread_id, calls.stream_path(thread_id, None), params)
 
     def run_stream(
-        self, thread_id: str, run_id: str, last_id: str | None = None, *, include_system: bool = False
+        self,
+        thread_id: str,
+        run_id: str,
+        last_id: str | None = None,
+        *,
+        types: Sequence[str] | None = None,
+        deltas: bool = True,
+        include_system: bool = False,
     ) -> AsyncGenerator[Event, None]:
-        """Iterate over the events of one run after `last_id`, up to its completion."""
-        session = StreamSession(self._policy, last_id=last_id, run_id=run_id, include_system=include_system)
-        return self._follow(session, thread_id, calls.stream_path(thread_id, run_id), {})
+        """Iterate over the events of one run after `last_id`, up to its completion.
 
-    async def _follow(
-        self, session: StreamSession, thread_id: str, path: str, params: Mapping[str, str]
-    ) -> AsyncGenerator[Event, None]:
+        A lost connection is made again; no event is missed or given twice, and a Gap says what is no longer kept.
+        Raises StreamLostError, which names the last id, when that fails for `longest_outage_seconds`.
+        """
+        return self._follow(
+            StreamRequest(thread_id, run_id, last_id=last_id, types=types, deltas=deltas, include_system=include_system)
+        )
+
+    async def _follow(self, request: StreamRequest) -> AsyncGenerator[Event, None]:
+        session = StreamSession(self._policy, request, gateway_count=len(self._gateways), counts=self.stream_counts)
         while session.is_open:
+            gateway = self._gateways.current
             try:
                 async with self._http.stream(
-                    "GET", path, params=params, headers=session.headers(), timeout=self._stream_timeout
+                    "GET",
+                    gateway + request.path,
+                    params=request.params,
+                    headers=session.headers(),
+                    timeout=self._stream_timeout,
                 ) as response:
-                    refusal = b"" if response.status_code == 200 else await response.aread()
-                    if session.begin(response.status_code, response.headers, refusal):
+                    if session.begin(response.status_code, response.headers, await _refusal(response)):
                         async for chunk in response.aiter_bytes():
                             for event in session.feed(chunk):
                                 yield event
@@ -188,12 +227,20 @@ class AsyncBaud:
                         session.closed()
             except httpx.RequestError as error:
                 session.lost(error)
-            await self._prepare_next(session, thread_id)
+            if session.wants_other_gateway:
+                self._gateways.leave(gateway)
+            await self._prepare_next(session, request.thread_id)
 
     async def _prepare_next(self, session: StreamSession, thread_id: str) -> None:
         if session.asks_activity:
-            record = await self.thread(thread_id)
-            session.note_activity(is_active=record.active_run_id is not None)
+            try:
+                record = await self.thread(thread_id)
+            except (ApiError, UnreachableError) as error:
+                if isinstance(error, ApiError) and not is_passing(error.status):
+                    raise
+                session.lost(error)
+            else:
+                session.note_activity(is_active=record.active_run_id is not None)
         if session.is_open:
             await asyncio.sleep(session.pause_seconds)
 
@@ -210,14 +257,23 @@ class AsyncBaud:
         tries = 0
         while True:
             tries += 1
+            gateway = self._gateways.current
             try:
-                response = await self._http.send(call.request(self._http))
+                response = await self._http.send(call.request(self._http, gateway))
             except httpx.TransportError as error:
                 pause = call.pause_after(error, tries)
                 if pause is None:
-                    raise UnreachableError.at(self._http.base_url, error) from error
+                    raise UnreachableError.at(gateway, error) from error
             else:
                 pause = call.pause_after(response, tries)
                 if pause is None:
                     return call.read(response)
+            self._gateways.leave(gateway)
             await asyncio.sleep(pause)
+
+
+async def _refusal(response: httpx.Response) -> bytes:
+    """Return the body of an answer that is no stream, as far as it is of use."""
+    if response.status_code == 200:
+        return b""
+    return await anext(response.aiter_bytes(LONGEST_REFUSAL_BYTES), b"")

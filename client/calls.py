@@ -33,7 +33,7 @@ M = TypeVar("M", bound=BaseModel)
 MAX_TRIES = 4
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
-_REFUSED_FOR_NOW = frozenset({429, 503})
+_REFUSED_FOR_NOW = frozenset({429, 502, 503, 504})  # 502 and 504 come from a proxy whose gateway is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,14 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     is_repeatable: bool = True
 
-    def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        """Build the request for this client."""
+    def request(self, http: httpx.Client | httpx.AsyncClient, gateway: str) -> httpx.Request:
+        """Build the request of this client to a gateway."""
         content = self.body.model_dump_json() if self.body is not None else None
         kind = {"Content-Type": "application/json"} if content is not None else {}
         headers = {**self.headers, **kind}
-        return http.build_request(self.method, self.path, params=self.params, content=content, headers=headers)
+        return http.build_request(
+            self.method, gateway + self.path, params=self.params, content=content, headers=headers
+        )
 
     def pause_after(self, outcome: httpx.Response | httpx.TransportError, tries: int) -> float | None:
         """Return the seconds until the request is sent again; None when it is not."""
@@ -157,6 +159,11 @@ def runs(thread_id: str, cursor: str | None, limit: int) -> Call[Page[RunRecord]
 def run(thread_id: str, run_id: str) -> Call[RunRecord]:
     """GET one run."""
     return Call("GET", _path(thread_id, "runs", run_id), _body_of(RunRecord))
+
+
+def find_run(run_id: str) -> Call[RunRecord]:
+    """GET a run whose thread is not known."""
+    return Call("GET", _path("runs", run_id), _body_of(RunRecord))
 
 
 def cancel(thread_id: str, run_id: str) -> Call[CancelResponse]:

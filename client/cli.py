@@ -32,7 +32,7 @@ Examples:
 
     baud threads                               the newest threads
 
-    baud why ID                                what its newest run is doing, or waits for
+    baud why ID                                what a run is doing, or waits for
 
     baud answer ID "green"                     answer a run that waits for you
 """

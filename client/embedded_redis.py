@@ -45,7 +45,7 @@ class EmbeddedRedis:
                 "daemonize no",
                 f'dir "{folder}"',
                 "appendonly yes",
-                "appendfsync everysec",
+                "appendfsync always",  # nobody sees an event that the end of this machine could take back
                 'save ""',
                 "maxmemory-policy noeviction",
                 "loglevel warning",

@@ -3,6 +3,7 @@
 BaudClientError
 ├── ApiError
 ├── UnreachableError
+│   └── StreamLostError
 ├── StreamError
 └── StackError
     ├── DataDirBusyError
@@ -34,6 +35,20 @@ class UnreachableError(BaudClientError):
         """Return the error for a gateway's address."""
         reason = str(cause) or type(cause).__name__
         return cls(f"no answer from {address} ({reason}); is it running, and is the address right?")
+
+
+class StreamLostError(UnreachableError):
+    """A stream could not be continued for too long. `last_id` is where another one may go on; None: nothing came."""
+
+    def __init__(self, outage_seconds: float, tries: int, last_id: str | None, last_failure: str) -> None:
+        self.outage_seconds = outage_seconds
+        self.last_id = last_id
+        seen = f"the last event was {last_id}; go on behind it with last_id={last_id!r}" if last_id else "no event came"
+        count = "1 try" if tries == 1 else f"{tries} tries"
+        super().__init__(
+            f"the stream could not be continued for {outage_seconds:.0f} s, {count}; "
+            f"the last one failed with: {last_failure}; {seen}"
+        )
 
 
 class StreamError(BaudClientError):

@@ -47,6 +47,21 @@ class Event:
         return json.dumps({"id": self.id, "event": self.event, "data": self.data}, ensure_ascii=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Gap(Event):
+    """Events behind `requested` are no longer kept: what stood between it and `first_available` cannot be had."""
+
+    @property
+    def requested(self) -> str:
+        """The id behind which the reader wanted to go on."""
+        return str(self.data.get("requested", ""))
+
+    @property
+    def first_available(self) -> str:
+        """The id of the oldest event that is kept, which comes next."""
+        return str(self.data.get("first_available", ""))
+
+
 def read_event(frame: Frame) -> Event:
     """Return the event that a frame with data carries."""
     text = frame.data or ""
@@ -54,7 +69,8 @@ def read_event(frame: Frame) -> Event:
         value: JsonValue = json.loads(text)
     except ValueError:
         value = text
-    return Event(frame.id, frame.event, value if isinstance(value, dict) else {"value": value})
+    kind = Gap if frame.id is None and frame.event == "gap" else Event
+    return kind(frame.id, frame.event, value if isinstance(value, dict) else {"value": value})
 
 
 def stream_position(stream_id: str) -> tuple[int, int] | None:

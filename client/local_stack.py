@@ -8,6 +8,7 @@ import httpx
 
 from client import embedded_redis
 from client.data_dir import DataDir
+from client.embedded_redis import EmbeddedRedis
 from client.errors import StackError
 from client.health import fetch_health
 from client.network import base_url, claim_port
@@ -15,6 +16,8 @@ from client.stack_plan import StackOptions, StackPlan, without_password
 from client.supervise import Service, ServiceSpec
 
 _POLL_SECONDS = 0.025  # how often readiness is asked for
+_REDIS_ANSWER_SECONDS = 1.0
+_WITHOUT_REDIS_SECONDS = 3.0  # nothing can be handed over or stored any more: only processes are left to end
 
 
 class LocalStack:
@@ -35,6 +38,7 @@ class LocalStack:
         self._services: list[Service] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._missing = "redis"
+        self._redis: EmbeddedRedis | None = None
         self.url = ""
         self.redis_url = ""
 
@@ -80,7 +84,7 @@ class LocalStack:
         if given:
             self.redis_url = without_password(given)
             return given
-        redis = embedded_redis.prepare(self._data_dir.path)
+        redis = self._redis = embedded_redis.prepare(self._data_dir.path)
         self._missing = "redis does not answer"
         await self._launch(plan.redis(redis, lock_fd=self._data_dir.lock_fd))
         await self._until(redis.answers)
@@ -112,8 +116,19 @@ class LocalStack:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+        patience = None if await self._redis_answers() else _WITHOUT_REDIS_SECONDS
         modems = [service for service in self._services if service.spec.name.startswith("modem")]
-        await asyncio.gather(*(modem.stop() for modem in modems))
+        await asyncio.gather(*(modem.stop(at_most_seconds=patience) for modem in modems))
         for service in reversed([service for service in self._services if service not in modems]):
-            await service.stop()
+            await service.stop(at_most_seconds=patience)
         self._data_dir.release()
+
+    async def _redis_answers(self) -> bool:
+        """Whether Redis is there to hand runs over to; of one that is not ours nothing is known."""
+        if self._redis is None:
+            return True
+        try:
+            async with asyncio.timeout(_REDIS_ANSWER_SECONDS):
+                return await self._redis.answers()
+        except TimeoutError:
+            return False

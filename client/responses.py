@@ -1,13 +1,24 @@
 """Reads what the gateway answers besides the bodies of success: errors, and when to come again."""
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from pydantic import ValidationError
 
 from client.errors import ApiError
 from shared.contract.api import ErrorResponse
 
+LONGEST_REFUSAL_BYTES = 65_536  # of an answer that is no success; a proxy's page may be endless
 _LONGEST_DETAIL = 300
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_PASSING = frozenset({408, 425, 429})
+
+
+def is_passing(status: int) -> bool:
+    """Whether the same request may be answered otherwise a moment later."""
+    return status in _PASSING or status >= 500
 
 
 def error_from(status: int, body: bytes) -> ApiError:
@@ -15,12 +26,33 @@ def error_from(status: int, body: bytes) -> ApiError:
     try:
         error = ErrorResponse.model_validate_json(body)
     except ValidationError:
-        text = body.decode(errors="replace").strip()[:_LONGEST_DETAIL]
-        return ApiError(status, "not_from_baud", text or "an empty answer; is this the address of a Baud gateway?")
+        return ApiError(status, "not_from_baud", _foreign_detail(body.decode(errors="replace").strip()))
     return ApiError(status, error.code, error.detail, error.request_id)
 
 
+def _foreign_detail(text: str) -> str:
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        named = f" titled {' '.join(title[1].split())[:_LONGEST_DETAIL]!r}" if title else ""
+        return f"a page{named}, not an answer of Baud; is this its address, and does the proxy know the way to it?"
+    return text[:_LONGEST_DETAIL] or "an empty answer; is this the address of a Baud gateway?"
+
+
 def retry_after_seconds(headers: Mapping[str, str]) -> float:
-    """Return the seconds of a Retry-After header; 0 when there is none, or it holds a date."""
+    """Return the seconds that a Retry-After header asks for; 0 when there is none, or it cannot be read."""
     value = headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdecimal() else 0.0
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    until = _moment(value)
+    if until is None:
+        return 0.0
+    # Counted from the answer's own date where it has one: our clocks need not agree.
+    return max(0.0, (until - (_moment(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,10 +1,11 @@
 """The Python SDK: what programs import to use Baud."""
 
 from client.async_sdk import AsyncBaud
-from client.errors import ApiError, BaudClientError, StreamError, UnreachableError
-from client.event import Event
+from client.backoff import StreamPolicy
+from client.errors import ApiError, BaudClientError, StreamError, StreamLostError, UnreachableError
+from client.event import Event, Gap
 from client.health import Health
-from client.stream_session import StreamPolicy
+from client.stream_session import StreamCounts
 from client.sync_sdk import Baud
 from shared.contract.api import CancelResponse as Cancelled
 from shared.contract.api import ExecuteResponse as Submitted
@@ -23,13 +24,16 @@ __all__ = [
     "Cancelled",
     "ChatMessage",
     "Event",
+    "Gap",
     "Health",
     "Initiated",
     "OnBusy",
     "RunRecord",
     "RunStatus",
     "StopReason",
+    "StreamCounts",
     "StreamError",
+    "StreamLostError",
     "StreamPolicy",
     "Submitted",
     "ThreadRecord",

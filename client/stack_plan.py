@@ -12,7 +12,7 @@ from client.embedded_redis import EmbeddedRedis, find_binary
 from client.supervise import ServiceSpec
 
 _GATEWAY_STOP_SECONDS = 10.0
-_MODEM_STOP_SECONDS = 30.0  # above modem.drain_timeout, so that runs reach their journal point
+_MODEM_STOP_SECONDS = 35.0  # a modem leaves by itself ten seconds after modem.drain_timeout (20) at the latest
 _REDIS_STOP_SECONDS = 10.0
 DEFAULT_DATA_DIR = Path("data")
 _CLIENT_VARIABLES = ("BAUD_URL", "BAUD_TOKEN")  # the client's own; the services refuse variables they do not know

@@ -4,33 +4,36 @@ The shell connects with `headers`, tells `begin` what was answered, feeds the by
 the connection ended; then it waits `pause_seconds` and connects again while `is_open`.
 """
 
-import random
-from collections.abc import Iterator, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from client.backoff import Backoff, StreamPolicy, may_pass
 from client.errors import BaudClientError, StreamError, UnreachableError
-from client.event import Event, read_event, stream_position
-from client.responses import error_from, retry_after_seconds
+from client.event import Event, Gap, read_event, stream_position
+from client.responses import error_from, is_passing, retry_after_seconds
 from client.sse import Frame, FrameParser
+from client.stream_request import StreamRequest
 
 _QUIET = frozenset({"waiting", "keep_alive"})
 _BAD_ENTRY = "bad_entry"  # about one entry of the log; the stream goes on behind it
-_TRY_AGAIN = frozenset({408, 429})
-_GENTLE_PAUSE_SECONDS = 0.25  # after an orderly close: spreads clients, and nobody notices
+_IDLE = "timeout"
+_SHUTDOWN = "shutdown"
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class StreamPolicy:
-    """How a stream is kept alive. The first pause is the server's once it has sent `retry:`."""
+@dataclass(slots=True)
+class StreamCounts:
+    """What the streams of one client have met so far: for metrics, and to find a gateway that repeats itself."""
 
-    first_pause_seconds: float = 1.0
-    longest_pause_seconds: float = 30.0
-    max_attempts: int | None = 10  # failed connections in a row before UnreachableError; None: never give up
-    silence_seconds: float = 45.0  # three keep-alives missed: the connection is dead
+    connections: int = 0
+    duplicates: int = 0  # events that came again and were held back
 
 
 class StreamSession:
-    """State of one stream. With `run_id` it ends at that run's completion.
+    """State of one stream. One of a run ends at that run's completion.
 
     With `until_completion` an orderly close may be the end, or only the connection's age: the shell is to ask whether
     the thread has an active run while `asks_activity`. When it has none, one more connection brings what was missed.
@@ -39,30 +42,31 @@ class StreamSession:
     def __init__(
         self,
         policy: StreamPolicy,
+        request: StreamRequest,
         *,
-        last_id: str | None = None,
-        run_id: str | None = None,
-        until_completion: bool = False,
-        include_system: bool = False,
+        gateway_count: int = 1,
+        counts: StreamCounts | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_open = True
         self.pause_seconds = 0.0
         self.asks_activity = False
-        self._until_completion = until_completion
+        self.wants_other_gateway = False
+        self._request = request
+        self._last_id = request.last_id or None
+        self._counts = counts or StreamCounts()
+        self._backoff = Backoff(policy, gateway_count=gateway_count, now=now)
         self._is_last_pass = False
-        self._policy = policy
-        self._last_id = last_id or None
-        self._run_id = run_id
-        self._include_system = include_system
-        self._first_pause = policy.first_pause_seconds
-        self._failures = 0
+        self._was_connected = False
         self._has_progress = False
-        self._parser = FrameParser()
         self._leave = False
+        self._gap: Event | None = None
+        self._parser = FrameParser()
 
     def headers(self) -> dict[str, str]:
         """Return the request headers of the next connection."""
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        # Uncompressed: whatever compresses on the way would hold events back until it has enough of them.
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-store"}
         return headers | ({"Last-Event-ID": self._last_id} if self._last_id else {})
 
     def begin(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
@@ -71,24 +75,33 @@ class StreamSession:
         `body` is only read for answers other than 200. Raises ApiError for what a new try would not change.
         """
         self._parser = FrameParser()
-        self._has_progress = self._leave = False
+        self._has_progress = self._leave = self.wants_other_gateway = False
+        self._counts.connections += 1
         if status == 200:
-            if not headers.get("content-type", "").startswith("text/event-stream"):
-                raise BaudClientError("the answer is no event stream; is this the address of a Baud gateway?")
-            return True
+            return self._begin_stream(headers.get("content-type", ""))
         if status == 204:
             self.is_open = False
-        elif status in _TRY_AGAIN or status >= 500:
+        elif is_passing(status):
             self._fail(f"the gateway answered {status}", at_least=retry_after_seconds(headers))
         else:
             raise error_from(status, body)
+        return False
+
+    def _begin_stream(self, content_type: str) -> bool:
+        if content_type.lower().startswith("text/event-stream"):
+            self._was_connected = True
+            return True
+        what = f"the answer is no event stream but {content_type or 'of no type'}"
+        if not self._was_connected:
+            raise BaudClientError(f"{what}; is this the address of a Baud gateway?")
+        self._fail(what)  # what was a gateway a moment ago is one no more: a proxy's page while it is away
         return False
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Give the events that this chunk completes; ask `wants_more` before the next one."""
         for frame in self._parser.feed(chunk):
             if frame.retry_milliseconds is not None:
-                self._first_pause = frame.retry_milliseconds / 1000
+                self._backoff.start_with(frame.retry_milliseconds / 1000)
             if frame.data is None:
                 continue
             yield from self._system_event(frame) if frame.id is None else self._business_event(frame, frame.id)
@@ -104,28 +117,41 @@ class StreamSession:
         event = read_event(frame)
         if event.event == "keep_alive":
             self._note_progress()
-        if event.event == "error" and event.data.get("error_type") != _BAD_ENTRY:
-            self._take_error(event)
-        elif self._include_system or event.event not in _QUIET:
+        is_farewell = event.event == "error" and event.data.get("error_type") != _BAD_ENTRY
+        if isinstance(event, Gap) and event == self._gap:
+            return  # a connection that broke right behind it: the reader knows already
+        self._gap = event if isinstance(event, Gap) else self._gap
+        if self._request.include_system or not (is_farewell or event.event in _QUIET):
             yield event
+        if is_farewell:
+            self._take_error(event)
 
     def _take_error(self, event: Event) -> None:
         kind, status = str(event.data.get("error_type", "")), event.data.get("status")
-        if kind == "timeout":
-            self.is_open = False
-        elif isinstance(status, int) and 400 <= status < 500:
+        if kind == _IDLE:
+            self._take_idleness()
+        elif isinstance(status, int) and not is_passing(status):
             raise StreamError(kind, status, str(event.data.get("error", "")))
         else:  # shutdown, unavailable, a fault: a new connection may meet another gateway, or a healthy one
-            self._has_progress = False
-            self._leave = True
+            self._leave = self.wants_other_gateway = True
+            # A gateway that stops is no failure: whoever has been served by it goes on elsewhere at once.
+            self._has_progress = self._has_progress and kind == _SHUTDOWN
+
+    def _take_idleness(self) -> None:
+        if self._request.stay_when_idle:
+            self._leave = self._has_progress = True
+        else:
+            self.is_open = False
 
     def _business_event(self, frame: Frame, event_id: str) -> Iterator[Event]:
         self._note_progress()
         if self._was_seen(event_id):
+            self._counts.duplicates += 1
             return
         self._last_id = event_id
         event = read_event(frame)
-        if self._run_id is not None and event.is_completion and event.data.get("run_id", self._run_id) == self._run_id:
+        run_id = self._request.run_id
+        if run_id is not None and event.is_completion and event.data.get("run_id", run_id) == run_id:
             self.is_open = False
         yield event
 
@@ -135,11 +161,11 @@ class StreamSession:
 
     def _note_progress(self) -> None:
         self._has_progress = True
-        self._failures = 0
+        self._backoff.forgive()
 
     def closed(self) -> None:
         """Note that the connection ended in good order, or was left because of an `error` event."""
-        if self._until_completion and not self._leave:
+        if self._request.until_completion and not self._leave:
             self.is_open = self.is_open and not self._is_last_pass
             self.asks_activity = self.is_open
         else:
@@ -156,23 +182,22 @@ class StreamSession:
 
     def _pause_after_close(self) -> None:
         if self._has_progress:
-            self.pause_seconds = _jitter(0, min(_GENTLE_PAUSE_SECONDS, self._first_pause))
+            self.pause_seconds = self._backoff.gentle_pause()
         elif self.is_open:
             self._fail("the gateway closed the connection")
 
     def lost(self, error: Exception) -> None:
-        """Note that the connection failed; raises UnreachableError after too many failures in a row."""
-        self._fail(f"{type(error).__name__}: {error}")
+        """Note that the connection failed, or the question for activity; another connection asks it again.
+
+        Raises UnreachableError when that would not help, StreamLostError when it has gone on for too long.
+        """
+        if not may_pass(error):
+            raise UnreachableError(f"the stream cannot be asked for: {error}") from error
+        self.asks_activity = False
+        self._fail(f"{type(error).__name__}: {error}".rstrip(": "))
 
     def _fail(self, why: str, *, at_least: float = 0.0) -> None:
-        self._failures += 1
-        limit = self._policy.max_attempts
-        if limit is not None and self._failures >= limit:
-            raise UnreachableError(f"the stream could not be continued after {self._failures} tries; last: {why}")
-        pause = self._first_pause * 2.0 ** min(self._failures - 1, 10)
-        pause = min(pause, max(self._policy.longest_pause_seconds, self._first_pause))
-        self.pause_seconds = max(at_least, _jitter(pause / 2, pause))
-
-
-def _jitter(low: float, high: float) -> float:
-    return random.uniform(low, high)  # noqa: S311 - spreads load, guards nothing
+        self.wants_other_gateway = True
+        self.pause_seconds = self._backoff.pause_after(why, last_id=self._last_id, at_least=at_least)
+        if self._backoff.is_outage:  # a single break is everyday
+            _log.warning("the stream is interrupted (%s); next try in %.1f s", why, self.pause_seconds)

@@ -19,6 +19,7 @@ _TETHER = str(Path(tether.__file__).absolute())
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0  # a process that lived so long starts its backoff anew
+_REAP_SECONDS = 5.0  # a killed process that is still there hangs in the kernel, where nobody can reach it
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +116,18 @@ class Service:
             await self.start()
             self._say(f"{self.spec.name} is running again (pid {self.pid})")
 
-    async def stop(self) -> None:
+    async def stop(self, *, at_most_seconds: float | None = None) -> None:
         """Ask the process to end, wait a bounded time, then kill it and every descendant that is left."""
         if self._process is None:
             return
+        patience = self.spec.stop_seconds if at_most_seconds is None else min(at_most_seconds, self.spec.stop_seconds)
         family = _descendants(self._process.pid) if self._process.returncode is None else ()
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), self.spec.stop_seconds)
+            await asyncio.wait_for(self._process.wait(), patience)
         except TimeoutError:
-            self._say(f"{self.spec.name} did not stop within {self.spec.stop_seconds:g} s; killing it")
+            self._say(f"{self.spec.name} did not stop within {patience:g} s; killing it")
         await self.kill(family)
 
     async def kill(self, family: tuple[psutil.Process, ...] = ()) -> None:
@@ -137,7 +139,10 @@ class Service:
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()  # psutil compares the creation time first: never a stranger with a reused id
-        await process.wait()
+        try:
+            await asyncio.wait_for(process.wait(), _REAP_SECONDS)
+        except TimeoutError:
+            self._say(f"{self.spec.name} (pid {process.pid}) was killed and is still there; leaving it behind")
 
 
 def _descendants(pid: int) -> tuple[psutil.Process, ...]:

@@ -16,6 +16,11 @@ WORKER_BELL_PREFIX: Final = "modem:bell:"
 IDLE_BELL: Final = "bell:idle"
 
 
+def run_thread(run_id: str) -> str:
+    """String: the thread of a run. Only who has nothing but the run's id reads it, so it has a slot of its own."""
+    return f"run:{run_id}:thread"
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadKeys:
     """The keys of one thread; with `cluster` its id is a hash tag, so that all share a slot."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from client.command.find_run import find_named
 from client.command.options import Token, Url
 from client.errors import BaudClientError
 from client.gateway_address import DEFAULT_URL
@@ -12,17 +13,18 @@ from client.sdk import AsyncBaud
 from shared.contract.run import Decision
 
 
-async def _answer(thread_id: str, run_id: str, text: str, decision: Decision | None, *, url: str, token: str) -> None:
+async def _answer(some_id: str, run_id: str, text: str, decision: Decision | None, *, url: str, token: str) -> None:
     async with AsyncBaud(url or DEFAULT_URL, token=token or None) as baud:
-        waiting = run_id or (await baud.thread(thread_id)).active_run_id
+        named = await find_named(baud, some_id, run_id)
+        waiting = named.run_id or (await baud.thread(named.thread_id)).active_run_id
         if not waiting:
-            raise BaudClientError(f"no run of thread {thread_id} is active, so none waits for an answer")
-        await baud.send_input(thread_id, waiting, text, decision=decision)
-        typer.echo(f"answered; watch it go on with: baud tail {thread_id}")
+            raise BaudClientError(f"no run of thread {named.thread_id} is active, so none waits for an answer")
+        await baud.send_input(named.thread_id, waiting, text, decision=decision)
+        typer.echo(f"answered; watch it go on with: baud tail {named.thread_id}")
 
 
 def answer(
-    thread: Annotated[str, typer.Argument(help="Id of the thread.")],
+    thread_or_run: Annotated[str, typer.Argument(help="Id of the run, or of its thread.")],
     text: Annotated[str, typer.Argument(help="The answer, or a remark to a decision.")] = "",
     *,
     approve: Annotated[bool, typer.Option("--approve", help="Let the agent make the call.")] = False,
@@ -44,4 +46,4 @@ def answer(
     if not (approve or deny or text.strip()):
         raise typer.BadParameter("say an answer, --approve or --deny")
     decision = Decision.APPROVE if approve else Decision.DENY if deny else None
-    asyncio.run(_answer(thread, run, text, decision, url=url, token=token))
+    asyncio.run(_answer(thread_or_run, run, text, decision, url=url, token=token))

@@ -1,29 +1,61 @@
-"""`baud tail`: what happened on a thread, and what happens next."""
+"""`baud tail`: what happened on a thread or in a run, and what happens next."""
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from client.command.find_run import find_named
 from client.command.options import DataFolder, Json, Token, Url
 from client.command.run import EXIT_STOPPED
 from client.interruption import Interruption
 from client.open_gateway import open_gateway
 from client.render import RunView
 from client.say import say
-from client.sdk import AsyncBaud
+from client.sdk import AsyncBaud, Event
 from client.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
 
 
-async def show_thread(baud: AsyncBaud, thread_id: str, *, last_id: str, follow: bool, as_json: bool) -> None:
-    """Show the events of a thread after `last_id`; without `follow` up to the moment when no run is active."""
-    await baud.thread(thread_id)  # an unknown thread or a dead gateway is said at once
+@dataclass(frozen=True, slots=True)
+class TailRequest:
+    """What is to be shown: the events of a thread or a run behind `last_id`, all or those of some types.
+
+    Without `follow` a thread's are shown up to the moment when no run is active.
+    """
+
+    thread_or_run: str
+    last_id: str | None
+    types: tuple[str, ...] | None
+    deltas: bool
+    follow: bool
+
+
+async def open_stream(baud: AsyncBaud, request: TailRequest) -> AsyncGenerator[Event, None]:
+    """Return the stream that is asked for; an unknown id or a dead gateway is said at once."""
+    named = await find_named(baud, request.thread_or_run)
+    if named.run_id:
+        return baud.run_stream(
+            named.thread_id, named.run_id, request.last_id, types=request.types, deltas=request.deltas
+        )
+    return baud.stream(
+        named.thread_id,
+        request.last_id,
+        types=request.types,
+        deltas=request.deltas,
+        until_completion=not request.follow,
+        stay_when_idle=request.follow,
+    )
+
+
+async def _show(events: AsyncGenerator[Event, None], *, as_json: bool) -> None:
     view = RunView(Console(highlight=False), again=None)
-    async with aclosing(baud.stream(thread_id, last_id or None, until_completion=not follow)) as events:
+    async with aclosing(events):
         async for event in events:
             if as_json:
                 typer.echo(event.to_json())
@@ -31,34 +63,34 @@ async def show_thread(baud: AsyncBaud, thread_id: str, *, last_id: str, follow: 
                 view.show(event)
 
 
-async def _tail(
-    thread_id: str, *, url: str, token: str, last_id: str, follow: bool, as_json: bool, folder: Path
-) -> int:
+async def _tail(request: TailRequest, *, url: str, token: str, as_json: bool, folder: Path) -> int:
     options = StackOptions(data_dir=folder, port=0, redis_url=redis_url_from(os.environ))
     async with (
         Interruption() as interruption,
         open_gateway(url, options, interruption, env=os.environ) as gateway,
         AsyncBaud(gateway.url, token=token or None) as baud,
     ):
-        if follow and gateway.is_own:
+        if request.follow and gateway.is_own:
             say("no gateway is running, so nobody else can add to this thread: showing what there is")
-        may_follow = follow and not gateway.is_own
-        await show_thread(baud, thread_id, last_id=last_id, follow=may_follow, as_json=as_json)
+            request = replace(request, follow=False)
+        await _show(await open_stream(baud, request), as_json=as_json)
         return 0
     return EXIT_STOPPED
 
 
 def tail(
-    thread: Annotated[str, typer.Argument(help="Id of the thread.")],
+    thread_or_run: Annotated[str, typer.Argument(help="Id of a thread, or of a run.")],
     *,
     last_id: Annotated[str, typer.Option("--from", help="Show what comes after this event id; $: from now on.")] = "",
     follow: Annotated[bool, typer.Option(help="Stay for what comes; else end when no run is active.")] = True,
+    types: Annotated[str, typer.Option(help="Only events of these types, with commas between them.")] = "",
+    deltas: Annotated[bool, typer.Option(help="Show text as it is made; else whole messages only.")] = True,
     url: Url = "",
     token: Token = "",
     as_json: Json = False,
     data_dir: DataFolder = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show all that happened on a thread, and what happens next.
+    """Show all that happened on a thread or in a run, and what happens next.
 
     Examples:
 
@@ -67,6 +99,10 @@ def tail(
         baud tail 4f1c... --no-follow --json
 
         baud tail 4f1c... --from 1700000000000-0
+
+        baud tail 77ab... --types tool_bash,flow_completion --no-deltas
     """
-    work = _tail(thread, url=url, token=token, last_id=last_id, follow=follow, as_json=as_json, folder=data_dir)
+    wanted = tuple(name.strip() for name in types.split(",")) if types else None
+    request = TailRequest(thread_or_run, last_id or None, wanted, deltas=deltas, follow=follow)
+    work = _tail(request, url=url, token=token, as_json=as_json, folder=data_dir)
     raise typer.Exit(asyncio.run(work))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from client.command.find_run import find_named
 from client.command.options import DataFolder, Json, Token, Url
 from client.command.run import EXIT_STOPPED
 from client.errors import BaudClientError
@@ -58,14 +59,15 @@ def _table(found: Why) -> Table:
     return table
 
 
-async def _explain(thread_id: str, run_id: str, *, url: str, token: str, as_json: bool, folder: Path) -> int:
+async def _explain(some_id: str, run_id: str, *, url: str, token: str, as_json: bool, folder: Path) -> int:
     options = StackOptions(data_dir=folder, port=0, workers=0, redis_url=redis_url_from(os.environ))
     async with (
         Interruption() as interruption,
         open_gateway(url, options, interruption, env=os.environ) as gateway,
         AsyncBaud(gateway.url, token=token or None) as baud,
     ):
-        found = await baud.why(thread_id, run_id or await newest_run(baud, thread_id))
+        named = await find_named(baud, some_id, run_id)
+        found = await baud.why(named.thread_id, named.run_id or await newest_run(baud, named.thread_id))
         if as_json:
             typer.echo(found.model_dump_json(exclude_none=True))
         else:
@@ -75,8 +77,8 @@ async def _explain(thread_id: str, run_id: str, *, url: str, token: str, as_json
 
 
 def why(
-    thread: Annotated[str, typer.Argument(help="Id of the thread.")],
-    run: Annotated[str, typer.Argument(help="Id of the run; else the newest one.")] = "",
+    thread_or_run: Annotated[str, typer.Argument(help="Id of a run, or of a thread: then its newest run.")],
+    run: Annotated[str, typer.Argument(help="Id of the run, after its thread's.")] = "",
     *,
     url: Url = "",
     token: Token = "",
@@ -87,9 +89,9 @@ def why(
 
     Examples:
 
-        baud why 4f1c...
+        baud why 77ab...
 
         baud why 4f1c... 77ab... --json
     """
-    work = _explain(thread, run, url=url, token=token, as_json=as_json, folder=data_dir)
+    work = _explain(thread_or_run, run, url=url, token=token, as_json=as_json, folder=data_dir)
     raise typer.Exit(asyncio.run(work))

@@ -17,6 +17,14 @@ from shared.contract.api import (
 from shared.contract.run import RunRecord
 
 router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"])
+# To be included behind all routes of a thread, whose last words a run's id might be.
+lookup_router = APIRouter(prefix="/api/agent/runs", tags=["runs"])
+
+
+@lookup_router.get("/{run_id}", response_model_exclude_none=True)
+async def find_run(services: ServicesDep, run_id: RunId) -> RunRecord:
+    """Read a run whose thread is not known."""
+    return await services.runs.find(run_id)
 
 
 @router.post("/execute")

@@ -60,7 +60,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         redoc_url=None,
     )
     add_error_handlers(app)
-    for router in (health.router, thread.router, run.router, stream.router, legacy.router):
+    for router in (health.router, thread.router, run.router, stream.router, legacy.router, run.lookup_router):
         app.include_router(router)
     return app
 

@@ -24,8 +24,8 @@ _RETRIES: Final = 3
 _POOL_WAIT_SECONDS: Final = 10.0
 _SCRIPTS: Final = (
     "answer_run", "append_run", "cancel_run", "claim_run", "create_thread", "delete_thread", "fail_pending",
-    "finish_run", "release_run", "renew_index", "renew_run", "submit_run", "take_due", "take_steer", "wait_run",
-    "watch_run",
+    "finish_run", "name_run", "release_run", "renew_index", "renew_run", "submit_run", "take_due", "take_steer",
+    "wait_run", "watch_run",
 )  # fmt: skip
 
 _REFUSALS: Final = frozenset({"OOM", "MISCONF", "LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH"})

@@ -11,7 +11,7 @@ from shared.contract.run import Answer, Question, RunJob, RunRecord
 from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
 from shared.errors import LeaseLostError, RunNotFoundError, RunNotWaitingError, ThreadBusyError, ThreadNotFoundError
-from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX
+from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX, run_thread
 from shared.store.connection import Argument, Connection, ScriptCall, redis_errors
 from shared.store.leases import open_run_member
 from shared.store.records import (
@@ -64,6 +64,8 @@ class RunStore:
         # Watched before it is stored: a gateway that dies in between leaves no run that nobody looks for.
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
         watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_LOOK_MS])
+        # Named before it is stored too: whoever is told its id can find it. A name without its run does no harm.
+        name = ScriptCall("name_run", [run_thread(run.run_id)], [run.thread_id, self._ttl])
         submit = ScriptCall(
             "submit_run",
             [*keys.shared, keys.run(run.run_id)],
@@ -80,7 +82,7 @@ class RunStore:
             ],
         )
         index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl])
-        _, (outcome, run_id, active), _ = await self._connection.call_many([watch, submit, index])
+        _, _, (outcome, run_id, active), _ = await self._connection.call_many([watch, name, submit, index])
         if outcome == b"unknown":
             raise ThreadNotFoundError
         if outcome == b"busy":
@@ -97,6 +99,18 @@ class RunStore:
         if not raw:
             raise RunNotFoundError
         return from_fields(RunRecord, {name.decode(): value.decode() for name, value in raw.items()})
+
+    async def find(self, run_id: str) -> RunRecord:
+        """Return the record of a run whose thread is not known, or raise RunNotFoundError.
+
+        It can be found for the time to live after it was submitted, or looked for. Of several runs with the same id,
+        which only legacy clients can make, it is the one that was submitted last.
+        """
+        with redis_errors():
+            thread_id = await self._connection.redis.getex(run_thread(run_id), ex=self._ttl)
+        if thread_id is None:
+            raise RunNotFoundError
+        return await self.get(thread_id.decode(), run_id)
 
     async def newest(self, thread_id: str, *, start: int, limit: int) -> list[RunRecord]:
         """Return the thread's runs, newest first, from position `start`."""

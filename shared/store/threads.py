@@ -13,7 +13,7 @@ from shared.contract.api import Page
 from shared.contract.message import ChatMessage
 from shared.contract.thread import ThreadRecord
 from shared.errors import InvalidCursorError, ThreadNotFoundError
-from shared.keys import THREAD_INDEX
+from shared.keys import THREAD_INDEX, run_thread
 from shared.store.connection import Connection, redis_errors
 from shared.store.records import flatten, from_fields, read_message, to_fields
 
@@ -114,9 +114,15 @@ class ThreadStore:
         """Remove a thread with everything in it, or raise ThreadNotFoundError."""
         keys = self._connection.keys(thread_id)
         record = await self.get(thread_id)
+        with redis_errors():
+            run_ids = await self._connection.redis.lrange(keys.runs, 0, -1)
         await self._connection.call("delete_thread", keys.shared, [keys.run_prefix])
         with redis_errors():
-            await self._connection.redis.zrem(THREAD_INDEX, _member(record))
+            pipe = self._connection.redis.pipeline(transaction=False)
+            pipe.zrem(THREAD_INDEX, _member(record))
+            for run_id in run_ids:
+                pipe.unlink(run_thread(run_id.decode()))
+            await pipe.execute()
 
     async def _forget_stale(self, members: list[bytes]) -> None:
         horizon = int(self._clock.now().timestamp() * 1000) - _STALE_AFTER_MS

@@ -1,7 +1,8 @@
-"""A TCP proxy whose connections can be cut, and which can refuse to carry any for a while."""
+"""A TCP proxy whose connections can be cut anywhere, and which can refuse to carry any for a while."""
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,7 +20,9 @@ class FrayingProxy:
         self._loses_answers = False
         self._loses_next_answer = False
         self._unanswered_request = b""
+        self._draw_length: Callable[[], int] | None = None
         self.port = 0
+        self.found_nobody = asyncio.Event()  # set when a connection came and its target was not there
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
@@ -68,6 +71,14 @@ class FrayingProxy:
         """Carry connections again."""
         self._is_closed_off = False
 
+    def aim_at(self, target_port: int) -> None:
+        """Pass new connections on to another port."""
+        self._target_port = target_port
+
+    def fray(self, draw_length: Callable[[], int] | None) -> None:
+        """End each new connection after so many bytes of its answers; None: do so no more."""
+        self._draw_length = draw_length
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_closed_off:
             writer.transport.abort()
@@ -75,6 +86,7 @@ class FrayingProxy:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
+            self.found_nobody.set()
             writer.transport.abort()
             return
         ends = {writer, back}
@@ -90,6 +102,7 @@ class FrayingProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, carries_answers: bool = False
     ) -> None:
         """Pass bytes on until one side ends; then end the other as well."""
+        left = self._draw_length() if carries_answers and self._draw_length else None
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK_BYTES):
                 if carries_answers and self._loses_next_answer:
@@ -100,7 +113,10 @@ class FrayingProxy:
                     continue
                 if not carries_answers and self._unanswered_request and self._unanswered_request in chunk:
                     self._unanswered_request, self._loses_next_answer = b"", True
-                writer.write(chunk)
+                writer.write(chunk[:left])
                 await writer.drain()
+                left = None if left is None else left - len(chunk)
+                if left is not None and left <= 0:
+                    break  # what has been written still arrives, and then the end, in the middle of a frame
         if not writer.is_closing():
             writer.close()

@@ -71,7 +71,7 @@ def test_baud_run_goes_on_with_a_thread(stack: Stack, openai_server: OpenAIServe
 def test_baud_tail_of_an_unknown_thread_exits_with_one(stack: Stack, tmp_path: Path) -> None:
     done = baud(stack, tmp_path, "tail", "nobody")
     assert done.returncode == 1
-    assert "404" in done.stderr
+    assert "neither a thread nor a run has the id nobody" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -104,6 +104,8 @@ def test_baud_why_explains_the_newest_run(stack: Stack, openai_server: OpenAISer
     assert "It has ended: completed." in told.stdout
     exact = baud(stack, tmp_path, "why", run.thread_id, run.run_id, "--json")
     assert json.loads(exact.stdout)["status"] == "completed"
+    alone = baud(stack, tmp_path, "why", run.run_id, "--json")
+    assert json.loads(alone.stdout)["thread_id"] == run.thread_id
     unknown = baud(stack, tmp_path, "why", run.thread_id, "nothing")
     assert unknown.returncode == 1
     assert len(unknown.stderr.strip().splitlines()) == 1

@@ -59,6 +59,7 @@ class FakeGateway:
                 Route("/api/agent/{thread_id}/runs/{run_id}/cancel", self.cancel, methods=["POST"]),
                 Route("/api/agent/{thread_id}/runs", self.list_runs),
                 Route("/api/agent/{thread_id}/runs/{run_id}/why", self.why),
+                Route("/api/agent/runs/{run_id}", self.find_run),
             ]
         )
 
@@ -120,6 +121,14 @@ class FakeGateway:
         ]
         return JSONResponse({"items": runs})
 
+    async def find_run(self, request: Request) -> Response:
+        run_id = request.path_params["run_id"]
+        for thread_id, runs in self.threads.items():
+            for run in (run for run in runs if run.run_id == run_id):
+                return JSONResponse({"thread_id": thread_id, "run_id": run_id, "task": run.task, "created_at": NOW})
+        detail = {"detail": "No such run.", "code": "run_not_found", "request_id": "q3"}
+        return JSONResponse(detail, status_code=404)
+
     async def why(self, request: Request) -> Response:
         runs = self.threads[request.path_params["thread_id"]]
         if request.path_params["run_id"] not in [run.run_id for run in runs]:
@@ -138,7 +147,8 @@ class FakeGateway:
 
     async def stream(self, request: Request) -> Response:
         last_id = request.headers.get("last-event-id", "0-0")
-        self.log.append(f"stream {last_id}")
+        query = f"?{request.query_params}" if request.query_params else ""
+        self.log.append(f"stream {last_id}{query}")
         thread_id, run_id = request.path_params["thread_id"], request.path_params.get("run_id")
         runs = [run for run in self.threads[thread_id] if run_id in (None, run.run_id)]
         body = _frames(thread_id, runs, int(last_id.partition("-")[0]))

@@ -49,6 +49,11 @@ class FakeWorker:
             await self.write(run, text)
         return await self.finish(run)
 
+    async def logged_ids(self, thread_id: str) -> list[str]:
+        """Return the ids of all that the thread's log holds."""
+        entries = await self.connection.redis.xrange(self.connection.keys(thread_id).stream)
+        return [entry_id.decode() for entry_id, _ in entries]
+
 
 def _event(run: RunRecord, execute_type: str, text: str) -> bytes:
     return AgentExecuteData(

@@ -45,6 +45,10 @@ class GatewayProcess:
         return self._http
 
     @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

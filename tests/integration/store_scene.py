@@ -37,8 +37,8 @@ class StoreScene:
 
     def run(self, run_id: str, **members: Any) -> RunRecord:
         """Return a new run of the thread."""
-        members = {"task": "make tea", "created_at": isoformat(self.clock.now()), **members}
-        return RunRecord(run_id=run_id, thread_id="t", **members)
+        members = {"thread_id": "t", "task": "make tea", "created_at": isoformat(self.clock.now()), **members}
+        return RunRecord(run_id=run_id, **members)
 
     async def claim(self, run_id: str, claim_id: str = "c") -> Claim:
         """Claim a run that can be claimed."""
@@ -74,6 +74,8 @@ class StoreScene:
         kind = (await self.redis.type(key)).decode()
         if kind == "hash":
             return await self.redis.hgetall(key)
+        if kind == "string":
+            return await self.redis.get(key)
         if kind == "list":
             return await self.redis.lrange(key, 0, -1)
         if kind == "zset":

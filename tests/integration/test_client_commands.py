@@ -97,8 +97,18 @@ def test_tail_shows_all_runs_of_a_thread(gateway_url: str) -> None:
 def test_tail_of_an_unknown_thread_says_so(gateway_url: str) -> None:
     result = baud("tail", "nothing", url=gateway_url)
     assert result.returncode == 1
-    assert "thread_not_found" in result.stderr
+    assert "neither a thread nor a run has the id nothing" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_tail_of_a_run_shows_it_alone_and_passes_on_what_is_wanted(gateway_url: str) -> None:
+    baud("run", "one", url=gateway_url)
+    baud("run", "two", "--thread", "thread-1", url=gateway_url)
+    result = baud("tail", "run-2", "--types", "user_message, flow_completion", "--no-deltas", url=gateway_url)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"^> (\w+)$", result.stdout, re.MULTILINE) == ["two"]
+    log = httpx.get(f"{gateway_url}/log").json()
+    assert log[-1].endswith("?types=user_message%2Cflow_completion&deltas=false")
 
 
 def test_threads_lists_what_there_is(gateway_url: str) -> None:
@@ -118,8 +128,8 @@ def test_why_explains_the_newest_run_unless_one_is_named(gateway_url: str) -> No
     assert lines["now"] == "It carries out 1 tool call(s)."
     assert lines["worker"] == "worker:1 (no sign of life)"
     assert lines["spent"] == "3 steps, 1,234 tokens in, 5 out, $0.5000"
-    named = baud("why", "thread-1", "run-1", "--json", url=gateway_url)
-    assert json.loads(named.stdout)["run_id"] == "run-1"
+    for named in (("thread-1", "run-1"), ("run-1",)):
+        assert json.loads(baud("why", *named, "--json", url=gateway_url).stdout)["run_id"] == "run-1"
 
 
 def test_why_of_what_is_not_there_says_so_in_one_line(gateway_url: str) -> None:

@@ -136,6 +136,17 @@ def test_a_second_signal_waits_for_no_one(tmp_path: Path) -> None:
     stack.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hung"])
+def test_without_redis_nobody_is_waited_for_long(tmp_path: Path, number: signal.Signals) -> None:
+    stack = RunningStack(tmp_path / "data", "--stubborn-modem")
+    stack.child("redis-server").send_signal(number)
+    stack.process.terminate()
+    assert stack.process.wait(30) == 0
+    assert "modem-1 did not stop within 3 s; killing it" in stack.stderr()
+    assert all_gone(stack.children)
+    stack.close()
+
+
 def test_a_killed_launcher_takes_its_children_with_it(stack: RunningStack) -> None:
     stack.process.kill()
     stack.process.wait(5)

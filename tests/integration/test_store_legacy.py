@@ -57,7 +57,7 @@ async def test_a_legacy_run_stands_on_both_streams_under_the_same_ids(store: Sto
 
 async def test_a_legacy_message_makes_its_thread_and_carries_its_run_out(store: StoreScene) -> None:
     await accept_flow(message("flow", "one"), services(store, "Tea."), store.threads)
-    run = await store.runs.get("flow", "one")
+    run = await store.runs.find("one")
     assert (run.status, run.task) == (RunStatus.COMPLETED, "make tea")
     assert await store.completions("stream:flow:one") == ["one"]
     assert await store.completions("thread:flow:stream") == ["one"]

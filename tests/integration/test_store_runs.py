@@ -308,6 +308,34 @@ async def test_a_long_log_is_trimmed_to_about_its_length(redis_url: str) -> None
         assert 200 <= await store.redis.xlen(store.keys.stream) <= 400
 
 
+async def test_a_run_is_found_by_its_id_alone(store: StoreScene) -> None:
+    await submit(store, "a")
+    await store.grow_old()
+    assert (await store.runs.find("a")).thread_id == "t"
+    assert (await store.lifetimes())["run:a:thread"] > 100
+    with pytest.raises(RunNotFoundError):
+        await store.runs.find("unknown")
+    await store.threads.delete("t")
+    with pytest.raises(RunNotFoundError):
+        await store.runs.find("a")
+
+
+async def test_of_two_runs_with_one_id_the_later_is_found(store: StoreScene) -> None:
+    await store.threads.create("other")
+    await submit(store, "a")
+    await store.runs.submit(store.run("a", thread_id="other"), on_busy=OnBusy.QUEUE)
+    assert (await store.runs.find("a")).thread_id == "other"
+    assert (await store.runs.get("t", "a")).thread_id == "t"
+
+
+async def test_the_id_of_a_run_that_was_refused_finds_none(store: StoreScene) -> None:
+    await submit(store, "a")
+    with pytest.raises(ThreadBusyError):
+        await store.runs.submit(store.run("b"), on_busy=OnBusy.REJECT)
+    with pytest.raises(RunNotFoundError):
+        await store.runs.find("b")
+
+
 async def test_in_a_cluster_all_keys_of_a_thread_share_one_slot(redis_url: str) -> None:
     async with open_store(redis_url, cluster=True) as store:
         await submit(store, "a", idempotency_key="k")
@@ -315,6 +343,6 @@ async def test_in_a_cluster_all_keys_of_a_thread_share_one_slot(redis_url: str) 
         run = (await store.claim("a")).run
         await store.runs.append(run, WRITE)
         await store.runs.finish(run, end_of("a"))
-        names = set(await store.lifetimes()) - {"threads:index"}
+        names = set(await store.lifetimes()) - {"threads:index", "run:a:thread", "run:b:thread"}
         assert len(names) >= 7
         assert all(name.startswith("thread:{t}:") for name in names)

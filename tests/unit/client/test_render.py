@@ -49,6 +49,13 @@ def test_streamed_text_is_not_shown_again_as_a_whole() -> None:
     assert screen.text == "Hello\nworld\n"
 
 
+def test_messages_whose_deltas_are_gone_from_the_log_are_shown_once_each() -> None:
+    screen = Screen()
+    for text in ("Hello", "Hello", "world"):
+        screen.show("assistant_response", {"assistant_response_result": text})
+    assert screen.text == "Hello\nHello\nworld\n"
+
+
 def test_text_that_was_not_streamed_to_its_end_is_completed() -> None:
     screen = Screen()
     screen.delta("Hel")

@@ -8,9 +8,18 @@ from typing import Protocol
 import httpx
 import pytest
 
-from client.sdk import ApiError, AsyncBaud, Baud, BaudClientError, Event, StreamPolicy, UnreachableError
+from client.sdk import (
+    ApiError,
+    AsyncBaud,
+    Baud,
+    BaudClientError,
+    Event,
+    StreamLostError,
+    StreamPolicy,
+    UnreachableError,
+)
 
-POLICY = StreamPolicy(first_pause_seconds=0.001, longest_pause_seconds=0.002, max_attempts=4)
+POLICY = StreamPolicy(first_pause_seconds=0.001, longest_pause_seconds=0.002, longest_outage_seconds=0.5)
 URL = "http://gateway.test"
 
 
@@ -70,12 +79,21 @@ def frame(event_id: str, kind: str = "assistant_delta") -> bytes:
 class Collect(Protocol):
     """Reads a run's stream with one of the clients."""
 
-    def __call__(self, gateway: ScriptedGateway, limit: int = 100) -> list[Event]: ...
+    def __call__(
+        self,
+        gateway: ScriptedGateway,
+        limit: int = 100,
+        *,
+        url: str | list[str] = URL,
+        policy: StreamPolicy = POLICY,
+    ) -> list[Event]: ...
 
 
-def collect_sync(gateway: ScriptedGateway, limit: int = 100) -> list[Event]:
+def collect_sync(
+    gateway: ScriptedGateway, limit: int = 100, *, url: str | list[str] = URL, policy: StreamPolicy = POLICY
+) -> list[Event]:
     found: list[Event] = []
-    with Baud(URL, stream_policy=POLICY, transport=httpx.MockTransport(gateway)) as baud:
+    with Baud(url, stream_policy=policy, transport=httpx.MockTransport(gateway)) as baud:
         events = baud.run_stream("t1", "r1")
         for event in events:
             found.append(event)
@@ -85,10 +103,12 @@ def collect_sync(gateway: ScriptedGateway, limit: int = 100) -> list[Event]:
     return found
 
 
-def collect_async(gateway: ScriptedGateway, limit: int = 100) -> list[Event]:
+def collect_async(
+    gateway: ScriptedGateway, limit: int = 100, *, url: str | list[str] = URL, policy: StreamPolicy = POLICY
+) -> list[Event]:
     async def collect() -> list[Event]:
         found: list[Event] = []
-        async with AsyncBaud(URL, stream_policy=POLICY, transport=httpx.MockTransport(gateway)) as baud:
+        async with AsyncBaud(url, stream_policy=policy, transport=httpx.MockTransport(gateway)) as baud:
             events = baud.run_stream("t1", "r1")
             async for event in events:
                 found.append(event)
@@ -131,9 +151,20 @@ def test_leaving_a_stream_closes_its_connection(collect: Collect) -> None:
 
 @both
 def test_a_stream_that_cannot_be_reached_is_given_up(collect: Collect) -> None:
-    gateway = ScriptedGateway(*[httpx.ConnectError("refused")] * 4)
-    with pytest.raises(UnreachableError, match="4 tries"):
-        collect(gateway)
+    gateway = ScriptedGateway(httpx.ConnectError("refused"))
+    with pytest.raises(StreamLostError, match=r"1 try; .*: ConnectError: refused; no event came"):
+        collect(gateway, policy=StreamPolicy(longest_outage_seconds=0.0))
+
+
+@both
+def test_another_gateway_of_the_list_takes_the_stream_over(collect: Collect) -> None:
+    gateway = ScriptedGateway(
+        stream(frame("1-0"), httpx.ReadError("cut")),
+        httpx.Response(502, text="<html>"),
+        stream(frame("2-0", "flow_completion")),
+    )
+    assert [event.id for event in collect(gateway, url=["http://a.test", "http://b.test/"])] == ["1-0", "2-0"]
+    assert [request.url.host for request in gateway.requests] == ["a.test", "b.test", "a.test"]
 
 
 @both
@@ -144,7 +175,7 @@ def test_an_unknown_run_is_raised_without_another_try(collect: Collect) -> None:
 
 
 def with_sync(gateway: ScriptedGateway, act: Callable[[Baud], object]) -> object:
-    with Baud(URL, token="secret", transport=httpx.MockTransport(gateway)) as baud:
+    with Baud(URL, token="secret", stream_policy=POLICY, transport=httpx.MockTransport(gateway)) as baud:
         return act(baud)
 
 
@@ -199,6 +230,43 @@ def test_until_completion_asks_the_thread_and_then_reads_the_rest() -> None:
     )
     ids = with_sync(gateway, lambda baud: [event.id for event in baud.stream("t1", until_completion=True)])
     assert ids == ["1-0", "2-0"]
+
+
+def test_until_completion_outlives_a_gateway_that_is_away_when_it_asks() -> None:
+    thread = {"thread_id": "t1", "created_at": "x", "updated_at": "x"}
+    gateway = ScriptedGateway(
+        stream(frame("1-0")),
+        *[httpx.Response(502, text="<html>")] * 4,
+        stream(),
+        httpx.Response(200, json=thread),
+        stream(frame("2-0", "flow_completion")),
+    )
+    ids = with_sync(gateway, lambda baud: [event.id for event in baud.stream("t1", until_completion=True)])
+    assert ids == ["1-0", "2-0"]
+
+
+def test_the_wanted_types_go_into_the_query() -> None:
+    gateway = ScriptedGateway(httpx.Response(204), httpx.Response(204))
+    with_sync(gateway, lambda baud: list(baud.stream("t1", types=["tool_bash", "mine"], deltas=False)))
+    with_sync(gateway, lambda baud: list(baud.run_stream("t1", "r1", types=["tool_bash"])))
+    assert [dict(request.url.params) for request in gateway.requests] == [
+        {"types": "tool_bash,mine", "deltas": "false"},
+        {"types": "tool_bash"},
+    ]
+
+
+@pytest.mark.parametrize("types", [[], [" "], ["a,b"], "tool_bash"], ids=["none", "blank", "comma", "text"])
+def test_types_that_cannot_be_asked_for_are_refused(types: list[str]) -> None:
+    with pytest.raises(BaudClientError, match="type"):
+        with_sync(ScriptedGateway(), lambda baud: baud.stream("t1", types=types))
+
+
+def test_a_request_goes_to_the_next_gateway_and_stays_there() -> None:
+    thread = httpx.Response(200, json={"thread_id": "t1", "created_at": "x", "updated_at": "x"})
+    gateway = ScriptedGateway(httpx.ConnectError("refused"), httpx.Response(503), thread, thread)
+    with Baud(["http://a.test", "http://b.test", "http://c.test"], transport=httpx.MockTransport(gateway)) as baud:
+        assert [baud.thread("t1").thread_id for _ in range(2)] == ["t1", "t1"]
+    assert [request.url.host for request in gateway.requests] == ["a.test", "b.test", "c.test", "c.test"]
 
 
 def test_an_answer_that_is_not_baud_is_named_as_such() -> None:

@@ -84,7 +84,7 @@ def test_password_and_port_are_kept_between_starts(tmp_path: Path) -> None:
 
 def test_the_redis_configuration_is_durable_and_never_evicts(tmp_path: Path) -> None:
     lines = embedded_redis.EmbeddedRedis(tmp_path / 'a "b"', 7000, "pw").config().decode().splitlines()
-    for wanted in ("bind 127.0.0.1", "appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"):
+    for wanted in ("bind 127.0.0.1", "appendonly yes", "appendfsync always", "maxmemory-policy noeviction"):
         assert wanted in lines
     assert f'dir "{tmp_path}/a \\"b\\""' in lines
 

@@ -1,0 +1,94 @@
+"""Reads a stream with either client of the SDK, in the background, and tells when it has grown."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine
+
+from client.sdk import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
+
+LIMIT_SECONDS = 30.0
+# The gateway asks for pauses of seconds; what is tested does not depend on them.
+SHORT_PAUSES = StreamPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.1, longest_outage_seconds=60.0)
+
+
+class StreamReader:
+    """What has come of one run's stream so far."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.counts = StreamCounts()
+        self._grew = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def ids(self) -> list[str | None]:
+        """The ids of what came from the log, in the order in which it came."""
+        return [event.id for event in self.events if event.id is not None]
+
+    def note(self, event: Event) -> None:
+        """Take an event, from whichever thread."""
+        self.events.append(event)
+        self._loop.call_soon_threadsafe(self._grew.set)
+
+    def start(self, work: Coroutine[object, object, None]) -> None:
+        """Read in the background."""
+        self._task = asyncio.create_task(work)
+        self._task.add_done_callback(lambda _: self._grew.set())
+
+    async def until(self, is_reached: Callable[["StreamReader"], bool]) -> None:
+        """Wait until the condition holds."""
+        assert self._task is not None
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not is_reached(self):
+                if self._task.done():
+                    await self._task
+                    raise AssertionError(f"the stream ended after {self.ids}")
+                self._grew.clear()
+                await self._grew.wait()
+
+    async def until_end(self) -> None:
+        """Wait for the end of the stream."""
+        assert self._task is not None
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await self._task
+
+    async def stop(self) -> None:
+        """Leave the stream; a thread that reads it is left to its end."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+Read = Callable[[StreamReader, str | list[str], str, str], Coroutine[object, object, None]]
+
+
+async def read_async(reader: StreamReader, url: str | list[str], thread_id: str, run_id: str) -> None:
+    """Read with AsyncBaud."""
+    async with AsyncBaud(url, stream_policy=SHORT_PAUSES) as baud:
+        reader.counts = baud.stream_counts
+        async for event in baud.run_stream(thread_id, run_id, include_system=True):
+            reader.note(event)
+
+
+async def read_sync(reader: StreamReader, url: str | list[str], thread_id: str, run_id: str) -> None:
+    """Read with Baud, in a thread."""
+
+    def read() -> None:
+        with Baud(url, stream_policy=SHORT_PAUSES) as baud:
+            reader.counts = baud.stream_counts
+            for event in baud.run_stream(thread_id, run_id, include_system=True):
+                reader.note(event)
+
+    await asyncio.to_thread(read)
+
+
+@contextlib.asynccontextmanager
+async def reading(read: Read, url: str | list[str], thread_id: str, run_id: str) -> AsyncGenerator[StreamReader, None]:
+    """Give a reader that is at work; it has to reach the end of its run before the block does."""
+    reader = StreamReader()
+    reader.start(read(reader, url, thread_id, run_id))
+    try:
+        yield reader
+    finally:
+        await reader.stop()
