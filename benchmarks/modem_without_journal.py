@@ -37,5 +37,5 @@ class PlainRunStore(RunStore):
 
 
 if __name__ == "__main__":
-    runtime.RunStore = PlainRunStore  # type: ignore[attr-defined,misc]  # the one seam that only this benchmark needs
+    runtime.RunStore = PlainRunStore  # type: ignore[attr-defined]  # the one seam that only this benchmark needs
     sys.exit(run_modem())
