@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modem.service.active_runs import ActiveRun, ActiveRuns
+from modem.service.arrivals import Arrivals
 from modem.service.build_engine import EngineBuilder
 from modem.service.mask_secrets import SecretMask
 from modem.service.patience import patience
@@ -59,6 +60,7 @@ class RunServices:
     stream: StreamConfig
     clock: SystemClock
     mask: SecretMask = field(default_factory=SecretMask)
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
 
 async def execute_run(job: RunJob, services: RunServices) -> None:
@@ -71,7 +73,8 @@ async def execute_run(job: RunJob, services: RunServices) -> None:
             # Its consumer may still be handed what it has just handed over; somebody who stays shall have it.
             await services.leases.watch(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
             return
-        claim = await _claim(job, services)
+        with services.arrivals.arriving():
+            claim = await _claim(job, services)
         if claim is None:
             _log.info("nothing to do: the run is claimed, has ended, or waits its turn")
             return
@@ -114,7 +117,7 @@ async def _give_back(run: RunRecord, services: RunServices) -> None:
 
 async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:
     events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock)
-    log = StoreRunLog(services.runs, claim.run, services.stream, mask=services.mask)
+    log = StoreRunLog(services.runs, claim.run, services.stream, mask=services.mask, arrivals=services.arrivals)
     try:
         journal = Journal(log, events, claim.run, messages=claim.messages, state=claim.state)
         ended: Ended | None = None
@@ -171,7 +174,8 @@ async def _outcome(
         await journal.close_open_calls(_CANCELLED)
         return Outcome(StopReason.CANCELLED, _CANCELLED, journal.usage)
     try:
-        await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)))
+        with services.arrivals.arriving():
+            await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)))
         now = services.clock.now()
         engine = await services.engines.build(run.thread_id, now.date())
         agent = Agent(engine, journal, Turn(engine, journal, thread_id=run.thread_id, run_id=run.run_id))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from modem.service.arrivals import Arrivals
 from modem.service.event_buffer import EventBuffer
 from modem.service.mask_secrets import SecretMask
 from modem.service.patience import patience
@@ -25,11 +26,20 @@ _MAX_WAITING_BYTES: Final = 1_048_576
 class StoreRunLog:
     """Writes one claimed run. Streamed text goes out at once when nothing is being written, else in batches."""
 
-    def __init__(self, runs: RunStore, run: RunRecord, config: StreamConfig, *, mask: SecretMask | None = None) -> None:
+    def __init__(
+        self,
+        runs: RunStore,
+        run: RunRecord,
+        config: StreamConfig,
+        *,
+        mask: SecretMask | None = None,
+        arrivals: Arrivals | None = None,
+    ) -> None:
         self._runs = runs
         self._run = run
         self._config = config
         self._mask = mask or SecretMask()
+        self._arrivals = arrivals or Arrivals()
         self._buffer = EventBuffer(coalesce=config.coalesce_deltas)
         self._lock = asyncio.Lock()
         self._sequence = 0
@@ -40,6 +50,7 @@ class StoreRunLog:
 
     async def emit(self, event: AgentExecuteData) -> None:
         """Hand over an event; it is written within `flush_interval`. Raises LeaseLostError."""
+        await self._arrivals.give_way()
         self._raise_failure()
         self._buffer.add(event)
         if self._flusher is None or self._flusher.done():
