@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -182,11 +182,17 @@ class LongLog:
             assert (told > seen) == (newest_missing is not None and newest_missing > seen)
 
 
-ACTIONS = st.tuples(st.sampled_from(["text", "text", "events", "message", "message", "end"]), st.integers(1, 70))
+LONG_TEXT: Final = [("text", 70)] * 3  # the limit cuts its beginning off before its message comes
+ACTIONS = st.tuples(
+    st.sampled_from(["text", "text", "events", "message", "message", "end"]), st.sampled_from([1, 20, 70])
+)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(ACTIONS, min_size=3, max_size=14), st.sampled_from([70, 110]))
+@example([*LONG_TEXT, ("message", 1)], 70)
+@example([*LONG_TEXT, ("end", 1), *LONG_TEXT, ("message", 1)], 70)
+@example([("events", 70), *LONG_TEXT, ("events", 1), ("end", 1), ("text", 70), ("message", 1)], 70)
 def test_a_gap_is_told_exactly_to_those_who_miss_something(
     redis_url: str, actions: Sequence[tuple[str, int]], max_length: int
 ) -> None:
