@@ -1,7 +1,7 @@
 """A Model without a provider: plans, makes a few turns of deltas and tool calls, and says that it is done.
 
 What it says follows from the conversation alone, so that any worker can go on with it. Each delta carries a tag of the
-attempt that streamed it; each effect writes one line with its call id.
+attempt that streamed it and its own number; each effect writes one line with its call id.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ class ScriptedWorker:
         script, turn = _position(request.messages)
         chance = random.Random(f"{script.name} {turn}")
         said = []
-        for _ in range(chance.randint(3, 6)):
-            said.append(f"<{_tag()}> turn {turn} ")
+        for word in range(chance.randint(3, 6)):
+            said.append(f"<{_tag()}> turn {turn} word {word} ")
             yield TextDelta(said[-1])
             await asyncio.sleep(chance.uniform(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS))
         calls = _calls(script, turn, chance)
