@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,11 +33,20 @@ _MAX_WAITING_BYTES: Final = 1_048_576
 class StoreRunLog:
     """Writes one claimed run. Streamed text goes out at once when nothing is being written, else in batches."""
 
-    def __init__(self, runs: RunStore, run: RunRecord, config: StreamConfig, *, mask: SecretMask | None = None) -> None:
+    def __init__(
+        self,
+        runs: RunStore,
+        run: RunRecord,
+        config: StreamConfig,
+        *,
+        mask: SecretMask | None = None,
+        pace: Callable[[float, float], float] = pause_seconds,
+    ) -> None:
         self._runs = runs
         self._run = run
         self._config = config
         self._mask = mask or SecretMask()
+        self._pace = pace
         self._pieces = PieceMask(self._mask)
         self._buffer = EventBuffer(coalesce=config.coalesce_deltas, drop=config.drop_deltas)
         self._lock = asyncio.Lock()
@@ -169,7 +178,7 @@ class StoreRunLog:
             self._enough.clear()
             began_at = now()
             await self.commit([])
-            pause = pause_seconds(self._config.flush_interval, now() - began_at)
+            pause = self._pace(self._config.flush_interval, now() - began_at)
             try:
                 async with asyncio.timeout(pause):
                     await self._enough.wait()

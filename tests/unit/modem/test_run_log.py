@@ -154,6 +154,32 @@ async def test_text_that_comes_while_a_write_is_slow_is_one_piece() -> None:
     await log.close()
 
 
+async def test_text_waits_for_as_long_as_the_time_of_the_last_write_asks_for() -> None:
+    asked: list[tuple[float, float]] = []
+
+    def pace(interval_seconds: float, write_seconds: float) -> float:
+        asked.append((interval_seconds, write_seconds))
+        return 1000.0
+
+    store = FakeWorkerRunStore()
+    store.gate = asyncio.Event()
+    began_at = asyncio.get_running_loop().time()
+    log = StoreRunLog(store, RUN, StreamConfig(flush_interval=0.0), pace=pace)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    store.gate.set()
+    await until_written(store, 1)
+    for piece in "bcd":
+        await log.emit(delta(piece))
+        await asyncio.sleep(0)
+    await log.commit([])
+    assert texts(store) == ["a", "bcd"]
+    ((interval, write),) = asked
+    assert interval == 0.0
+    assert 0 < write <= asyncio.get_running_loop().time() - began_at
+    await log.close()
+
+
 async def test_a_commit_waits_for_the_write_under_way() -> None:
     store = FakeWorkerRunStore()
     store.gate = asyncio.Event()
