@@ -77,7 +77,9 @@ async def measure() -> None:
     """Print the figures; the baseline is an agent inside the web process, which dies with it."""
     results: dict[str, Arrivals] = {}
     for name, coalesce in (("each delta an event", "false"), ("coalesced", "true")):
-        async with running_stack(workers=2, settings={"BAUD_STREAM__COALESCE_DELTAS": coalesce}) as stack:
+        # Kept, so that every piece can be counted: the last of a text would give way to the whole message.
+        settings = {"BAUD_STREAM__COALESCE_DELTAS": coalesce, "BAUD_STREAM__DROP_DELTAS": "false"}
+        async with running_stack(workers=2, settings=settings) as stack:
             results[name] = await _best(stack.gateway_url)
     async with in_process_server() as url:
         results["baseline: agent inside the web process"] = await _best(url)

@@ -92,3 +92,10 @@ class ThreadKeys:
     def shared(self) -> list[str]:
         """The keys that live as long as the thread, in the order that the scripts expect."""
         return [self.metadata, self.stream, self.runs, self.messages, self.state, self.inbox, self.idempotency]
+
+
+def metadata_beside(stream: str) -> str | None:
+    """Return the key of the metadata that belongs to a thread's stream; None for a legacy stream."""
+    prefix, separator, last = stream.rpartition(":")
+    is_of_thread = stream.startswith("thread:") and separator and last == "stream"
+    return f"{prefix}:metadata" if is_of_thread else None

@@ -151,7 +151,7 @@ class Follower:
         is_caught_up = is_short and self._channel.join(self, seen_position=seen_position)
         if not is_caught_up:
             self._wake.set()
-        return Batch(tuple(filter(self._wants, frames)), _find_gap(requested, page.first_id), is_caught_up)
+        return Batch(tuple(filter(self._wants, frames)), _find_gap(requested, page), is_caught_up)
 
     async def _bear_failure(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -166,8 +166,7 @@ class Follower:
         return self._run_id is None or frame.run_id == self._run_id
 
 
-def _find_gap(requested: StreamId, first_id: str | None) -> Gap | None:
-    if first_id is None or requested == START:
+def _find_gap(requested: StreamId, page: Page) -> Gap | None:
+    if page.first_id is None or page.whole_after is None or requested == START:
         return None
-    first_available = parse_stream_id(first_id)
-    return Gap(requested, first_available) if first_available > requested else None
+    return Gap(requested, parse_stream_id(page.first_id)) if parse_stream_id(page.whole_after) > requested else None

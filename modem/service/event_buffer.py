@@ -1,12 +1,24 @@
-"""Events that wait to be written; neighbouring pieces of one text can be joined."""
+"""Events that wait to be written: neighbouring pieces of one text are joined, superseded ones are left out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shared.contract.event import AgentExecuteData, ExecuteType
 
-_DELTA = "assistant_delta"
+_DELTA: Final = "assistant_delta"
 # What a delta weighs beside its text; near enough for a threshold.
-_ENVELOPE_BYTES = 400
+_ENVELOPE_BYTES: Final = 400
+# A whole message says what its deltas said; a status declares them void.
+_SUPERSEDE_TEXT: Final = frozenset({ExecuteType.ASSISTANT_RESPONSE, ExecuteType.STATUS})
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Events as they go on the wire; with `supersedes_text` the deltas that were written before are superseded."""
+
+    events: Sequence[bytes]
+    supersedes_text: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,16 @@ class _Delta:
 
 
 class EventBuffer:
-    """Keeps order; with `coalesce`, a text delta is joined to the delta before it of the same step and kind."""
+    """Keeps order; with `coalesce`, a text delta is joined to the delta before it of the same step and kind.
 
-    def __init__(self, *, coalesce: bool) -> None:
+    With `drop`, deltas do not outlive what supersedes them.
+    """
+
+    def __init__(self, *, coalesce: bool, drop: bool) -> None:
         self._coalesce = coalesce
+        self._drop = drop
         self._waiting: list[bytes | _Delta] = []
+        self._supersedes_text = False
         self.size_bytes = 0
 
     def __bool__(self) -> bool:
@@ -39,6 +56,8 @@ class EventBuffer:
         """Append an event, or its text to the one before."""
         delta = _as_delta(event)
         if delta is None:
+            if event.execute_type in _SUPERSEDE_TEXT:
+                self.supersede_text()
             data = event.to_json()
             self._waiting.append(data)
             self.size_bytes += len(data)
@@ -51,10 +70,18 @@ class EventBuffer:
         self._waiting.append(delta)
         self.size_bytes += _ENVELOPE_BYTES
 
-    def take(self) -> list[bytes]:
-        """Return all events as they go on the wire and forget them."""
-        taken, self._waiting, self.size_bytes = self._waiting, [], 0
-        return [each.to_json() if isinstance(each, _Delta) else each for each in taken]
+    def supersede_text(self) -> None:
+        """Leave out the deltas that wait, and have those that were written leave the log."""
+        if self._drop:
+            self._waiting = [each for each in self._waiting if not isinstance(each, _Delta)]
+            self._supersedes_text = True
+
+    def take(self) -> Taken:
+        """Return all events and forget them."""
+        taken = [each.to_json() if isinstance(each, _Delta) else each for each in self._waiting]
+        supersedes = self._supersedes_text
+        self._waiting, self._supersedes_text, self.size_bytes = [], False, 0
+        return Taken(taken, supersedes)
 
 
 def _as_delta(event: AgentExecuteData) -> _Delta | None:

@@ -2,17 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from modem.service.arrivals import Arrivals
 from modem.service.event_buffer import EventBuffer
+from modem.service.flush_pace import pause_seconds
+from modem.service.mask_pieces import PieceMask
 from modem.service.mask_secrets import SecretMask
 from modem.service.patience import patience
 from shared.contract.config import StreamConfig
 from shared.contract.event import AgentExecuteData
-from shared.contract.message import ChatMessage
+from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, RunRecord, Usage
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError, StoreUnavailableError
@@ -34,13 +36,16 @@ class StoreRunLog:
         *,
         mask: SecretMask | None = None,
         arrivals: Arrivals | None = None,
+        pace: Callable[[float, float], float] = pause_seconds,
     ) -> None:
         self._runs = runs
         self._run = run
         self._config = config
         self._mask = mask or SecretMask()
         self._arrivals = arrivals or Arrivals()
-        self._buffer = EventBuffer(coalesce=config.coalesce_deltas)
+        self._pace = pace
+        self._pieces = PieceMask(self._mask)
+        self._buffer = EventBuffer(coalesce=config.coalesce_deltas, drop=config.drop_deltas)
         self._lock = asyncio.Lock()
         self._sequence = 0
         self._flusher: asyncio.Task[None] | None = None
@@ -52,8 +57,8 @@ class StoreRunLog:
         """Hand over an event; it is written within `flush_interval`. Raises LeaseLostError."""
         await self._arrivals.give_way()
         self._raise_failure()
-        self._buffer.add(event)
-        if self._flusher is None or self._flusher.done():
+        self._add(event)
+        if self._buffer and (self._flusher is None or self._flusher.done()):
             self._flusher = asyncio.create_task(self._flush())
         if self._buffer.size_bytes >= self._config.flush_bytes:
             self._enough.set()
@@ -70,14 +75,16 @@ class StoreRunLog:
         """Write what was emitted and all of this in one call. Raises LeaseLostError, StoreUnavailableError."""
         async with self._lock:
             self._raise_failure()
-            waiting = self._buffer.take()
+            if any(message.role is Role.ASSISTANT for message in messages):  # said without text, it has no event
+                self._end_text()
+            self._add(*events)
+            taken = self._buffer.take()
             self._taken.set()
-            written = [*waiting, *(event.to_json() for event in events)]
-            if not written and not messages and state is None and usage is None:
+            if not taken.events and not messages and state is None and usage is None:
                 return
             self._sequence += 1
-            write = self._masked(RunWrite(self._sequence, written, messages, state, usage))
-            await self._append(write)
+            write = RunWrite(self._sequence, taken.events, messages, state, usage, taken.supersedes_text)
+            await self._append(self._masked(write))
 
     async def take_said(self) -> Sequence[ChatMessage]:
         """Return what was said to the run meanwhile. Raises LeaseLostError, StoreUnavailableError."""
@@ -104,6 +111,7 @@ class StoreRunLog:
         A run whose writing failed otherwise is ended all the same: without its last words, but not for ever open.
         """
         if self._failure is None or isinstance(self._failure, LeaseLostError):
+            self._buffer_rests()
             await self.commit([])
         await self.close()
         async for attempt in patience(self._run.run_id):
@@ -117,6 +125,20 @@ class StoreRunLog:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
             self._flusher = None
+
+    def _add(self, *events: AgentExecuteData) -> None:
+        for event in events:
+            for each in self._pieces.pass_on(event):
+                self._buffer.add(each)
+
+    def _end_text(self) -> None:
+        """The model's answer is whole: what was streamed of it has had its time."""
+        self._buffer_rests()
+        self._buffer.supersede_text()
+
+    def _buffer_rests(self) -> None:
+        for rest in self._pieces.finish():
+            self._buffer.add(rest)
 
     def _masked(self, write: RunWrite) -> RunWrite:
         return replace(
@@ -149,11 +171,14 @@ class StoreRunLog:
 
     async def _flush(self) -> None:
         """Write until nothing waits; a failure is raised to the run at its next word."""
+        now = asyncio.get_running_loop().time
         while self._buffer and self._failure is None:
             self._enough.clear()
+            began_at = now()
             await self.commit([])
+            pause = self._pace(self._config.flush_interval, now() - began_at)
             try:
-                async with asyncio.timeout(self._config.flush_interval):
+                async with asyncio.timeout(pause):
                     await self._enough.wait()
             except TimeoutError:
                 continue

@@ -64,7 +64,12 @@ class StreamConfig(Section):
         262_144, ge=4096, description="waiting bytes per client; beyond it the client reads at its own speed"
     )
     coalesce_deltas: bool = Field(True, description="join text deltas that wait to be written; false: one event each")
-    flush_interval: float = Field(0.025, ge=0, description="pause between two writes of deltas and tool output")
+    drop_deltas: bool = Field(
+        True, description="text deltas leave the log once their whole message is written; false: they are kept"
+    )
+    flush_interval: float = Field(
+        0.025, ge=0, description="pause between two writes of deltas and tool output; longer while writes are slow"
+    )
     flush_bytes: int = Field(8192, ge=256, description="waiting output that is written without a further pause")
 
 

@@ -2,19 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shared.contract.event import StreamEntry
+from shared.ids import parse_stream_id
+from shared.keys import metadata_beside
 from shared.store.connection import Connection, redis_errors
 
 RawEntry = tuple[bytes, dict[bytes, bytes] | None]
+# Kept by the scripts in a thread's metadata wherever the beginning of its log goes.
+_ACCOUNT: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries behind a position, and the id of the oldest entry that is kept, as of the same moment."""
+    """Entries behind a position, and the id of the oldest entry that is kept, as of the same moment.
+
+    Who had seen everything up to `whole_after` misses nothing here but text that a whole message has superseded.
+    """
 
     entries: Sequence[StreamEntry]
     first_id: str | None
+    whole_after: str | None
 
 
 class EventStore:
@@ -30,13 +39,18 @@ class EventStore:
         return [_entry(item) for item in raw]
 
     async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-        """Return what `page` does and the oldest id in one call, so that a gap between the two can be seen."""
+        """Return what `page` does and what is known of the log's beginning in one call, so that a gap can be seen."""
+        metadata = metadata_beside(stream)
         with redis_errors():
             pipe = self._redis.pipeline(transaction=True)
             pipe.xrange(stream, min=f"({after}", max="+", count=limit)
             pipe.xrange(stream, count=1)
-            raw, oldest = await pipe.execute()
-        return Page([_entry(item) for item in raw], oldest[0][0].decode() if oldest else None)
+            if metadata is not None:
+                pipe.hmget(metadata, *_ACCOUNT)
+            raw, oldest, *accounts = await pipe.execute()
+        first_id = oldest[0][0].decode() if oldest else None
+        whole_after = _whole_after(first_id, *accounts[0]) if accounts else first_id
+        return Page([_entry(item) for item in raw], first_id, whole_after)
 
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
         """Return what stands behind each stream's position, at most `limit` each, without blocking."""
@@ -71,7 +85,17 @@ def _entry(item: RawEntry) -> StreamEntry:
         data=fields.get(b"data", b""),
         run_id=fields.get(b"run_id", b"").decode(errors="replace"),
         is_final=b"final" in fields,
+        type=fields.get(b"type", b"").decode(errors="replace"),
     )
+
+
+def _whole_after(
+    first_id: str | None, accounted_first: bytes | None, lost_to: bytes | None, lost_text_to: bytes | None
+) -> str | None:
+    """Return the newest id that is missing, if the account holds for a log that begins like this."""
+    if first_id is None or accounted_first is None or accounted_first.decode() != first_id:
+        return first_id
+    return str(max(parse_stream_id(lost.decode()) for lost in (lost_to, lost_text_to, b"0-0") if lost))
 
 
 def _pairs(raw: object) -> list[tuple[bytes, Sequence[RawEntry]]]:

@@ -41,13 +41,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class RunWrite:
-    """One atomic write of a run; `sequence` counts the writes of one claim from 1."""
+    """One atomic write of a run; `sequence` counts the writes of one claim from 1.
+
+    With `supersedes_text` the run's text deltas of earlier writes leave the log.
+    """
 
     sequence: int
     events: Sequence[bytes] = ()
     messages: Sequence[ChatMessage] = ()
     state: AgentState | None = None
     usage: Usage | None = None
+    supersedes_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class RunStore:
         arguments: list[Argument] = [
             run.run_id, run.token, write.sequence, self._ttl, self._max_length, keys.bell,
             run.legacy_bell or "", write.usage.model_dump_json() if write.usage else "",
-            len(state), len(write.messages), *state,
+            int(write.supersedes_text), len(state), len(write.messages), *state,
         ]  # fmt: skip
         arguments.extend(write_message(message) for message in write.messages)
         for data in write.events:

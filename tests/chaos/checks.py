@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Final
 
 from shared.contract.event import ExecuteState
@@ -11,6 +12,7 @@ from shared.ids import parse_stream_id
 from shared.keys import OPEN_RUNS_INDEX
 from tests.chaos.evidence import Evidence, RunEvidence
 from tests.chaos.scripted_worker_model import effects_of
+from tests.streamed_text import faults_in_text, left_behind, successor
 
 # The broker's own (queues, what hangs on which exchange, what is delivered and not yet acknowledged), and the reapers'
 # schedule, whose members leave it when their run has ended.
@@ -72,10 +74,41 @@ def events_out_of_order(evidence: Evidence) -> Iterator[str]:
 
 
 def events_seen_and_then_gone(evidence: Evidence) -> Iterator[str]:
-    """An event that a client got, and that the log does not hold."""
+    """An event that a client got, and that the log does not hold; a piece of text too, if nothing took its place."""
     for run in evidence.runs:
-        for gone in sorted(set(run.followed.seen) - _ids(run)):
+        superseded = {piece.id for piece in run.seen_text if successor(piece, run.entries)}
+        for gone in sorted(set(run.followed.seen) - _ids(run) - superseded):
             yield f"{run.name}: {gone}"
+
+
+def text_that_is_not_its_message(evidence: Evidence) -> Iterator[str]:
+    """Text that a client got, which read from the beginning, and that is not the beginning of its message.
+
+    Text of an attempt that was lost has no message: its words have to come without one left out, from the first on.
+    """
+    for run in evidence.runs:
+        for fault in faults_in_text(run.seen_text, run.entries):
+            yield f"{run.name}: {fault}"
+        for uuid, pieces in groupby(run.seen_text, key=lambda piece: piece.data.uuid):
+            words = [word for piece in pieces for word in piece.words]
+            if words != list(range(len(words))):
+                yield f"{run.name}: {uuid} came as words {words}"
+
+
+def text_after_its_message(evidence: Evidence) -> Iterator[str]:
+    """Text that a client got over a connection which it opened when its message, or a new attempt, was in the log."""
+    for run in evidence.runs:
+        for piece, text in zip(run.seen_text, run.followed.text, strict=True):
+            place = successor(piece, run.entries)
+            if place is not None and parse_stream_id(place.id).milliseconds < text.opened_at * 1000 - 1:
+                yield f"{run.name}: {piece.id}, {place.data.execute_type} had been written as {place.id}"
+
+
+def text_left_behind(evidence: Evidence) -> Iterator[str]:
+    """Text that is still in the log although its message, or a new attempt, has taken its place."""
+    for run in evidence.runs:
+        for fault in left_behind(run.entries):
+            yield f"{run.name}: {fault}"
 
 
 def events_written_twice(evidence: Evidence) -> Iterator[str]:
@@ -154,6 +187,9 @@ CHECKS: Final[dict[str, Check]] = {
     "events that a client saw twice": events_seen_twice,
     "clients that saw events out of order": events_out_of_order,
     "events seen and then gone": events_seen_and_then_gone,
+    "text that is not the beginning of its message": text_that_is_not_its_message,
+    "text sent after its message": text_after_its_message,
+    "text left in the log after its message": text_left_behind,
     "events written twice": events_written_twice,
     "effects without a trace": effects_without_a_trace,
     "effects done twice": effects_done_twice,

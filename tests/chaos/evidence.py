@@ -11,11 +11,14 @@ from redis.asyncio import Redis
 
 from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
 from shared.contract.run import RunStatus
+from shared.ids import parse_stream_id
 from tests.chaos.run_client import Followed
 from tests.chaos.scripted_worker_model import EFFECTS_FILE, MODEL_CALLS_FILE
 from tests.chaos.stack import Stack
 
 _TAG: Final = re.compile(r"<(\d+\.Task-\d+)>")
+_WORD: Final = re.compile(r" word (\d+) ")
+_TEXT: Final = (ExecuteType.ASSISTANT_DELTA, ExecuteType.ASSISTANT_RESPONSE)
 _EFFECT: Final = re.compile(r"echo '\S+ (\S+)'")
 _BASH: Final = "tool_bash"
 
@@ -31,9 +34,12 @@ class Entry:
     @property
     def tags(self) -> set[str]:
         """The attempts whose text this is."""
-        if self.data.execute_type != ExecuteType.ASSISTANT_DELTA:
-            return set()
-        return set(_TAG.findall(self.raw))
+        return set(_TAG.findall(self.raw)) if self.data.execute_type in _TEXT else set()
+
+    @property
+    def words(self) -> list[int]:
+        """The numbers of the words of this text."""
+        return [int(word) for word in _WORD.findall(self.raw)]
 
     @property
     def is_resumed(self) -> bool:
@@ -61,7 +67,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunEvidence:
-    """One accepted run. `effects` counts the lines on disk by call id, `crashes` the workers that it lost."""
+    """One accepted run: its log as it stands in the end.
+
+    `effects` counts the lines on disk by call id, `crashes` the workers that it lost.
+    """
 
     followed: Followed
     status: str
@@ -76,10 +85,16 @@ class RunEvidence:
         return f"{self.followed.script.name} (thread {self.followed.thread_id}, run {self.followed.run_id})"
 
     @cached_property
+    def seen_text(self) -> list[Entry]:
+        """The pieces of text that its client got, most of which the log no longer holds."""
+        return [_entry(text.id, text.raw) for text in self.followed.text]
+
+    @cached_property
     def attempts(self) -> list[list[Entry]]:
-        """The log, cut before each `resumed`."""
+        """All that is known to have been in the log, cut before each `resumed`."""
+        known = {entry.id: entry for entry in (*self.seen_text, *self.entries)}
         parts: list[list[Entry]] = [[]]
-        for entry in self.entries:
+        for entry in sorted(known.values(), key=lambda entry: parse_stream_id(entry.id)):
             if entry.is_resumed:
                 parts.append([])
             parts[-1].append(entry)
@@ -128,13 +143,13 @@ async def _read_run(redis: Any, stack: Stack, run: Followed) -> RunEvidence:
         status=record.get("status", "gone"),
         stop_reason=record.get("stop_reason", ""),
         crashes=int(record.get("crashes") or 0),
-        entries=[
-            Entry(entry_id, fields["data"], AgentExecuteData.model_validate_json(fields["data"]))
-            for entry_id, fields in log
-            if fields["run_id"] == run.run_id
-        ],
+        entries=[_entry(entry_id, fields["data"]) for entry_id, fields in log if fields["run_id"] == run.run_id],
         effects=Counter(_effects_on_disk(stack, run)),
     )
+
+
+def _entry(entry_id: str, raw: str) -> Entry:
+    return Entry(entry_id, raw, AgentExecuteData.model_validate_json(raw))
 
 
 def _effects_on_disk(stack: Stack, run: Followed) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,6 +23,15 @@ class RefusedError(Exception):
     """A gateway answered a good request with something else than success or 503."""
 
 
+@dataclass(frozen=True, slots=True)
+class SeenText:
+    """A piece of text as the client got it, over a connection that was opened at `opened_at` (seconds since 1970)."""
+
+    id: str
+    raw: str
+    opened_at: float
+
+
 @dataclass(slots=True)
 class Followed:
     """One accepted run, and what its client saw of it."""
@@ -30,6 +40,7 @@ class Followed:
     run_id: str
     script: Script
     seen: list[str] = field(default_factory=list)
+    text: list[SeenText] = field(default_factory=list)
     connections: int = 0
     has_completed: bool = False
 
@@ -96,6 +107,7 @@ class ThreadClient:
         path = f"{url}/api/agent/{run.thread_id}/runs/{run.run_id}/stream"
         headers = {"Last-Event-ID": run.seen[-1]} if run.seen else {}
         run.connections += 1
+        opened_at = time.time()
         async with self._http.stream("GET", path, headers=headers) as answer:
             if answer.status_code == httpx.codes.NO_CONTENT:
                 run.has_completed = True
@@ -106,7 +118,7 @@ class ThreadClient:
             parser = FrameParser()
             async for chunk in answer.aiter_raw():
                 for frame in parser.feed(chunk):
-                    _take(run, frame)
+                    _take(run, frame, opened_at)
 
     def _choose(self, *, other_than: str = "") -> str:
         return self._chance.choice([url for url in self._urls if url != other_than])
@@ -118,9 +130,11 @@ async def _pause_after(answer: httpx.Response, path: str) -> None:
     await asyncio.sleep(_TRY_AGAIN_SECONDS)
 
 
-def _take(run: Followed, frame: Frame) -> None:
+def _take(run: Followed, frame: Frame, opened_at: float) -> None:
     if frame.id is None or frame.event != TASK_EVENT:
         return
     run.seen.append(frame.id)
+    if frame.data is not None and '"execute_type":"assistant_delta"' in frame.data:
+        run.text.append(SeenText(frame.id, frame.data, opened_at))
     if frame.data is not None and '"execute_type":"flow_completion"' in frame.data:
         run.has_completed = True

@@ -1,7 +1,8 @@
 """A Model without a provider: plans, makes a few turns of deltas and tool calls, and says that it is done.
 
 What it says follows from the conversation alone, so that any worker can go on with it. Each delta carries a tag of the
-attempt that streamed it; each effect writes one line with its call id, each call of the model one with its turn.
+attempt that streamed it and its own number; each effect writes one line with its call id, each call of the model one
+with its turn.
 """
 
 import asyncio
@@ -45,8 +46,8 @@ class ScriptedWorker:
         _note_call(f"{script.name} {turn}")
         pauses, calls = _turn(script, turn)
         said = []
-        for pause in pauses:
-            said.append(f"<{_tag()}> turn {turn} ")
+        for word, pause in enumerate(pauses):
+            said.append(f"<{_tag()}> turn {turn} word {word} ")
             yield TextDelta(said[-1])
             await asyncio.sleep(pause)
         finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from shared.contract.event import TASK_EVENT, AgentExecuteData, ExecuteState, ExecuteType
 from shared.contract.run import RunRecord
+from shared.ids import StreamId, parse_stream_id
+from tests.streamed_text import faults_in_text, is_text, left_behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,24 @@ class LogEvent:
         """Return a member of the result."""
         assert self.data.execute_result is not None
         return self.data.execute_result[member]
+
+
+def position(event: LogEvent) -> StreamId:
+    """Return the place of an event as it can be compared."""
+    return parse_stream_id(event.id)
+
+
+def assert_read_whole(seen: Sequence[LogEvent], log: Sequence[LogEvent]) -> None:
+    """Check that a client which read from the beginning got each event once and in order, text it may have seen aside.
+
+    Text may have been seen that the log no longer holds, if it is the beginning of its message.
+    """
+    places = [position(event) for event in seen]
+    assert places == sorted(set(places)), "twice, or out of order"
+    kept = {event.id for event in log}
+    assert [event for event in seen if event.id in kept or not is_text(event)] == list(log)
+    assert list(faults_in_text(seen, log)) == []
+    assert list(left_behind(log)) == []
 
 
 @dataclass(frozen=True, slots=True)

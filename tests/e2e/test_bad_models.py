@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from client.sdk import Baud
-from shared.contract.event import ExecuteState
+from shared.contract.event import AgentExecuteData, ExecuteState
 from shared.contract.run import RunStatus
 from tests.e2e.asked import read_requests
-from tests.e2e.event_log import EndedRun
+from tests.e2e.event_log import EndedRun, LogEvent, assert_read_whole
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call, chunks
 from tests.fakes.openai_server import OpenAIServer
@@ -123,7 +123,8 @@ def test_a_failure_that_passes_is_not_noticed(stack: Stack, openai_server: OpenA
 
 
 def test_text_of_a_broken_connection_is_declared_void(stack: Stack, openai_server: OpenAIServer) -> None:
-    openai_server.play([Answer(text="This will not be the answer", cut_after=3), Answer(text="This is the answer.")])
+    broken = Answer(text="This will not be the answer", cut_after=4, delay=0.3)
+    openai_server.play([broken, Answer(text="This is the answer.", piece=2, delay=0.1)])
     run = stack.run("Say something")
     assert run.stop_reason == "completed"
     (void,) = run.of_kind("status")
@@ -158,7 +159,8 @@ def test_text_that_looks_like_line_ends_passes_unchanged(stack: Stack, openai_se
         thread_id = client.initiate().thread_id
         run_id = client.execute(thread_id, f"Say {text}").run_id
         events = list(client.run_stream(thread_id, run_id))
-    assert [event.id for event in events] == [event.id for event in stack.log(thread_id)]
+    seen = [LogEvent(str(event.id), AgentExecuteData.model_validate(event.data)) for event in events]
+    assert_read_whole(seen, stack.log(thread_id))
     assert [event.result for event in events if event.execute_type == "assistant_response"] == [text]
     assert text in read_requests(openai_server.requests)[0].messages[-1].text
 

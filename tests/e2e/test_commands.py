@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from shared.contract.event import AgentExecuteData
-from tests.e2e.event_log import LogEvent
+from tests.e2e.event_log import LogEvent, assert_read_whole
 from tests.e2e.service_process import service_environment, wait_until
 from tests.e2e.stack import Stack
 from tests.e2e.test_takeover import PLAN, processes_of, shell
@@ -43,12 +43,13 @@ def test_baud_run_prints_the_log_and_exits_with_zero(stack: Stack, openai_server
     assert done.returncode == 0, done.stderr
     events = events_in(done.stdout)
     thread_id = events[0].data.thread_id
-    assert events == list(stack.log(thread_id))
+    log = list(stack.log(thread_id))
+    assert_read_whole(events, log)
     tail = baud(stack, tmp_path, "tail", "--no-follow", "--json", thread_id)
     assert tail.returncode == 0, tail.stderr
-    assert tail.stdout == done.stdout
-    rest = baud(stack, tmp_path, "tail", "--no-follow", "--json", "--from", events[1].id, thread_id)
-    assert events_in(rest.stdout) == events[2:]
+    assert events_in(tail.stdout) == log
+    rest = baud(stack, tmp_path, "tail", "--no-follow", "--json", "--from", log[0].id, thread_id)
+    assert events_in(rest.stdout) == log[1:]
 
 
 def test_baud_run_exits_with_one_when_the_run_fails(stack: Stack, openai_server: OpenAIServer, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from celery import Celery
 from shared.contract.run import RunStatus
 from shared.keys import EXECUTE_RUN_TASK
 from tests.e2e.asked import read_requests
+from tests.e2e.event_log import LogEvent, assert_read_whole
 from tests.e2e.service_process import wait_until
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call
@@ -49,8 +50,7 @@ def test_tasks_behind_an_active_run_follow_in_order(stack: Stack, openai_server:
     assert [answer["status"] for answer in answers] == ["processing", "pending", "pending"]
     runs = [stack.follow(thread_id, answer["run_id"]) for answer in answers]
     assert [run.stop_reason for run in runs] == ["completed"] * 3
-    log = list(stack.log(thread_id))
-    assert log == [event for run in runs for event in run.events]
+    assert_read_whole([event for run in runs for event in run.events], stack.log(thread_id))
     asked = read_requests(openai_server.requests)
     assert [len(request.messages) for request in asked] == [2, 4, 6]
     assert stack.http.get(f"/api/agent/{thread_id}").json().get("active_run_id", "") == ""
@@ -61,8 +61,8 @@ def test_until_completion_stays_for_the_runs_that_wait(stack: Stack, openai_serv
     thread_id = stack.initiate()
     runs = [stack.execute(thread_id, task) for task in ("One", "Two")]
     with stack.frames(f"/api/agent/{thread_id}/stream", until="completion") as frames:
-        ids = [frame.id for frame in frames if frame.id is not None]
-    assert ids == [event.id for event in stack.log(thread_id)]
+        seen = [LogEvent.of(frame) for frame in frames if frame.id is not None]
+    assert_read_whole(seen, stack.log(thread_id))
     assert [stack.record(thread_id, run).status for run in runs] == [RunStatus.COMPLETED] * 2
 
 

@@ -7,11 +7,13 @@ import httpx
 import pytest
 
 from client.sdk import AsyncBaud
-from tests.e2e.event_log import LogEvent, read_frames
+from shared.contract.event import AgentExecuteData
+from tests.e2e.event_log import LogEvent, assert_read_whole, position, read_frames
 from tests.e2e.service_process import ServiceProcess
 from tests.e2e.stack import GATEWAY_URL, Stack
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
+from tests.streamed_text import is_text
 
 SLOW_JOB = [
     Answer(calls=(Call(name="job_plan", arguments={"name": "count", "plan": "count"}),), delay=0.01),
@@ -38,7 +40,7 @@ def test_a_live_run_read_in_single_events_comes_whole(stack: Stack, openai_serve
     thread_id = stack.initiate()
     run_id = stack.execute(thread_id, "Count")
     events = collect_one_by_one(stack, path.format(thread_id, run_id))
-    assert events == list(stack.log(thread_id))
+    assert_read_whole(events, stack.log(thread_id))
     assert len(events) > 15
 
 
@@ -49,26 +51,32 @@ def test_an_ended_run_read_in_single_events_comes_whole(
     openai_server.play([answer.model_copy(update={"delay": 0.0}) for answer in SLOW_JOB])
     run = stack.run("Count")
     path = f"/api/agent/{run.thread_id}/runs/{run.run_id}/stream"
-    assert collect_one_by_one(stack, path, by_query=by_query) == list(stack.log(run.thread_id))
+    events = collect_one_by_one(stack, path, by_query=by_query)
+    assert events == list(stack.log(run.thread_id))
+    assert not [event for event in events if is_text(event)], "whole messages stand for it"
 
 
 def test_every_place_to_resume_gives_exactly_the_rest(stack: Stack, openai_server: OpenAIServer) -> None:
-    openai_server.play([answer.model_copy(update={"delay": 0.0}) for answer in SLOW_JOB])
+    openai_server.play(SLOW_JOB)
     run = stack.run("Count")
-    for position, event in enumerate(run.events[:-1]):
+    log = stack.log(run.thread_id)
+    assert len(run.events) > len(log), "some places are those of text that is gone"
+    for event in run.events[:-1]:
         with stack.frames(f"/api/agent/{run.thread_id}/stream", after=event.id, until="completion") as frames:
-            rest = [LogEvent.of(frame) for frame in frames if frame.id is not None]
-        assert rest == list(run.events[position + 1 :])
+            rest = list(frames)
+        assert [frame.event for frame in rest if frame.id is None] == [], "nothing is missed, so there is no gap"
+        assert [LogEvent.of(frame) for frame in rest] == [each for each in log if position(each) > position(event)]
 
 
 def test_the_header_wins_over_the_query(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([Answer(text="One, two, three.")])
     run = stack.run("Count")
-    first, last = run.events[0].id, run.events[-1].id
+    log = stack.log(run.thread_id)
+    first, last = log[0].id, log[-1].id
     path = f"/api/agent/{run.thread_id}/runs/{run.run_id}/stream"
     answer = stack.http.get(path, params={"last_id": last}, headers={"Last-Event-ID": first})
     assert [frame.id for frame in read_frames(answer.text.splitlines()) if frame.id is not None] == [
-        event.id for event in run.events[1:]
+        event.id for event in log[1:]
     ]
     answer = stack.http.get(path, params={"last_id": first}, headers={"Last-Event-ID": last})
     assert answer.status_code == 204
@@ -82,11 +90,9 @@ def test_readers_of_one_live_run_all_see_the_same(stack: Stack, openai_server: O
     with stack.frames(path) as early, stack.frames(path) as other:
         first = list(islice(early, 5))
         with stack.frames(path) as late:
-            joined = [frame for frame in late if frame.id is not None]
-        first += list(early)
-        assert [frame for frame in first if frame.id is not None] == joined
-        assert [frame for frame in other if frame.id is not None] == joined
-    assert [frame.id for frame in joined] == [event.id for event in stack.log(thread_id)]
+            readers = [list(late), [*first, *early], list(other)]
+    for frames in readers:
+        assert_read_whole([LogEvent.of(frame) for frame in frames if frame.id is not None], stack.log(thread_id))
 
 
 async def test_a_live_stream_through_the_sdk_equals_the_log(stack: Stack, openai_server: OpenAIServer) -> None:
@@ -98,8 +104,9 @@ async def test_a_live_stream_through_the_sdk_equals_the_log(stack: Stack, openai
         again = [event async for event in baud.stream(thread_id, until_completion=True)]
         record = await baud.run(thread_id, run_id)
         messages = [message async for message in baud.messages(thread_id)]
-    assert [event.id for event in events] == [event.id for event in stack.log(thread_id)]
-    assert again == events
+    log = stack.log(thread_id)
+    assert_read_whole([LogEvent(str(each.id), AgentExecuteData.model_validate(each.data)) for each in events], log)
+    assert again == [event for event in events if event.execute_type != "assistant_delta"]
     assert events[-1].is_completion
     assert record.completion_id == events[-1].id
     assert messages[-1].text() == "I have counted to three, slowly."
@@ -129,4 +136,4 @@ def test_another_gateway_goes_on_where_one_stopped(stack: Stack, openai_server: 
             events += [LogEvent.of(frame) for frame in read_frames(response.iter_lines()) if frame.id is not None]
     finally:
         second.stop()
-    assert events == list(stack.log(thread_id))
+    assert_read_whole(events, stack.log(thread_id))

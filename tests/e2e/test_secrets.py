@@ -70,10 +70,12 @@ def test_a_key_that_the_provider_repeats_is_not_passed_on(
 
 def test_a_key_that_a_command_or_the_model_says_is_masked(stack: Stack, openai_server: OpenAIServer) -> None:
     key = stack.settings["OPENAI_API_KEY"]
-    said = Answer(text=f"The key is {key}.", piece=0)
+    said = Answer(text=f"The key is {key}.", piece=5, delay=0.05)
     openai_server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": f"echo {key}"}),)), said])
     run = stack.run("Look around")
     assert run.of_kind("assistant_response")[-1].result("assistant_response_result") == "The key is ***."
     (end,) = run.of_kind("tool_bash", ExecuteState.COMPLETE)
     assert BashResult.model_validate(end.result("tool_bash_result")).result == "***\n"
     assert key not in repr(stored(stack, run.thread_id))
+    pieces = [str(event.result("assistant_delta")) for event in run.of_kind("assistant_delta")]
+    assert not [piece for piece in pieces if key[:5] in piece], "a secret in several pieces is masked in each"

@@ -12,7 +12,7 @@ import pytest
 from shared.contract.event import ExecuteState
 from shared.contract.run import RunStatus, StopReason
 from tests.e2e.conftest import FreshStack, model_settings
-from tests.e2e.event_log import EndedRun, Frame, LogEvent
+from tests.e2e.event_log import EndedRun, Frame, LogEvent, assert_read_whole
 from tests.e2e.service_process import ServiceProcess, wait_until
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call
@@ -76,7 +76,7 @@ class Watched:
     def end(self) -> EndedRun:
         """Read to the end; what the client saw has to be what stands in the log."""
         self.events += self._frames
-        assert self.events == list(self.stack.log(self.thread_id))
+        assert_read_whole(self.events, self.stack.log(self.thread_id))
         return EndedRun(self.thread_id, self.run_id, self.events, self.stack.record(self.thread_id, self.run_id))
 
     @property
@@ -140,7 +140,7 @@ def test_a_worker_that_hung_for_longer_than_its_lease_writes_nothing_more(
     old.wait_for("nothing more is written")
     assert (ended.stop_reason, ended.record.attempts) == (StopReason.COMPLETED, 2)
     assert_every_call_ended_once(ended)
-    assert list(stack.log(run.thread_id)) == list(ended.events)
+    assert_read_whole(ended.events, stack.log(run.thread_id))
     assert stack.record(run.thread_id, run.run_id) == ended.record
     assert stack.run("Again", thread_id=run.thread_id).record.attempts == 1, "the thread is free"
 

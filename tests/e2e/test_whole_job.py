@@ -3,10 +3,10 @@
 import pytest
 
 from shared.contract.event import ExecuteState
-from shared.contract.result import AssistantDeltaResult, BashResult
+from shared.contract.result import BashResult
 from shared.contract.run import RunStatus
 from tests.e2e.asked import read_requests
-from tests.e2e.event_log import EndedRun
+from tests.e2e.event_log import EndedRun, assert_read_whole
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
@@ -88,14 +88,15 @@ def test_each_event_carries_the_members_of_its_kind(job: EndedRun) -> None:
     assert begun["tool_file_read"] == {"file_path": "hello.txt"}
 
 
-def test_text_arrives_in_pieces_before_the_whole(job: EndedRun) -> None:
-    pieces = job.of_kind("assistant_delta")
-    for response in job.of_kind("assistant_response"):
-        mine = [event for event in pieces if event.data.uuid == response.data.uuid]
-        assert all(job.events.index(piece) < job.events.index(response) for piece in mine)
-        texts = [AssistantDeltaResult.model_validate(piece.result("assistant_delta")).text for piece in mine]
-        assert "".join(texts) == response.result("assistant_response_result")
-        assert len(texts) > 1
+def test_text_arrives_in_pieces_before_the_whole(stack: Stack, openai_server: OpenAIServer) -> None:
+    openai_server.play([Answer(text="This is said slowly, piece by piece.", piece=3, delay=0.1)])
+    run = stack.run("Speak")
+    assert_read_whole(run.events, stack.log(run.thread_id))
+    (response,) = run.of_kind("assistant_response")
+    pieces = run.of_kind("assistant_delta")
+    assert {piece.data.uuid for piece in pieces} == {response.data.uuid}
+    assert len(pieces) > 1
+    assert not [event for event in stack.log(run.thread_id) if event.kind == "assistant_delta"]
 
 
 def test_the_run_is_recorded_as_the_provider_counted(job: EndedRun) -> None:
@@ -145,4 +146,4 @@ def test_the_model_sees_results_in_the_order_of_its_calls(job: EndedRun, openai_
 
 
 def test_the_threads_stream_holds_the_same_events(job: EndedRun, stack: Stack) -> None:
-    assert list(stack.log(job.thread_id)) == list(job.events)
+    assert_read_whole(job.events, stack.log(job.thread_id))

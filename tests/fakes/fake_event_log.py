@@ -42,7 +42,8 @@ class FakeEventLog:
     async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
         await self._begin_read()
         entries = self._streams.get(stream, [])
-        page = Page(self._behind(stream, after)[:limit], entries[0].id if entries else None)
+        first_id = entries[0].id if entries else None
+        page = Page(self._behind(stream, after)[:limit], first_id, first_id)
         await self._pause()
         return page
 

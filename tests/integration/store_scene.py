@@ -108,3 +108,8 @@ async def open_store(redis_url: str, *, cluster: bool = False, max_length: int =
 def end_of(run_id: str, status: RunStatus = RunStatus.COMPLETED) -> RunEnd:
     """Return an end whose event names the run."""
     return RunEnd(status, StopReason.COMPLETED, "", Usage(steps=1), f"end of {run_id}".encode())
+
+
+def event_of(execute_type: str, result: str = "{}") -> bytes:
+    """Return the data of an event as far as the scripts look at it."""
+    return f'{{"uuid":"u","run_id":"r","execute_type":"{execute_type}","execute_result":{result}}}'.encode()

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
-import orjson
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -17,8 +16,10 @@ from shared.errors import LeaseLostError
 from shared.ids import new_id
 from shared.store.leases import RenewalOutcome
 from shared.store.run_values import CancelOutcome, RunWrite, SubmitOutcome
-from tests.integration.store_scene import StoreScene, end_of, open_store
+from tests.integration.store_scene import StoreScene, end_of, event_of, open_store
+from tests.integration.test_store_machine import without_text
 
+KINDS = st.sampled_from(["assistant_delta", "assistant_delta", "assistant_response", "status", "tool_ls"])
 LEASE_SECONDS = 3600.0  # no lease runs out by itself: the machine lets it
 
 
@@ -125,21 +126,23 @@ class LeaseMachine(RuleBasedStateMachine):
             self.known[claim.run_id].is_held = False
             self.known[claim.run_id].is_released = True
 
-    @rule(claim=claims, is_new=st.booleans())
-    def append(self, claim: RunRecord | None, is_new: bool) -> None:
+    @rule(claim=claims, is_new=st.booleans(), kind=KINDS)
+    def append(self, claim: RunRecord | None, is_new: bool, kind: str) -> None:
         if claim is None:
             return
         known = self.known[claim.run_id]
         sequence = known.sequence + is_new
-        data = orjson.dumps([claim.run_id, claim.token, sequence])
+        data = event_of(kind, f'["{claim.run_id}",{claim.token},{sequence}]')
+        supersedes = kind in ("assistant_response", "status")
         try:
-            self.loop.run(self.store.runs.append(claim, RunWrite(sequence, events=[data])))
+            self.loop.run(self.store.runs.append(claim, RunWrite(sequence, events=[data], supersedes_text=supersedes)))
         except LeaseLostError:
             assert not self._is_owner(claim)
             return
         assert self._is_owner(claim)
         if is_new:
             known.sequence = sequence
+            self.written = without_text(self.written, claim.run_id) if supersedes else self.written
             self.written.append((claim.run_id, data))
 
     @rule(claim=claims)

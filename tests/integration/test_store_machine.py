@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
-import orjson
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -15,7 +14,14 @@ from shared.contract.api import OnBusy
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import LeaseLostError, ThreadBusyError
 from shared.store.run_values import RunWrite, SubmitOutcome
-from tests.integration.store_scene import StoreScene, end_of, open_store
+from tests.integration.store_scene import StoreScene, end_of, event_of, open_store
+
+KINDS = st.sampled_from(["assistant_delta", "assistant_response", "tool_ls"])
+
+
+def without_text(written: list[tuple[str, bytes]], run_id: str) -> list[tuple[str, bytes]]:
+    """Return a log as it is once the message of a run's text is written."""
+    return [entry for entry in written if entry[0] != run_id or b"assistant_delta" not in entry[1]]
 
 
 @dataclass
@@ -89,22 +95,23 @@ class StoreMachine(RuleBasedStateMachine):
             assert known.claim is not None
             assert (claim.run.owner, claim.run.token) == (known.claim.owner, known.claim.token)
 
-    @rule(run_id=run_ids, is_new=st.booleans(), is_owner=st.booleans())
-    def append(self, run_id: str, is_new: bool, is_owner: bool) -> None:
+    @rule(run_id=run_ids, is_new=st.booleans(), is_owner=st.booleans(), kind=KINDS)
+    def append(self, run_id: str, is_new: bool, is_owner: bool, kind: str) -> None:
         known = self.known[run_id]
         run = known.claim or self.store.run(run_id)
         run = run if is_owner else run.model_copy(update={"token": run.token + 1})
         sequence = known.sequence + is_new
-        data = orjson.dumps([run_id, sequence])
+        data, is_message = event_of(kind, f'["{run_id}",{sequence}]'), kind == "assistant_response"
         is_allowed = known.status is RunStatus.PROCESSING and is_owner
         try:
-            self.loop.run(self.store.runs.append(run, RunWrite(sequence, events=[data])))
+            self.loop.run(self.store.runs.append(run, RunWrite(sequence, events=[data], supersedes_text=is_message)))
         except LeaseLostError:
             assert not is_allowed
             return
         assert is_allowed
         if is_new:
             known.sequence = sequence
+            self.written = without_text(self.written, run_id) if is_message else self.written
             self.written.append((run_id, data))
 
     @rule(run_id=run_ids)

@@ -1,6 +1,7 @@
 -- Functions that every script may use. KEYS[1..7] are always the thread's shared keys.
 local METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX, IDEMPOTENCY =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local DELTA = 'assistant_delta'
 
 local function keep_alive(ttl, extra)
   for index = 1, 7 do redis.call('EXPIRE', KEYS[index], ttl) end
@@ -16,20 +17,96 @@ local function keep_runs_alive(ttl, run_prefix)
   end
 end
 
+-- What an entry is, so that nobody has to parse its data. Quotes inside of texts are escaped, and our own members stand
+-- before what a tool was given or gave: the first match is ours.
+local function type_of(event, data)
+  return event == 'task_agent_execute' and string.match(data, '"execute_type":"([^"]*)"') or event
+end
+
+local function first_id()
+  local first = redis.call('XRANGE', STREAM, '-', '+', 'COUNT', 1)[1]
+  return first and first[1]
+end
+
+local function is_later(one, other)
+  local ms, seq = string.match(one, '(%d+)-(%d+)')
+  local other_ms, other_seq = string.match(other, '(%d+)-(%d+)')
+  if ms ~= other_ms then return tonumber(ms) > tonumber(other_ms) end
+  return tonumber(seq) > tonumber(other_seq)
+end
+
+-- The account that tells readers what they have missed, superseded text aside: whatever is older than `log_first_id`, up to
+-- `log_lost_to` and, of text whose message is still to come, up to `log_lost_text_to`. `before` began the log until now.
+-- Returns whether there is a beginning to note.
+local function note_beginning(before)
+  local now = first_id()
+  if not now then return false end
+  if now == before then return true end
+  -- What went without this account, by hand or by an earlier version, may be anything.
+  if redis.call('HGET', METADATA, 'log_first_id') ~= before then redis.call('HSET', METADATA, 'log_lost_to', before) end
+  redis.call('HSET', METADATA, 'log_first_id', now)
+  return true
+end
+
+-- Entries beyond the limit go in lots, as with MAXLEN ~, which would not say what went.
+local TRIM_LOT, TRIM_MOST = 100, 1000
+local function trim(run_id, max_length)
+  if max_length == 0 then return end
+  local length = redis.call('XLEN', STREAM)
+  local lot = math.min(length - max_length, TRIM_MOST)
+  if lot < TRIM_LOT then return end
+  local lost, lost_text
+  local oldest = redis.call('XRANGE', STREAM, '-', '+', 'COUNT', lot)
+  for _, entry in ipairs(oldest) do
+    if entry[2][6] == run_id and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
+  end
+  redis.call('XTRIM', STREAM, 'MAXLEN', length - lot)
+  note_beginning(oldest[1][1])
+  if lost then redis.call('HSET', METADATA, 'log_lost_to', lost) end
+  if lost_text then redis.call('HSET', METADATA, 'log_lost_text_to', lost_text) end
+end
+
 -- A legacy run's entries stand on its own stream under the same ids; `legacy` is STREAM for all others.
-local function append(legacy, max_length, run_id, event, data, is_final)
-  local fields = {'event', event, 'data', data, 'run_id', run_id}
+local function append(run, legacy, max_length, run_id, event, data, is_final)
+  local kind = type_of(event, data)
+  -- trim() and drop_deltas() find run_id and type by their places.
+  local fields = {'event', event, 'data', data, 'run_id', run_id, 'type', kind}
   if is_final then
-    fields[7], fields[8] = 'final', '1'
+    fields[9], fields[10] = 'final', '1'
   end
-  local id
-  if max_length > 0 then
-    id = redis.call('XADD', STREAM, 'MAXLEN', '~', max_length, '*', unpack(fields))
-  else
-    id = redis.call('XADD', STREAM, '*', unpack(fields))
-  end
+  local id = redis.call('XADD', STREAM, '*', unpack(fields))
   if legacy ~= STREAM then redis.call('XADD', legacy, id, unpack(fields)) end
+  if kind == DELTA then redis.call('HSETNX', run, 'deltas_from', id) end
+  trim(run_id, max_length)
   return id
+end
+
+-- Take out of the log what a run has streamed since the last time: its whole message, or a new attempt, supersedes it.
+local DROP_LOT = 1000
+local function drop_deltas(run, legacy, run_id)
+  local from = redis.call('HGET', run, 'deltas_from')
+  if not from then return end
+  repeat
+    local page, dropped = redis.call('XRANGE', STREAM, from, '+', 'COUNT', DROP_LOT), {}
+    for _, entry in ipairs(page) do
+      if entry[2][6] == run_id and entry[2][8] == DELTA then dropped[#dropped + 1] = entry[1] end
+      from = '(' .. entry[1]
+    end
+    if #dropped > 0 then
+      redis.call('XDEL', STREAM, unpack(dropped))
+      if legacy ~= STREAM then redis.call('XDEL', legacy, unpack(dropped)) end
+    end
+  until #page < DROP_LOT
+  redis.call('HDEL', run, 'deltas_from')
+  redis.call('HDEL', METADATA, 'log_lost_text_to')
+end
+
+-- Text whose message never comes stays; what of it was trimmed is missing for good.
+local function keep_deltas(run)
+  local found = redis.call('HMGET', METADATA, 'log_lost_text_to', 'log_lost_to')
+  if not found[1] or redis.call('HEXISTS', run, 'deltas_from') == 0 then return end
+  if not found[2] or is_later(found[1], found[2]) then redis.call('HSET', METADATA, 'log_lost_to', found[1]) end
+  redis.call('HDEL', METADATA, 'log_lost_text_to')
 end
 
 local function ring(bell, legacy_bell)
@@ -64,7 +141,7 @@ local function take_said(run, legacy, run_id, max_length, event)
   local messages = {}
   for index, said in ipairs(cjson.decode(redis.call('HGET', run, 'steer') or '[]')) do
     redis.call('RPUSH', MESSAGES, said[2])
-    append(legacy, max_length, run_id, event, said[3], false)
+    append(run, legacy, max_length, run_id, event, said[3], false)
     messages[index] = said[2]
   end
   redis.call('HDEL', run, 'steer')
@@ -79,7 +156,8 @@ local function finish(run, legacy, first)
     unpack(ARGV, first, first + 12)
   -- What came too late for this run stands in the conversation that the next one reads.
   take_said(run, legacy, run_id, tonumber(max_length), event)
-  local completion_id = append(legacy, tonumber(max_length), run_id, event, data, true)
+  keep_deltas(run)
+  local completion_id = append(run, legacy, tonumber(max_length), run_id, event, data, true)
   local next_run = hand_on(run_id, run_prefix)
   redis.call('HSET', METADATA, 'updated_at', now)
   redis.call('HDEL', run, 'owner', 'lease_until', 'waiting')

@@ -1,7 +1,7 @@
 -- Write what a run has to say, all or nothing, if the caller still owns the run.
 -- KEYS[8] the run, KEYS[9] its legacy stream or the stream again.
 -- ARGV: run_id, token, sequence, ttl, max_length, bell, legacy bell or '', usage or '',
--- number of state items, of messages,
+-- '1' when this supersedes the text that was streamed before, number of state items, of messages,
 -- state field, value, …, messages, …, and event, data, … for the rest.
 -- Returns nil when the token is not the run's; 1 when written, 0 when this sequence was written before.
 local run, legacy = KEYS[8], KEYS[9]
@@ -10,14 +10,21 @@ if found[1] ~= 'processing' or found[2] ~= ARGV[2] then return false end
 if tonumber(ARGV[3]) <= tonumber(found[3]) then return 0 end
 redis.call('HSET', run, 'sequence', ARGV[3])
 if ARGV[8] ~= '' then redis.call('HSET', run, 'usage', ARGV[8]) end
-local first_message = 11 + tonumber(ARGV[9])
-local first_event = first_message + tonumber(ARGV[10])
-if first_message > 11 then redis.call('HSET', STATE, unpack(ARGV, 11, first_message - 1)) end
+local first_message = 12 + tonumber(ARGV[10])
+local first_event = first_message + tonumber(ARGV[11])
+if first_message > 12 then redis.call('HSET', STATE, unpack(ARGV, 12, first_message - 1)) end
 for index = first_message, first_event - 1 do redis.call('RPUSH', MESSAGES, ARGV[index]) end
 local max_length = tonumber(ARGV[5])
-for index = first_event, #ARGV, 2 do
-  append(legacy, max_length, ARGV[1], ARGV[index], ARGV[index + 1], false)
+local began_with, is_noted = nil, true
+if ARGV[9] == '1' then
+  began_with = first_id()
+  drop_deltas(run, legacy, ARGV[1])
+  is_noted = not began_with or note_beginning(began_with)
 end
+for index = first_event, #ARGV, 2 do
+  append(run, legacy, max_length, ARGV[1], ARGV[index], ARGV[index + 1], false)
+end
+if not is_noted then note_beginning(began_with) end
 keep_alive(ARGV[4], {run, legacy})
 if first_event <= #ARGV then ring(ARGV[6], ARGV[7]) end
 return 1

@@ -21,7 +21,7 @@ if (found[1] == 'processing' or found[1] == 'waiting') and ARGV[15] ~= '' then
     event.uuid, event.execute_type = call.uuid, 'tool_' .. call.name
     event.create_at, event.execute_start_at = call.began_at, call.began_at
     message.tool_call_id = call.call_id
-    append(legacy, tonumber(ARGV[4]), ARGV[2], ARGV[13], cjson.encode(event), false)
+    append(run, legacy, tonumber(ARGV[4]), ARGV[2], ARGV[13], cjson.encode(event), false)
     redis.call('RPUSH', MESSAGES, cjson.encode(message))
   end
   redis.call('HSET', STATE, 'in_flight', '[]')

@@ -6,7 +6,7 @@ local found = redis.call('HMGET', run, 'status', 'token', 'waiting')
 if found[2] ~= ARGV[2] then return false end
 if found[1] == 'waiting' and found[3] == ARGV[7] then return 1 end
 if found[1] ~= 'processing' then return false end
-append(legacy, tonumber(ARGV[4]), ARGV[1], ARGV[8], ARGV[9], false)
+append(run, legacy, tonumber(ARGV[4]), ARGV[1], ARGV[8], ARGV[9], false)
 redis.call('HDEL', run, 'owner', 'lease_until', 'answer')
 redis.call('HSET', run, 'status', 'waiting', 'waiting', ARGV[7], 'waiting_since_ms', now_ms())
 keep_alive(ARGV[3], {run, legacy})

@@ -63,6 +63,20 @@ def test_text_that_was_not_streamed_to_its_end_is_completed() -> None:
     assert screen.text == "Hello\n"
 
 
+def test_a_message_that_was_not_streamed_is_shown_whole() -> None:
+    screen = Screen()
+    for text in ("Hello", "Hello"):  # the same words in two steps are two messages
+        screen.show("assistant_response", {"assistant_response_result": text})
+    assert screen.text == "Hello\nHello\n"
+
+
+def test_a_message_of_which_only_the_middle_was_seen_is_shown_whole() -> None:
+    screen = Screen()
+    screen.delta("ell")
+    screen.show("assistant_response", {"assistant_response_result": "Hello"})
+    assert screen.text == "ell\nHello\n"
+
+
 def test_text_that_began_anew_is_shown_whole() -> None:
     screen = Screen()
     screen.delta("Good mor")

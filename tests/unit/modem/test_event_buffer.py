@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modem.service.event_buffer import EventBuffer
+from modem.service.event_buffer import EventBuffer, Taken
 from shared.contract.event import AgentExecuteData
 from tests.fakes.fake_clock import FakeClock
 from workflow.llm.model import DeltaKind, TextDelta
@@ -45,32 +45,68 @@ def joined(items: list[Item]) -> list[Item]:
     return result
 
 
-@given(ITEMS, st.booleans())
-def test_text_and_order_are_kept_whatever_is_joined(items: list[Item], coalesce: bool) -> None:
-    buffer = EventBuffer(coalesce=coalesce)
+@given(ITEMS, st.booleans(), st.booleans())
+def test_text_and_order_are_kept_whatever_is_joined(items: list[Item], coalesce: bool, drop: bool) -> None:
+    buffer = EventBuffer(coalesce=coalesce, drop=drop)
     for item in items:
         buffer.add(event_of(item))
     assert bool(buffer) is bool(items)
-    assert [read(data) for data in buffer.take()] == (joined(items) if coalesce else items)
+    taken = buffer.take()
+    assert [read(data) for data in taken.events] == (joined(items) if coalesce else items)
+    assert not taken.supersedes_text
     assert not buffer
     assert buffer.size_bytes == 0
-    assert buffer.take() == []
+    assert buffer.take() == Taken([], False)
 
 
 def test_a_joined_delta_keeps_the_envelope_of_its_first_piece() -> None:
-    buffer = EventBuffer(coalesce=True)
+    buffer = EventBuffer(coalesce=True, drop=True)
     first = event_of(("a", DeltaKind.CONTENT, "one "))
     buffer.add(first)
     buffer.add(event_of(("a", DeltaKind.CONTENT, "two")))
-    (data,) = buffer.take()
+    (data,) = buffer.take().events
     expected = first.model_copy(update={"execute_result": {"assistant_delta": {"text": "one two", "kind": "content"}}})
     assert AgentExecuteData.model_validate_json(data) == expected
 
 
 @pytest.mark.parametrize("kind", [DeltaKind.CONTENT, None], ids=["delta", "tool output"])
 def test_the_size_is_about_what_goes_on_the_wire(kind: DeltaKind | None) -> None:
-    buffer = EventBuffer(coalesce=True)
+    buffer = EventBuffer(coalesce=True, drop=True)
     for _ in range(5):
         buffer.add(event_of(("a", kind, "x" * 20_000)))
     estimate = buffer.size_bytes
-    assert estimate == pytest.approx(sum(len(data) for data in buffer.take()), rel=0.05)
+    assert estimate == pytest.approx(sum(len(data) for data in buffer.take().events), rel=0.05)
+
+
+STEP = Step("a", EVENTS.now(), "assistant_response")
+SUPERSEDING = {
+    "a whole message": EVENTS.response(STEP, "one two"),
+    "a try that failed": EVENTS.restarted(STEP, "the model broke off", 2),
+    "another attempt": EVENTS.resumed(2),
+}
+
+
+@pytest.mark.parametrize("event", SUPERSEDING.values(), ids=SUPERSEDING)
+def test_deltas_that_wait_do_not_outlive_what_supersedes_them(event: AgentExecuteData) -> None:
+    buffer = EventBuffer(coalesce=True, drop=True)
+    buffer.add(event_of(("a", DeltaKind.CONTENT, "one ")))
+    buffer.add(event_of(("b", None, "output")))
+    buffer.add(event)
+    buffer.add(event_of(("a", DeltaKind.CONTENT, "new")))
+    taken = buffer.take()
+    assert taken.supersedes_text
+    assert [taken.events[0], taken.events[2]] == [
+        event_of(("b", None, "output")).to_json(),
+        event_of(("a", DeltaKind.CONTENT, "new")).to_json(),
+    ]
+    assert taken.events[1] == event.to_json()
+    assert not buffer.take().supersedes_text
+
+
+@pytest.mark.parametrize("event", SUPERSEDING.values(), ids=SUPERSEDING)
+def test_deltas_that_are_kept_for_audit_stay(event: AgentExecuteData) -> None:
+    buffer = EventBuffer(coalesce=True, drop=False)
+    delta = event_of(("a", DeltaKind.CONTENT, "one "))
+    buffer.add(delta)
+    buffer.add(event)
+    assert buffer.take() == Taken([delta.to_json(), event.to_json()], False)

@@ -5,6 +5,7 @@ import asyncio
 import orjson
 import pytest
 
+from modem.service.mask_secrets import SecretMask
 from modem.service.run_log import StoreRunLog
 from shared.contract.config import StreamConfig
 from shared.contract.event import AgentExecuteData
@@ -22,6 +23,7 @@ EVENTS = EventFactory("t", "r", FakeClock())
 STEP = Step("s", EVENTS.now(), "assistant_response")
 END = RunEnd(RunStatus.COMPLETED, StopReason.COMPLETED, "", Usage(), b"end")
 NEVER = StreamConfig(flush_interval=1000.0)  # only what must not wait is written
+AUDIT = NEVER.model_copy(update={"drop_deltas": False})
 
 
 def delta(text: str) -> AgentExecuteData:
@@ -48,14 +50,61 @@ async def test_the_first_piece_is_written_at_once() -> None:
 
 async def test_pieces_that_come_meanwhile_are_joined_and_stand_before_a_commit() -> None:
     store = FakeWorkerRunStore()
-    log = StoreRunLog(store, RUN, NEVER)
+    log = StoreRunLog(store, RUN, AUDIT)
     await log.emit(delta("a"))
     await until_written(store, 1)
     for piece in "bcd":
         await log.emit(delta(piece))
     await log.commit([EVENTS.response(STEP, "abcd")], [ChatMessage(role=Role.ASSISTANT, content="abcd")])
     assert texts(store) == ["a", "bcd", "whole"]
-    assert [len(write.messages) for write in store.writes] == [0, 1]
+    assert [(len(write.messages), write.supersedes_text) for write in store.writes] == [(0, False), (1, False)]
+    await log.close()
+
+
+async def test_a_whole_message_supersedes_the_text_written_and_the_text_that_waits() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("a"))
+    await until_written(store, 1)
+    await log.emit(delta("b"))
+    await log.commit([EVENTS.response(STEP, "ab")], [ChatMessage(role=Role.ASSISTANT, content="ab")])
+    await log.emit(delta("next"))
+    await log.commit([])
+    assert texts(store) == ["a", "whole", "next"]
+    assert [write.supersedes_text for write in store.writes] == [False, True, False]
+    await log.close()
+
+
+async def test_an_answer_without_text_supersedes_what_was_thought_aloud() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER)
+    await log.emit(delta("hm"))
+    await until_written(store, 1)
+    await log.emit(delta(" hm"))
+    await log.commit([], [ChatMessage(role=Role.ASSISTANT, content="")])
+    assert texts(store) == ["hm"]
+    assert [write.supersedes_text for write in store.writes] == [False, True]
+    await log.close()
+
+
+async def test_text_that_gets_no_whole_message_is_written_to_its_end() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER, mask=SecretMask(["bcdefghi"]))
+    for piece in ("a", "bc"):
+        await log.emit(delta(piece))
+    await log.finish(END)
+    assert "".join(texts(store)) == "abc"
+    assert not any(write.supersedes_text for write in store.writes)
+
+
+async def test_a_secret_in_two_pieces_is_written_in_none() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, AUDIT, mask=SecretMask(["secret-value"]))
+    for piece in ("it is sec", "ret-", "value, ", "sec"):
+        await log.emit(delta(piece))
+        await log.commit([])
+    await log.commit([EVENTS.response(STEP, "it is secret-value, sec")])
+    assert texts(store) == ["it is ", "***, ", "sec", "whole"]
     await log.close()
 
 
@@ -90,10 +139,51 @@ async def test_waiting_text_is_written_after_the_pause() -> None:
     await log.close()
 
 
+async def test_text_that_comes_while_a_write_is_slow_is_one_piece() -> None:
+    store = FakeWorkerRunStore()
+    store.gate = asyncio.Event()
+    log = StoreRunLog(store, RUN, StreamConfig(flush_interval=0.001))
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    for piece in "bcdefg":
+        await log.emit(delta(piece))
+        await asyncio.sleep(0)
+    store.gate.set()
+    await until_written(store, 2)
+    assert texts(store) == ["a", "bcdefg"]
+    await log.close()
+
+
+async def test_text_waits_for_as_long_as_the_time_of_the_last_write_asks_for() -> None:
+    asked: list[tuple[float, float]] = []
+
+    def pace(interval_seconds: float, write_seconds: float) -> float:
+        asked.append((interval_seconds, write_seconds))
+        return 1000.0
+
+    store = FakeWorkerRunStore()
+    store.gate = asyncio.Event()
+    began_at = asyncio.get_running_loop().time()
+    log = StoreRunLog(store, RUN, StreamConfig(flush_interval=0.0), pace=pace)
+    await log.emit(delta("a"))
+    await asyncio.wait_for(store.asked.wait(), 5)
+    store.gate.set()
+    await until_written(store, 1)
+    for piece in "bcd":
+        await log.emit(delta(piece))
+        await asyncio.sleep(0)
+    await log.commit([])
+    assert texts(store) == ["a", "bcd"]
+    ((interval, write),) = asked
+    assert interval == 0.0
+    assert 0 < write <= asyncio.get_running_loop().time() - began_at
+    await log.close()
+
+
 async def test_a_commit_waits_for_the_write_under_way() -> None:
     store = FakeWorkerRunStore()
     store.gate = asyncio.Event()
-    log = StoreRunLog(store, RUN, NEVER)
+    log = StoreRunLog(store, RUN, AUDIT)
     await log.emit(delta("a"))
     await asyncio.wait_for(store.asked.wait(), 5)
     commit = asyncio.create_task(log.commit([EVENTS.response(STEP, "a")]))
