@@ -15,6 +15,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.core.http_protocol import HttpProtocol
 from gateway.core.main import create_app
 from shared.errors import ConfigurationError
 from shared.log import configure_logging
@@ -104,7 +105,7 @@ def run_server(app: FastAPI, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
