@@ -47,6 +47,7 @@ class TimerWheel:
         self._slots: dict[int, set[Timer]] = {}
         self._order: list[int] = []  # heap of the slots that there are
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_slot = 0
 
     def timer(self, callback: Callable[[], None]) -> Timer:
         """Return a timer that is not set yet."""
@@ -69,12 +70,13 @@ class TimerWheel:
         self._slots.get(slot, set()).discard(timer)
 
     def _wind(self) -> None:
-        due_at = self._order[0] * _TICK_SECONDS
-        if self._alarm is not None and self._alarm.when() > due_at:
+        slot = self._order[0]
+        if self._alarm is not None and self._alarm_slot > slot:
             self._alarm.cancel()
             self._alarm = None
         if self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_at(due_at, self._tick)
+            self._alarm = asyncio.get_running_loop().call_at(slot * _TICK_SECONDS, self._tick)
+            self._alarm_slot = slot
 
     def _tick(self) -> None:
         self._alarm = None
