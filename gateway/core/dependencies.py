@@ -84,4 +84,4 @@ IdempotencyKey = Annotated[str, Header(max_length=255)]
 def open_stream(services: Services, request: TailRequest) -> Response:
     """Return the response that carries a checked stream."""
     tail = Tail(services.hub, services.threads, request, services.stream)
-    return EventStream(tail, services.hub.wheel, send_timeout=services.stream.send_timeout)
+    return EventStream(tail, services.hub.wheel, services.stream)

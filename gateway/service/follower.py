@@ -7,15 +7,13 @@ if the tail is not ahead of it. One whose buffer is full goes back to reading pa
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.service.channel import START, Channel, StreamEnd
-from gateway.service.frame import Frame, frame_of
+from gateway.service.frame import Frame
+from gateway.service.shared_pages import SharedPages
 from shared.errors import StoreUnavailableError
-from shared.ids import StreamId, parse_stream_id
-from shared.store.events import Page
-
-_PAGE_ENTRIES: Final = 100
+from shared.ids import StreamId
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +49,13 @@ class Batch:
 _NOTHING: Final = Batch()
 
 
-class PageReader(Protocol):
-    """Reads the log of a stream from a position."""
-
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-        """Return the entries behind `after` and the oldest id, as of one moment."""
-
-
 class Follower:
     """One client's place in a stream: `cursor` is the last entry that was handed to it."""
 
     def __init__(
         self,
         channel: Channel,
-        reader: PageReader,
+        pages: SharedPages,
         cursor: StreamId,
         *,
         buffer_bytes: int,
@@ -73,24 +64,31 @@ class Follower:
     ) -> None:
         self.cursor = cursor
         self._channel = channel
-        self._reader = reader
+        self._pages = pages
         self._limit = buffer_bytes
         self._pace = pace
         self._run_id = run_id
         self._buffer: list[Frame] = []
         self._buffered = 0
+        self._in_hand = 0  # bytes of the last batch, until the next is asked for: its client still takes them
         self._end: StreamEnd | None = None
         self._failing_since: float | None = None
         self._is_due = False  # there may be something new since the last look
         self._is_nudged = False
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        """What waits here for the client."""
+        return self._buffered + self._in_hand
+
     def offer(self, frames: Sequence[Frame]) -> None:
         """Buffer frames of the tail; without room for them the follower is detached instead."""
         for frame in frames:
             if frame.id <= self.cursor or not self._wants(frame):
                 continue
-            if self._buffer and self._buffered + frame.size > self._limit:
+            held = self.held_bytes
+            if held and held + frame.size > self._limit:
                 self.detach()
                 return
             self._buffer.append(frame)
@@ -118,6 +116,7 @@ class Follower:
         """Return what comes next as soon as there is something, or an empty batch after a nudge."""
         while True:
             self._is_due = False
+            self._in_hand = 0
             batch = await self._read()
             if batch != _NOTHING or self._is_nudged:
                 self._is_nudged = False
@@ -151,26 +150,26 @@ class Follower:
             return _NOTHING
         self.cursor = frames[-1].id
         self._buffer.clear()
-        self._buffered = 0
+        self._in_hand, self._buffered = self._buffered, 0
         return Batch(frames)
 
     async def _catch_up(self) -> Batch:
         """Return one page; a page that came short joins the tail. The next call is due at once otherwise."""
-        requested, seen_position = self.cursor, self._channel.position
+        requested = self.cursor
         try:
-            page = await self._reader.page_with_first(self._channel.stream, after=str(requested), limit=_PAGE_ENTRIES)
+            page = await self._pages.read(self._channel, requested)
         except StoreUnavailableError:
             await self._bear_failure()
             return _NOTHING
         self._failing_since = None
-        frames = tuple(frame_of(entry) for entry in page.entries)
-        if frames:
-            self.cursor = frames[-1].id
-        is_short = len(frames) < _PAGE_ENTRIES
-        is_caught_up = is_short and self._channel.join(self, seen_position=seen_position)
+        if page.frames:
+            self.cursor = page.frames[-1].id
+        is_caught_up = page.is_short and self._channel.join(self, seen_position=page.seen_position)
         if not is_caught_up:
             self._wake()
-        return Batch(tuple(filter(self._wants, frames)), _find_gap(requested, page.first_id), is_caught_up)
+        frames = tuple(filter(self._wants, page.frames))
+        self._in_hand = sum(frame.size for frame in frames)
+        return Batch(frames, _find_gap(requested, page.first_id), is_caught_up)
 
     async def _bear_failure(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -185,8 +184,7 @@ class Follower:
         return self._run_id is None or frame.run_id == self._run_id
 
 
-def _find_gap(requested: StreamId, first_id: str | None) -> Gap | None:
-    if first_id is None or requested == START:
+def _find_gap(requested: StreamId, first_id: StreamId | None) -> Gap | None:
+    if first_id is None or requested == START or first_id <= requested:
         return None
-    first_available = parse_stream_id(first_id)
-    return Gap(requested, first_available) if first_available > requested else None
+    return Gap(requested, first_id)

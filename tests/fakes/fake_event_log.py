@@ -36,6 +36,10 @@ class FakeEventLog:
         """Forget all but the newest entries."""
         self._streams[stream] = self._streams[stream][-keep:] if keep else []
 
+    def delete(self, stream: str, entry_id: str) -> None:
+        """Take an entry out of the middle."""
+        self._streams[stream] = [entry for entry in self._streams[stream] if entry.id != entry_id]
+
     def ids(self, stream: str) -> list[str]:
         return [entry.id for entry in self._streams.get(stream, [])]
 
