@@ -9,7 +9,7 @@ from shared.ids import StreamId
 
 START: Final = StreamId(0, 0)
 _PAGE_ENTRIES: Final = 100
-_FIRST_PAGE_ENTRIES: Final = 32  # before it is known how large the entries of a stream are
+_FIRST_PAGE_ENTRIES: Final = 16  # before it is known how large the entries of a stream are
 
 
 class StreamEnd(Enum):
@@ -25,6 +25,10 @@ class Member(Protocol):
     """A follower, as its channel sees it; `cursor` is the last entry that was handed to its client."""
 
     cursor: StreamId
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits in this process for the client."""
 
     def offer(self, frames: Sequence[Frame]) -> None:
         """Take frames of the tail."""
@@ -62,6 +66,7 @@ class Channel:
         """Hand on what was read behind `issued_from`; False when a newcomer needs an earlier start."""
         if issued_from > self.position:
             return False
+        self.note_sizes(frames)
         for follower in tuple(self.joined):
             follower.offer(frames)
         self.position = max(self.position, frames[-1].id)

@@ -75,6 +75,12 @@ class EventHub:
         self._closing = True
         self._end_all(StreamEnd.SHUTDOWN)
 
+    def held_bytes(self) -> Iterator[int]:
+        """Yield for each client what waits here for it."""
+        for channel in self._channels.values():
+            for follower in channel.followers:
+                yield follower.held_bytes
+
     @contextmanager
     def follow(self, stream: str, bell: str, cursor: StreamId, *, run_id: str | None = None) -> Iterator[Follower]:
         """Yield a place behind `cursor` in a stream whose appends ring `bell`; only one run's entries if named."""

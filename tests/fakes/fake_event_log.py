@@ -1,6 +1,7 @@
 """FakeEventLog: streams in memory that are read as the event store reads them, and can fail or be slow."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping
 
 from shared.contract.event import StreamEntry
@@ -67,5 +68,6 @@ class FakeEventLog:
             raise StoreUnavailableError
 
     def _behind(self, stream: str, after: str) -> list[StreamEntry]:
-        position = parse_stream_id(after)
-        return [entry for entry in self._streams.get(stream, []) if parse_stream_id(entry.id) > position]
+        entries = self._streams.get(stream, [])
+        first = bisect_right(entries, parse_stream_id(after), key=lambda entry: parse_stream_id(entry.id))
+        return entries[first:]
