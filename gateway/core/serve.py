@@ -15,6 +15,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.core.http_protocol import HttpProtocol
 from gateway.core.main import create_app
 from shared.errors import ConfigurationError
 from shared.log import configure_logging
@@ -97,14 +98,12 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def run_server(app: FastAPI, listener: socket.socket) -> None:
-    """Serve on a bound socket until a signal comes; returns when every stream has ended."""
-    host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    config = uvicorn.Config(
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """Return how the gateway is served."""
+    return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -114,10 +113,16 @@ def run_server(app: FastAPI, listener: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+
+
+def run_server(app: FastAPI, listener: socket.socket) -> None:
+    """Serve on a bound socket until a signal comes; returns when every stream has ended."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, _exit_cleanly)
     with suppress(KeyboardInterrupt):
-        GatewayServer(config, app, url).run(sockets=[listener])
+        GatewayServer(server_config(app), app, url).run(sockets=[listener])
 
 
 def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:

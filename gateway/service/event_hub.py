@@ -7,21 +7,24 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import islice
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from gateway.service.bell_watch import BellLines, BellWatch
 from gateway.service.channel import Channel, StreamEnd
-from gateway.service.follower import Follower, Pace, PageReader
-from gateway.service.sse import encode_entry
+from gateway.service.follower import Follower, Pace
+from gateway.service.frame import frame_of
+from gateway.service.shared_pages import PageReader, SharedPages
+from gateway.service.timer_wheel import TimerWheel
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
 
 _TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
 _STREAMS_PER_READ: Final = 256
-_SLICES: Final = 8
+_SWEPT_PER_SECOND: Final = 500  # at most, so that thousands of idle streams cost next to nothing
+_SWEEP_SLICE: Final = 128  # so many streams at once, so that those that rang wait behind few others
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +39,21 @@ class TailReader(PageReader, Protocol):
 class EventHub:
     """Owns the tail reader's tasks for as long as its `async with` block lasts."""
 
-    def __init__(self, reader: TailReader, bells: BellLines, *, buffer_bytes: int, pace: Pace | None = None) -> None:
+    def __init__(
+        self, reader: TailReader, bells: BellLines, *, buffer_bytes: int, max_length: int = 0, pace: Pace | None = None
+    ) -> None:
+        self.wheel = TimerWheel()  # for whatever its streams wait for
         self._reader = reader
+        self._pages = SharedPages(reader)
         self._buffer_bytes = buffer_bytes
+        # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
+        self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
         self._pace = pace or Pace()
         self._channels: dict[str, Channel] = {}
         self._by_bell: dict[str, set[Channel]] = {}
-        self._watch = BellWatch(bells, self._pace, wanted=self._by_bell.keys, ring=self._mark_all)
+        self._watch = BellWatch(bells, self._pace, wanted=self._by_bell.keys(), ring=self._mark_all)
         self._dirty: dict[Channel, None] = {}
         self._something_dirty = asyncio.Event()
-        self._slots = count()
         self._lost_since: float | None = None
         self._closing = False
         self._supervisor: asyncio.Task[None] | None = None
@@ -61,18 +69,25 @@ class EventHub:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
+        await self._pages.close()
 
     def shut_down(self) -> None:
         """End every stream with `shutdown`, those that are opened later too."""
         self._closing = True
         self._end_all(StreamEnd.SHUTDOWN)
 
+    def held_bytes(self) -> Iterator[int]:
+        """Yield for each client what waits here for it."""
+        for channel in self._channels.values():
+            for follower in channel.followers:
+                yield follower.held_bytes
+
     @contextmanager
     def follow(self, stream: str, bell: str, cursor: StreamId, *, run_id: str | None = None) -> Iterator[Follower]:
         """Yield a place behind `cursor` in a stream whose appends ring `bell`; only one run's entries if named."""
         channel = self._channels.get(stream) or self._add(stream, bell)
         follower = Follower(
-            channel, self._reader, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id
+            channel, self._pages, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id
         )
         channel.followers.add(follower)
         if self._closing:
@@ -86,10 +101,10 @@ class EventHub:
                 self._remove(channel)
 
     def _add(self, stream: str, bell: str) -> Channel:
-        channel = Channel(stream, bell, slot=next(self._slots) % _SLICES, mark=self._mark)
+        channel = Channel(stream, bell, page_bytes=self._buffer_bytes, mark=self._mark)
         self._channels[stream] = channel
         self._by_bell.setdefault(bell, set()).add(channel)
-        self._watch.note_change()
+        self._watch.note_change(bell)
         return channel
 
     def _remove(self, channel: Channel) -> None:
@@ -99,7 +114,7 @@ class EventHub:
         sharing.discard(channel)
         if not sharing:
             del self._by_bell[channel.bell]
-            self._watch.note_change()
+            self._watch.note_change(channel.bell)
 
     def _mark(self, channel: Channel) -> None:
         self._dirty[channel] = None
@@ -161,18 +176,18 @@ class EventHub:
         if not issued:
             return
         positions = {channel.stream: str(position) for channel, position in issued.items()}
-        found = await self._reader.tails(positions, limit=_TAIL_ENTRIES)
+        found = await self._reader.tails(positions, limit=self._tail_entries)
         for channel, position in issued.items():
             entries = found.get(channel.stream)
             if entries:
                 self._hand_out(channel, position, entries)
 
     def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry]) -> None:
-        if len(entries) >= _TAIL_ENTRIES:
+        if len(entries) >= self._tail_entries:
             # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
             for follower in tuple(channel.joined):
                 follower.detach()
-        elif not channel.deliver(issued_from, [encode_entry(entry) for entry in entries]):
+        elif not channel.deliver(issued_from, [frame_of(entry) for entry in entries]):
             self._mark(channel)
 
     async def _bear_loss(self) -> None:
@@ -184,8 +199,13 @@ class EventHub:
 
     async def _sweep(self) -> None:
         while True:
-            for slot in range(_SLICES):
-                await asyncio.sleep(self._pace.sweep / _SLICES)
-                for channel in self._channels.values():
-                    if channel.slot == slot:
-                        self._mark(channel)
+            channels = iter(tuple(self._channels.values()))
+            slices = max(1, -(-len(self._channels) // _SWEEP_SLICE))
+            for _ in range(slices):
+                for channel in islice(channels, _SWEEP_SLICE):
+                    self._mark(channel)
+                await asyncio.sleep(self._sweep_seconds() / slices)
+
+    def _sweep_seconds(self) -> float:
+        seconds = self._pace.sweep if self._watch.is_heard else min(self._pace.sweep, self._pace.deaf_sweep)
+        return max(seconds, len(self._channels) / _SWEPT_PER_SECOND)

@@ -5,25 +5,24 @@ if the tail is not ahead of it. One whose buffer is full goes back to reading pa
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.service.channel import START, Channel, StreamEnd
-from gateway.service.sse import Frame, encode_entry
+from gateway.service.frame import Frame
+from gateway.service.shared_pages import FramePage, SharedPages
 from shared.errors import StoreUnavailableError
-from shared.ids import StreamId, parse_stream_id
-from shared.store.events import Page
-
-_PAGE_ENTRIES: Final = 100
+from shared.ids import StreamId
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How long things are waited for, in seconds."""
 
-    sweep: float = 2.0  # every watched stream is read so often, bell or not
+    sweep: float = 5.0  # every watched stream is read so often, bell or not
+    deaf_sweep: float = 2.0  # the same while no bell can be heard
+    breath: float = 0.002  # between two readings of the bells: those of a busy time are heard, and answered, together
     retry: float = 0.5  # between two tries to reach a Redis that does not answer
     give_up: float = 10.0  # without Redis for so long, streams are ended
     silence: float = 6.0  # the line of the bells is pinged; silent for so long it is dead
@@ -39,7 +38,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What comes next in a stream; everything empty when nothing came within the time given."""
+    """What comes next in a stream; everything empty when nothing came before the follower was nudged."""
 
     frames: Sequence[Frame] = ()
     gap: Gap | None = None
@@ -50,20 +49,13 @@ class Batch:
 _NOTHING: Final = Batch()
 
 
-class PageReader(Protocol):
-    """Reads the log of a stream from a position."""
-
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-        """Return the entries behind `after` and the oldest id, as of one moment."""
-
-
 class Follower:
     """One client's place in a stream: `cursor` is the last entry that was handed to it."""
 
     def __init__(
         self,
         channel: Channel,
-        reader: PageReader,
+        pages: SharedPages,
         cursor: StreamId,
         *,
         buffer_bytes: int,
@@ -72,52 +64,78 @@ class Follower:
     ) -> None:
         self.cursor = cursor
         self._channel = channel
-        self._reader = reader
+        self._pages = pages
         self._limit = buffer_bytes
         self._pace = pace
         self._run_id = run_id
-        self._buffer: deque[Frame] = deque()
+        self._buffer: list[Frame] = []
         self._buffered = 0
+        self._in_hand = 0  # bytes of the last batch, until the next is asked for: its client still takes them
         self._end: StreamEnd | None = None
         self._failing_since: float | None = None
-        self._wake = asyncio.Event()
+        self._is_due = False  # there may be something new since the last look
+        self._is_nudged = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits here for the client."""
+        return self._buffered + self._in_hand
 
     def offer(self, frames: Sequence[Frame]) -> None:
         """Buffer frames of the tail; without room for them the follower is detached instead."""
         for frame in frames:
             if frame.id <= self.cursor or not self._wants(frame):
                 continue
-            if self._buffer and self._buffered + len(frame.payload) > self._limit:
+            held = self.held_bytes
+            if held and held + frame.size > self._limit:
                 self.detach()
                 return
             self._buffer.append(frame)
-            self._buffered += len(frame.payload)
-        self._wake.set()
+            self._buffered += frame.size
+        self._wake()
 
     def detach(self) -> None:
         """Leave the tail: what is buffered is forgotten and read again from the log."""
         self._channel.joined.discard(self)
         self._buffer.clear()
         self._buffered = 0
-        self._wake.set()
+        self._wake()
 
     def end(self, reason: StreamEnd) -> None:
         """End this stream; the next batch says why."""
         self._end = self._end or reason
-        self._wake.set()
+        self._wake()
 
-    async def next(self, timeout_seconds: float) -> Batch:
-        """Return what comes next as soon as there is something, or an empty batch after the time given."""
+    def nudge(self) -> None:
+        """Have `next` return, with or without something."""
+        self._is_nudged = True
+        self._wake()
+
+    async def next(self) -> Batch:
+        """Return what comes next as soon as there is something, or an empty batch after a nudge."""
+        while True:
+            self._is_due = False
+            self._in_hand = 0
+            batch = await self._read()
+            if batch != _NOTHING or self._is_nudged:
+                self._is_nudged = False
+                return batch
+            await self._sleep()
+
+    def _wake(self) -> None:
+        self._is_due = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _sleep(self) -> None:
+        if self._is_due:
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(timeout_seconds):
-                while True:
-                    self._wake.clear()
-                    batch = await self._read()
-                    if batch != _NOTHING:
-                        return batch
-                    await self._wake.wait()
-        except TimeoutError:
-            return _NOTHING
+            await self._waiter
+        finally:
+            self._waiter = None
 
     async def _read(self) -> Batch:
         if self._end is not None:
@@ -132,26 +150,26 @@ class Follower:
             return _NOTHING
         self.cursor = frames[-1].id
         self._buffer.clear()
-        self._buffered = 0
+        self._in_hand, self._buffered = self._buffered, 0
         return Batch(frames)
 
     async def _catch_up(self) -> Batch:
         """Return one page; a page that came short joins the tail. The next call is due at once otherwise."""
-        requested, seen_position = self.cursor, self._channel.position
+        requested = self.cursor
         try:
-            page = await self._reader.page_with_first(self._channel.stream, after=str(requested), limit=_PAGE_ENTRIES)
+            page = await self._pages.read(self._channel, requested)
         except StoreUnavailableError:
             await self._bear_failure()
             return _NOTHING
         self._failing_since = None
-        frames = tuple(encode_entry(entry) for entry in page.entries)
-        if frames:
-            self.cursor = frames[-1].id
-        is_short = len(frames) < _PAGE_ENTRIES
-        is_caught_up = is_short and self._channel.join(self, seen_position=seen_position)
+        if page.frames:
+            self.cursor = page.frames[-1].id
+        is_caught_up = page.is_short and self._channel.join(self, seen_position=page.seen_position)
         if not is_caught_up:
-            self._wake.set()
-        return Batch(tuple(filter(self._wants, frames)), _find_gap(requested, page), is_caught_up)
+            self._wake()
+        frames = tuple(filter(self._wants, page.frames))
+        self._in_hand = sum(frame.size for frame in frames)
+        return Batch(frames, _find_gap(requested, page), is_caught_up)
 
     async def _bear_failure(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -160,13 +178,13 @@ class Follower:
             self.end(StreamEnd.UNAVAILABLE)
         else:
             await asyncio.sleep(self._pace.retry)
-        self._wake.set()
+        self._wake()
 
     def _wants(self, frame: Frame) -> bool:
         return self._run_id is None or frame.run_id == self._run_id
 
 
-def _find_gap(requested: StreamId, page: Page) -> Gap | None:
+def _find_gap(requested: StreamId, page: FramePage) -> Gap | None:
     if page.first_id is None or page.whole_after is None or requested == START:
         return None
-    return Gap(requested, parse_stream_id(page.first_id)) if parse_stream_id(page.whole_after) > requested else None
+    return Gap(requested, page.first_id) if page.whole_after > requested else None

@@ -74,9 +74,10 @@ class Watched:
         return list(self._frames)
 
     def end(self) -> EndedRun:
-        """Read to the end; what the client saw has to be what stands in the log."""
+        """Read to the end; what the client saw has to be what stands in the log of this run."""
         self.events += self._frames
-        assert_read_whole(self.events, self.stack.log(self.thread_id))
+        log = self.stack.log(self.thread_id)
+        assert_read_whole(self.events, [event for event in log if event.data.run_id == self.run_id])
         return EndedRun(self.thread_id, self.run_id, self.events, self.stack.record(self.thread_id, self.run_id))
 
     @property

@@ -1,0 +1,84 @@
+"""A gateway in the test's own loop, so that what it holds for a client can be counted, on small sockets."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from gateway.core.main import create_app
+from gateway.core.serve import server_config
+from gateway.service.event_hub import EventHub
+from shared.settings.load import load_settings
+
+FLOW: Final = "flow"
+_LIMIT_SECONDS: Final = 30.0
+_SOCKET_BYTES: Final = 16_384
+
+
+class ServedGateway:
+    """A served gateway; its legacy streams need no thread, so that anybody may write them."""
+
+    def __init__(self, server: uvicorn.Server, hub: EventHub, port: int) -> None:
+        self.hub = hub
+        self._server = server
+        self._port = port
+
+    @property
+    def open_connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._server.server_state.connections)
+
+    def most_held_bytes(self) -> int:
+        """The most that waits for one client in the hub, and the most that waits below HTTP."""
+        below = (connection.transport.get_write_buffer_size() for connection in self._server.server_state.connections)
+        return max(self.hub.held_bytes(), default=0) + max(below, default=0)
+
+    @asynccontextmanager
+    async def stream(self, *, is_small: bool = False) -> AsyncIterator[asyncio.StreamReader]:
+        """Yield what comes on a stream of the flow; a small one is left to the kernel as little as it will take."""
+        connection = socket.socket()
+        if is_small:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self._port))
+        reader, writer = await asyncio.open_connection(sock=connection, limit=_SOCKET_BYTES if is_small else 2**20)
+        path = f"/agent/event-stream?flowUuid={FLOW}&flowInputUuid=input"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        try:
+            yield reader
+        finally:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def serve_in_process(redis_url: str, folder: Path, **settings: str) -> AsyncIterator[ServedGateway]:
+    """Yield a gateway in this loop, with small sockets and these settings."""
+    environ = {"REDIS_URL": redis_url, **{f"BAUD_{name}": value for name, value in settings.items()}}
+    app = create_app(load_settings(environ, folder))
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+        server = uvicorn.Server(server_config(app))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            await until(lambda: server.started)
+            yield ServedGateway(server, app.state.services.hub, listener.getsockname()[1])
+            app.state.services.hub.shut_down()
+            server.should_exit = True
+            await serving
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nobody tells; the limit of the whole test is the bound."""
+    while not condition():  # noqa: ASYNC110 # uvicorn has no event for it
+        await asyncio.sleep(0.01)
+
+
+async def dawdle(reader: asyncio.StreamReader, taken: bytearray) -> None:
+    """Take one byte, wait, and take the next, until cancelled."""
+    while True:
+        taken.extend(await reader.readexactly(1))
+        await asyncio.sleep(0.1)
