@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Header, Query, Request
 from starlette.responses import Response
 
+from gateway.service.admission import StreamAdmission
 from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
 from gateway.service.dispatch import JobPublisher
@@ -36,6 +37,7 @@ class Services:
     events: EventStore
     workers: WorkerStore
     hub: EventHub
+    admission: StreamAdmission
     publisher: JobPublisher
     submission: RunSubmission
     cancellation: RunCancellation

@@ -15,7 +15,9 @@ from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,
     ConflictError,
+    ForbiddenError,
     InvalidRequestError,
+    LimitReachedError,
     NotFoundError,
     UnavailableError,
 )
@@ -28,9 +30,13 @@ _STATUS: Final[Mapping[type[BaudError], int]] = {
     NotFoundError: 404,
     ConflictError: 409,
     InvalidRequestError: 400,
+    ForbiddenError: 403,
+    LimitReachedError: 429,
     UnavailableError: 503,
     BaudError: 500,
 }
+# What may be otherwise a moment later, without any change of the request.
+_PASSING: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _CODES: Final[Mapping[int, str]] = {
     400: "bad_request",
     404: "not_found",
@@ -68,7 +74,7 @@ async def _on_baud_error(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request failed", exc_info=error)
         return error_response(_request_id(request), status, BaudError.code, INTERNAL_SENTENCE)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in _PASSING else None
     return error_response(_request_id(request), status, error.code, error.message, headers=headers)
 
 

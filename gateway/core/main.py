@@ -14,6 +14,7 @@ from gateway.controller import health, legacy, run, stream, thread
 from gateway.core.dependencies import Services
 from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
+from gateway.service.admission import StreamAdmission
 from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
 from gateway.service.dispatch import JobPublisher
@@ -108,6 +109,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             events=events,
             workers=WorkerStore(connection),
             hub=hub,
+            admission=StreamAdmission(settings.gateway),
             publisher=publisher,
             submission=RunSubmission(runs, threads, publisher, cancellation, answering, clock=clock),
             cancellation=cancellation,
