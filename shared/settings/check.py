@@ -35,8 +35,7 @@ def _proxies(settings: Settings) -> Iterator[Problem]:
     for proxy in settings.gateway.trusted_proxies:
         if proxy != "*" and not _is_network(proxy):
             yield Problem(
-                ("gateway", "trusted_proxies"),
-                f'{proxy!r} is neither an address nor a network such as 10.0.0.0/8, nor "*"',
+                ("gateway", "trusted_proxies"), f"{proxy!r} is no address, no network such as 10.0.0.0/8, nor *"
             )
 
 

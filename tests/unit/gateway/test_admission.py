@@ -17,9 +17,8 @@ def _admission(*, in_all: int = 0, per_client: int = 0) -> StreamAdmission:
 def test_one_stream_above_the_limit_is_refused_and_admitted_once_another_ends() -> None:
     admission = _admission(in_all=2)
     with admission.admit("a"):
-        with admission.admit("b"):
-            with pytest.raises(TooManyStreamsError, match=r"gateway\.max_streams\."), admission.admit("c"):
-                pass
+        with admission.admit("b"), pytest.raises(TooManyStreamsError, match=r"gateway\.max_streams\."):
+            admission.admit("c").__enter__()
         with admission.admit("c"):
             assert admission.count == 2
     assert admission.count == 0

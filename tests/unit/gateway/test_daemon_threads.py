@@ -22,7 +22,8 @@ def test_calls_return_their_results_and_errors() -> None:
 
 
 def test_a_call_that_was_cancelled_before_its_turn_is_left_out() -> None:
-    threads, gate, done = DaemonThreads(1, "test"), threading.Event(), []
+    threads, gate = DaemonThreads(1, "test"), threading.Event()
+    done: list[str] = []
     first = threads.submit(gate.wait)
     cancelled = threads.submit(done.append, "cancelled")
     last = threads.submit(done.append, "last")
