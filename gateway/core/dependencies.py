@@ -11,7 +11,7 @@ from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
 from gateway.service.dispatch import JobPublisher
 from gateway.service.event_hub import EventHub
-from gateway.service.sse import stream_response
+from gateway.service.sse import EventStream
 from gateway.service.submit_run import RunSubmission
 from gateway.service.tail import Tail, TailRequest
 from shared.contract.config import StreamConfig
@@ -86,4 +86,4 @@ IdempotencyKey = Annotated[str, Header(max_length=255)]
 def open_stream(services: Services, request: TailRequest) -> Response:
     """Return the response that carries a checked stream."""
     tail = Tail(services.hub, services.threads, request, services.stream)
-    return stream_response(tail.chunks(), send_timeout=services.stream.send_timeout)
+    return EventStream(tail, services.hub.wheel, send_timeout=services.stream.send_timeout)

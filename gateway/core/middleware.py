@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
-from sse_starlette.sse import SendTimeoutError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,8 +41,6 @@ class RequestEdge:
         with bind(request_id=request_id):
             try:
                 await self._app(scope, exchange.receive, exchange.send)
-            except SendTimeoutError:
-                exchange.client_left = True
             except Exception:
                 logger.exception("a request failed")
                 await exchange.answer_fault(scope)

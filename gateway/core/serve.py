@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.core.dependencies import Services
+from gateway.core.http_protocol import HttpProtocol
 from gateway.core.main import create_app
 from shared.contract.config import GatewayConfig
 from shared.errors import ConfigurationError
@@ -135,7 +136,7 @@ def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> 
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol
 
-from gateway.service.sse import Frame
+from gateway.service.frame import Frame
 from shared.ids import StreamId
 
 START: Final = StreamId(0, 0)
@@ -16,6 +16,7 @@ class StreamEnd(Enum):
     UNAVAILABLE = "unavailable"  # Redis did not answer for too long
     SHUTDOWN = "shutdown"  # this gateway stops
     FAILED = "failed"  # a fault of the gateway
+    LEFT = "left"  # the client went away
 
 
 class Member(Protocol):

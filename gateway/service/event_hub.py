@@ -14,7 +14,8 @@ from typing import Final, Protocol, Self
 from gateway.service.bell_watch import BellLines, BellWatch
 from gateway.service.channel import Channel, StreamEnd
 from gateway.service.follower import Follower, Pace, PageReader
-from gateway.service.sse import encode_entry
+from gateway.service.frame import frame_of
+from gateway.service.timer_wheel import TimerWheel
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
@@ -37,6 +38,7 @@ class EventHub:
     """Owns the tail reader's tasks for as long as its `async with` block lasts."""
 
     def __init__(self, reader: TailReader, bells: BellLines, *, buffer_bytes: int, pace: Pace | None = None) -> None:
+        self.wheel = TimerWheel()  # for whatever its streams wait for
         self._reader = reader
         self._buffer_bytes = buffer_bytes
         self._pace = pace or Pace()
@@ -172,7 +174,7 @@ class EventHub:
             # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
             for follower in tuple(channel.joined):
                 follower.detach()
-        elif not channel.deliver(issued_from, [encode_entry(entry) for entry in entries]):
+        elif not channel.deliver(issued_from, [frame_of(entry) for entry in entries]):
             self._mark(channel)
 
     async def _bear_loss(self) -> None:

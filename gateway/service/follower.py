@@ -5,13 +5,12 @@ if the tail is not ahead of it. One whose buffer is full goes back to reading pa
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.service.channel import START, Channel, StreamEnd
-from gateway.service.sse import Frame, encode_entry
+from gateway.service.frame import Frame, frame_of
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId, parse_stream_id
 from shared.store.events import Page
@@ -39,7 +38,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What comes next in a stream; everything empty when nothing came within the time given."""
+    """What comes next in a stream; everything empty when nothing came before the follower was nudged."""
 
     frames: Sequence[Frame] = ()
     gap: Gap | None = None
@@ -76,48 +75,66 @@ class Follower:
         self._limit = buffer_bytes
         self._pace = pace
         self._run_id = run_id
-        self._buffer: deque[Frame] = deque()
+        self._buffer: list[Frame] = []
         self._buffered = 0
         self._end: StreamEnd | None = None
         self._failing_since: float | None = None
-        self._wake = asyncio.Event()
+        self._is_due = False  # there may be something new since the last look
+        self._is_nudged = False
+        self._waiter: asyncio.Future[None] | None = None
 
     def offer(self, frames: Sequence[Frame]) -> None:
         """Buffer frames of the tail; without room for them the follower is detached instead."""
         for frame in frames:
             if frame.id <= self.cursor or not self._wants(frame):
                 continue
-            if self._buffer and self._buffered + len(frame.payload) > self._limit:
+            if self._buffer and self._buffered + frame.size > self._limit:
                 self.detach()
                 return
             self._buffer.append(frame)
-            self._buffered += len(frame.payload)
-        self._wake.set()
+            self._buffered += frame.size
+        self._wake()
 
     def detach(self) -> None:
         """Leave the tail: what is buffered is forgotten and read again from the log."""
         self._channel.joined.discard(self)
         self._buffer.clear()
         self._buffered = 0
-        self._wake.set()
+        self._wake()
 
     def end(self, reason: StreamEnd) -> None:
         """End this stream; the next batch says why."""
         self._end = self._end or reason
-        self._wake.set()
+        self._wake()
 
-    async def next(self, timeout_seconds: float) -> Batch:
-        """Return what comes next as soon as there is something, or an empty batch after the time given."""
+    def nudge(self) -> None:
+        """Have `next` return, with or without something."""
+        self._is_nudged = True
+        self._wake()
+
+    async def next(self) -> Batch:
+        """Return what comes next as soon as there is something, or an empty batch after a nudge."""
+        while True:
+            self._is_due = False
+            batch = await self._read()
+            if batch != _NOTHING or self._is_nudged:
+                self._is_nudged = False
+                return batch
+            await self._sleep()
+
+    def _wake(self) -> None:
+        self._is_due = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _sleep(self) -> None:
+        if self._is_due:
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(timeout_seconds):
-                while True:
-                    self._wake.clear()
-                    batch = await self._read()
-                    if batch != _NOTHING:
-                        return batch
-                    await self._wake.wait()
-        except TimeoutError:
-            return _NOTHING
+            await self._waiter
+        finally:
+            self._waiter = None
 
     async def _read(self) -> Batch:
         if self._end is not None:
@@ -144,13 +161,13 @@ class Follower:
             await self._bear_failure()
             return _NOTHING
         self._failing_since = None
-        frames = tuple(encode_entry(entry) for entry in page.entries)
+        frames = tuple(frame_of(entry) for entry in page.entries)
         if frames:
             self.cursor = frames[-1].id
         is_short = len(frames) < _PAGE_ENTRIES
         is_caught_up = is_short and self._channel.join(self, seen_position=seen_position)
         if not is_caught_up:
-            self._wake.set()
+            self._wake()
         return Batch(tuple(filter(self._wants, frames)), _find_gap(requested, page.first_id), is_caught_up)
 
     async def _bear_failure(self) -> None:
@@ -160,7 +177,7 @@ class Follower:
             self.end(StreamEnd.UNAVAILABLE)
         else:
             await asyncio.sleep(self._pace.retry)
-        self._wake.set()
+        self._wake()
 
     def _wants(self, frame: Frame) -> bool:
         return self._run_id is None or frame.run_id == self._run_id

@@ -1,71 +1,80 @@
-"""Server-sent events: how an entry, a sign of ours and the whole response look on the wire."""
+"""Server-sent events: the response that carries a stream over HTTP, and nothing of what the stream says."""
 
-import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from typing import Final
 
-import orjson
-from sse_starlette import EventSourceResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from shared.clock import isoformat
-from shared.contract.event import StreamEntry
-from shared.ids import StreamId, parse_stream_id
+from gateway.service.frame import Item
+from gateway.service.stall_watch import StallWatch, Wire
+from gateway.service.tail import Tail
+from gateway.service.timer_wheel import TimerWheel
 
+# In a scope's `extensions`: the Wire below the request. Without it nobody can tell a slow client from a stalled one.
+WIRE_EXTENSION: Final = "baud.wire"
 RETRY: Final = b"retry: 3000\n\n"
-# What a stream has left to say its farewell in at shutdown, before it is cut.
-_SHUTDOWN_GRACE_SECONDS: Final = 5.0
-_LINE_BREAK: Final = re.compile(rb"\r\n|\r|\n")
+_CHUNK_BYTES: Final = 65_536  # frames are joined up to this size, so that a slow client holds little
 _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One entry, encoded once for all who get it."""
+class EventStream(Response):
+    """Sends a tail's items as they come, until it is over or the client has left; closes after a whole frame."""
 
-    id: StreamId
-    payload: bytes
-    run_id: str
-    is_final: bool
+    media_type = "text/event-stream"
+
+    def __init__(self, tail: Tail, wheel: TimerWheel, *, send_timeout: float) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._tail = tail
+        self._wheel = wheel
+        self._send_timeout = send_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the stream over one connection of the server."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
+        watch = None if wire is None else StallWatch(self._wheel, wire, self._send_timeout)
+        listener = asyncio.create_task(self._await_departure(receive), name="departure")
+        try:
+            await self._carry(send, watch)
+        finally:
+            if watch is not None:
+                watch.close()
+            listener.cancel()
+            await asyncio.wait([listener])
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _await_departure(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._tail.leave()
+
+    async def _carry(self, send: Send, watch: StallWatch | None) -> None:
+        await send({"type": "http.response.body", "body": RETRY, "more_body": True})
+        async with aclosing(self._tail.items()) as bursts:
+            async for items in bursts:
+                for chunk in _join(items):
+                    if watch is not None:
+                        watch.begin()
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if watch is not None:
+                        watch.end()
 
 
-def encode_entry(entry: StreamEntry) -> Frame:
-    """Return the frame of an entry; one that cannot be sent becomes an `error` event `bad_entry`."""
-    return Frame(parse_stream_id(entry.id), _payload(entry), entry.run_id, entry.is_final)
-
-
-def _payload(entry: StreamEntry) -> bytes:
-    event = entry.event.encode()
-    if not event or not entry.data or _LINE_BREAK.search(event):
-        return error_frame(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
-    data = entry.data
-    if b"\n" in data or b"\r" in data:
-        data = _LINE_BREAK.sub(b"\ndata: ", data)
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (entry.id.encode(), event, data)
-
-
-def system_frame(event: str, data: dict[str, str | int]) -> bytes:
-    """Return an event of ours; without an id, so that Last-Event-ID stays that of the last entry."""
-    return b"event: %b\ndata: %b\n\n" % (event.encode(), orjson.dumps(data))
-
-
-def error_frame(sentence: str, error_type: str, status: int) -> bytes:
-    """Return an `error` event."""
-    return system_frame("error", {"error": sentence, "error_type": error_type, "status": status})
-
-
-def time_frame(event: str) -> bytes:
-    """Return a `waiting` or `keep_alive` event."""
-    return system_frame(event, {"time": isoformat(datetime.now(UTC))})
-
-
-def stream_response(chunks: AsyncIterator[bytes], *, send_timeout: float) -> EventSourceResponse:
-    """Return the response that sends the chunks as they are; a client that takes nothing for so long is left."""
-    return EventSourceResponse(
-        chunks,
-        headers=_HEADERS,
-        ping=0,
-        send_timeout=send_timeout,
-        shutdown_grace_period=_SHUTDOWN_GRACE_SECONDS,
-    )
+def _join(items: Sequence[Item]) -> Iterator[bytes]:
+    if len(items) == 1:
+        yield items[0].sse
+        return
+    waiting: list[bytes] = []
+    size = 0
+    for item in items:
+        waiting.append(item.sse)
+        size += len(item.sse)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)

@@ -1,25 +1,29 @@
-"""One client's event stream from its first byte to its last: entries, signs of life, and the reasons to close."""
+"""One client's event stream from its first item to its last: entries, signs of life, and the reasons to close.
+
+It knows nothing of the wire: an item is a frame of the log or a sign, and whoever sends it picks the encoding.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from gateway.service.channel import StreamEnd
 from gateway.service.event_hub import EventHub
 from gateway.service.follower import Batch, Follower, Gap
-from gateway.service.sse import RETRY, Frame, error_frame, system_frame, time_frame
+from gateway.service.frame import Item, Sign, error_sign, sign_of
+from shared.clock import isoformat
 from shared.contract.config import StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
 
-_CHUNK_BYTES: Final = 65_536  # frames are joined up to this size, so that a slow client holds little
 _FAREWELLS: Final = {
-    StreamEnd.SHUTDOWN: error_frame("This server stops; connect again.", "shutdown", 503),
-    StreamEnd.UNAVAILABLE: error_frame("Redis does not answer; connect again later.", "unavailable", 503),
-    StreamEnd.FAILED: error_frame("The server met a fault; connect again.", "internal_error", 500),
+    StreamEnd.SHUTDOWN: error_sign("This server stops; connect again.", "shutdown", 503),
+    StreamEnd.UNAVAILABLE: error_sign("Redis does not answer; connect again later.", "unavailable", 503),
+    StreamEnd.FAILED: error_sign("The server met a fault; connect again.", "internal_error", 500),
 }
-_IDLE: Final = error_frame("No run is active and nothing has happened for a while.", "timeout", 408)
+_IDLE: Final = error_sign("No run is active and nothing has happened for a while.", "timeout", 408)
 
 
 class ActiveRuns(Protocol):
@@ -43,7 +47,7 @@ class TailRequest:
 
 
 class Tail:
-    """Makes the chunks of one stream; `hub` carries the entries, `runs` tells whether more can come."""
+    """Makes the items of one stream; `hub` carries the entries, `runs` tells whether more can come."""
 
     def __init__(self, hub: EventHub, runs: ActiveRuns, request: TailRequest, config: StreamConfig) -> None:
         self._hub = hub
@@ -51,50 +55,76 @@ class Tail:
         self._request = request
         self._config = config
         self._now = asyncio.get_running_loop().time
+        self._timer = hub.wheel.timer(self._on_time)
+        self._follower: Follower | None = None
         self._opened_at = self._sent_at = self._event_at = self._now()
-        self._is_greeted = False  # whether the client has got a frame, or knows that there is none yet
+        self._is_greeted = False  # whether the client has got an item, or knows that there is none yet
         self._is_leaving = False  # no run was active; what is in the log by now is still sent
+        self._has_left = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield whole frames until the stream is over."""
+    def leave(self) -> None:
+        """End the stream without a word, because its client is gone."""
+        self._has_left = True
+        if self._follower is not None:
+            self._follower.end(StreamEnd.LEFT)
+
+    async def items(self) -> AsyncGenerator[Sequence[Item], None]:
+        """Yield bursts until the stream is over; who sends them asks for the next once one is sent."""
         request = self._request
-        yield RETRY
-        with self._hub.follow(request.stream, request.bell, request.cursor, run_id=request.run_id) as follower:
-            while self._now() - self._opened_at < self._config.max_duration:
-                batch = await follower.next(self._patience())
-                for chunk in self._encode(batch):
-                    yield chunk
-                    self._sent_at = self._now()
-                if batch.end is not None or await self._is_over(follower, batch):
-                    return
-                if await self._is_idle():
-                    yield _IDLE
-                    return
-                if self._now() - self._sent_at >= self._config.keep_alive_interval:
-                    yield time_frame("keep_alive")
-                    self._sent_at = self._now()
+        try:
+            with self._hub.follow(request.stream, request.bell, request.cursor, run_id=request.run_id) as follower:
+                self._follower = follower
+                while not self._has_left and self._now() < self._opened_at + self._config.max_duration:
+                    self._timer.set(self._due_at())
+                    batch = await follower.next()
+                    for burst in self._bursts(batch):
+                        yield burst
+                        self._sent_at = self._now()
+                    if batch.end is not None or await self._is_over(follower, batch):
+                        return
+                    if sign := await self._sign_of_time():
+                        yield (sign,)
+                        self._sent_at = self._now()
+                        if sign is _IDLE:
+                            return
+        finally:
+            self._timer.stop()
 
-    def _patience(self) -> float:
-        """Return the seconds until something is due even if no entry comes."""
-        due = min(
+    def _due_at(self) -> float:
+        """Return when something is due even if no entry comes."""
+        return min(
             self._sent_at + self._config.keep_alive_interval,
             self._event_at + self._config.idle_timeout,
             self._opened_at + self._config.max_duration,
         )
-        return max(due - self._now(), 0.0)
 
-    def _encode(self, batch: Batch) -> Iterator[bytes]:
+    def _on_time(self) -> None:
+        """Wake the follower if it is time; what was sent meanwhile has put it off."""
+        due_at = self._due_at()
+        if due_at > self._now():
+            self._timer.set(due_at)
+        elif self._follower is not None:
+            self._follower.nudge()
+
+    def _bursts(self, batch: Batch) -> Iterator[Sequence[Item]]:
         if batch.gap is not None:
-            yield _gap_frame(batch.gap)
+            yield (_gap_sign(batch.gap),)
         if batch.frames:
             self._event_at = self._now()
             self._is_greeted = True
-            yield from _join(batch.frames)
+            yield batch.frames
         if batch.is_caught_up and not self._is_greeted:
             self._is_greeted = True
-            yield time_frame("waiting")
-        if batch.end is not None:
-            yield _FAREWELLS[batch.end]
+            yield (_time_sign("waiting"),)
+        if batch.end in _FAREWELLS:
+            yield (_FAREWELLS[batch.end],)
+
+    async def _sign_of_time(self) -> Sign | None:
+        """Return what the passing of time makes due."""
+        if await self._is_idle():
+            return _IDLE
+        is_due = self._now() >= self._sent_at + self._config.keep_alive_interval
+        return _time_sign("keep_alive") if is_due else None
 
     async def _is_over(self, follower: Follower, batch: Batch) -> bool:
         has_final = any(frame.is_final for frame in batch.frames)
@@ -125,18 +155,9 @@ class Tail:
             return False
 
 
-def _gap_frame(gap: Gap) -> bytes:
-    return system_frame("gap", {"requested": str(gap.requested), "first_available": str(gap.first_available)})
+def _gap_sign(gap: Gap) -> Sign:
+    return sign_of("gap", {"requested": str(gap.requested), "first_available": str(gap.first_available)})
 
 
-def _join(frames: Sequence[Frame]) -> Iterator[bytes]:
-    waiting: list[bytes] = []
-    size = 0
-    for frame in frames:
-        waiting.append(frame.payload)
-        size += len(frame.payload)
-        if size >= _CHUNK_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
+def _time_sign(event: str) -> Sign:
+    return sign_of(event, {"time": isoformat(datetime.now(UTC))})

@@ -2,7 +2,7 @@
 
 from gateway.service.channel import START, Channel
 from gateway.service.follower import Follower, Pace
-from gateway.service.sse import Frame
+from gateway.service.frame import Frame
 from shared.ids import StreamId
 from tests.fakes.fake_event_log import FakeEventLog
 
@@ -16,7 +16,7 @@ def _follower(channel: Channel, cursor: int) -> Follower:
 
 
 def _frame(number: int, *, size: int = 5) -> Frame:
-    return Frame(StreamId(number, 0), b"x" * size, "run", is_final=False)
+    return Frame(StreamId(number, 0), "event", b"x" * size, "run")
 
 
 async def test_the_first_to_join_sets_the_position_and_has_the_stream_read() -> None:
@@ -45,7 +45,7 @@ async def test_what_was_read_for_those_who_left_is_not_handed_to_a_newcomer_behi
     channel.join(newcomer, seen_position=START)
     assert not channel.deliver(issued_from, [_frame(7)])
     assert channel.deliver(StreamId(3, 0), [_frame(4), _frame(7)])
-    assert [frame.id.milliseconds for frame in (await newcomer.next(1.0)).frames] == [4, 7]
+    assert [frame.id.milliseconds for frame in (await newcomer.next()).frames] == [4, 7]
 
 
 async def test_entries_that_a_follower_has_seen_already_are_not_repeated() -> None:
@@ -54,7 +54,7 @@ async def test_entries_that_a_follower_has_seen_already_are_not_repeated() -> No
     ahead = _follower(channel, 5)
     channel.join(ahead, seen_position=START)
     channel.deliver(StreamId(3, 0), [_frame(4), _frame(5), _frame(6)])
-    assert [frame.id.milliseconds for frame in (await ahead.next(1.0)).frames] == [6]
+    assert [frame.id.milliseconds for frame in (await ahead.next()).frames] == [6]
 
 
 async def test_a_follower_that_does_not_read_holds_no_more_than_its_buffer() -> None:
@@ -63,7 +63,7 @@ async def test_a_follower_that_does_not_read_holds_no_more_than_its_buffer() -> 
     channel.join(stalled, seen_position=START)
     channel.join(other, seen_position=START)
     channel.deliver(channel.position, [_frame(4, size=3000)])
-    await other.next(1.0)
+    await other.next()
     channel.deliver(channel.position, [_frame(5, size=3000)])
     assert channel.joined == {other}
-    assert [frame.id.milliseconds for frame in (await other.next(1.0)).frames] == [5]
+    assert [frame.id.milliseconds for frame in (await other.next()).frames] == [5]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.service.channel import START, StreamEnd
 from gateway.service.event_hub import EventHub
-from gateway.service.follower import Follower, Pace
+from gateway.service.follower import Batch, Follower, Pace
 from shared.ids import StreamId, parse_stream_id
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
@@ -34,8 +34,17 @@ async def _read(follower: Follower, count: int) -> list[StreamId]:
     got: list[StreamId] = []
     async with asyncio.timeout(_LIMIT_SECONDS):
         while len(got) < count:
-            got.extend(frame.id for frame in (await follower.next(_LIMIT_SECONDS)).frames)
+            got.extend(frame.id for frame in (await follower.next()).frames)
     return got
+
+
+async def _within(seconds: float, follower: Follower) -> Batch:
+    """Return the next batch, empty when nothing came within this time."""
+    timer = asyncio.get_running_loop().call_later(seconds, follower.nudge)
+    try:
+        return await follower.next()
+    finally:
+        timer.cancel()
 
 
 def _ids(log: FakeEventLog) -> list[StreamId]:
@@ -43,7 +52,7 @@ def _ids(log: FakeEventLog) -> list[StreamId]:
 
 
 async def _join(follower: Follower) -> None:
-    while not (await follower.next(_LIMIT_SECONDS)).is_caught_up:
+    while not (await follower.next()).is_caught_up:
         pass
 
 
@@ -126,7 +135,7 @@ async def test_a_line_on_which_nothing_rings_is_kept() -> None:
             await _join(follower)
             await _until(bells, lambda: bells.line is not None)
             line = bells.line
-            await follower.next(0.5)
+            await _within(0.5, follower)
             assert bells.line is line
 
 
@@ -140,7 +149,7 @@ async def test_a_tail_so_far_behind_that_entries_are_gone_says_so() -> None:
                 log.append(_STREAM)
             log.trim(_STREAM, 550)
             bells.ring(_BELL)
-            batch = await follower.next(_LIMIT_SECONDS)
+            batch = await follower.next()
             assert batch.gap is not None
             assert batch.gap.first_available == batch.frames[0].id == _ids(log)[0]
             assert [frame.id for frame in batch.frames] + await _read(follower, 450) == _ids(log)
@@ -189,9 +198,9 @@ async def test_entries_trimmed_while_a_follower_lags_are_announced() -> None:
         log.append(_STREAM)
     async with _hub(log, bells) as hub:
         with hub.follow(_STREAM, _BELL, START) as follower:
-            first = await follower.next(_LIMIT_SECONDS)
+            first = await follower.next()
             log.trim(_STREAM, 20)
-            second = await follower.next(_LIMIT_SECONDS)
+            second = await follower.next()
     assert first.gap is None
     assert second.gap is not None
     assert (second.gap.requested, second.gap.first_available) == (first.frames[-1].id, second.frames[0].id)
@@ -219,8 +228,8 @@ async def test_streams_live_through_a_short_loss_of_redis() -> None:
             log.is_down = True
             log.append(_STREAM)
             bells.ring(_BELL)
-            assert not (await joined.next(0.02)).frames
-            assert not (await newcomer.next(0.02)).frames
+            assert not (await _within(0.02, joined)).frames
+            assert not (await _within(0.02, newcomer)).frames
             log.is_down = False
             assert await _read(joined, 1) == await _read(newcomer, 1) == _ids(log)
 
@@ -233,7 +242,7 @@ async def test_streams_end_as_unavailable_when_redis_stays_away(has_joined: bool
             if has_joined:
                 await _join(follower)
             log.is_down = True
-            assert (await follower.next(_LIMIT_SECONDS)).end is StreamEnd.UNAVAILABLE
+            assert (await follower.next()).end is StreamEnd.UNAVAILABLE
 
 
 async def test_shutting_down_ends_open_streams_and_later_ones() -> None:
@@ -241,9 +250,9 @@ async def test_shutting_down_ends_open_streams_and_later_ones() -> None:
         with hub.follow(_STREAM, _BELL, START) as follower:
             await _join(follower)
             hub.shut_down()
-            assert (await follower.next(_LIMIT_SECONDS)).end is StreamEnd.SHUTDOWN
+            assert (await follower.next()).end is StreamEnd.SHUTDOWN
         with hub.follow(_STREAM, _BELL, START) as late:
-            assert (await late.next(_LIMIT_SECONDS)).end is StreamEnd.SHUTDOWN
+            assert (await late.next()).end is StreamEnd.SHUTDOWN
 
 
 async def test_a_fault_ends_the_streams_and_the_hub_goes_on() -> None:
@@ -259,7 +268,7 @@ async def test_a_fault_ends_the_streams_and_the_hub_goes_on() -> None:
             await _join(follower)
             should_fail = True
             bells.ring(_BELL)
-            assert (await follower.next(_LIMIT_SECONDS)).end is StreamEnd.FAILED
+            assert (await follower.next()).end is StreamEnd.FAILED
         should_fail = False
         log.append(_STREAM)
         with hub.follow(_STREAM, _BELL, START) as follower:
@@ -321,6 +330,6 @@ class _Adversity:
         while not self._is_written or len(got) < len(_ids(self._log)):
             with hub.follow(_STREAM, _BELL, got[-1] if got else START) as follower:
                 for _ in range(self._chance.randrange(1, 20)):
-                    got.extend(frame.id for frame in (await follower.next(0.02)).frames)
+                    got.extend(frame.id for frame in (await _within(0.02, follower)).frames)
                     await self._dawdle()
         return got

@@ -1,60 +1,102 @@
-"""How entries and system events look on the wire."""
+"""How a stream is carried over HTTP, and what becomes of it when its client leaves or stalls."""
 
-import json
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
-import pytest
+from starlette.types import Message, Scope
 
-from gateway.service.sse import encode_entry, error_frame, stream_response, time_frame
-from shared.contract.event import StreamEntry
-from shared.ids import StreamId
+from gateway.service.channel import START
+from gateway.service.event_hub import EventHub
+from gateway.service.sse import WIRE_EXTENSION, EventStream
+from gateway.service.tail import Tail, TailRequest
+from shared.contract.config import StreamConfig
+from tests.fakes.fake_bells import FakeBells
+from tests.fakes.fake_event_log import FakeEventLog
 
-
-def _entry(event: str = "e", data: bytes = b'{"a":1}') -> StreamEntry:
-    return StreamEntry("12-3", event, data, "run", is_final=True)
-
-
-def test_an_entry_becomes_one_frame_with_its_redis_id() -> None:
-    frame = encode_entry(_entry())
-    assert frame.payload == b'id: 12-3\nevent: e\ndata: {"a":1}\n\n'
-    assert (frame.id, frame.run_id, frame.is_final) == (StreamId(12, 3), "run", True)
+_LIMIT_SECONDS = 5.0
 
 
-@pytest.mark.parametrize("line_break", [b"\n", b"\r", b"\r\n"], ids=["LF", "CR", "CRLF"])
-def test_data_with_line_breaks_is_split_into_data_lines(line_break: bytes) -> None:
-    frame = encode_entry(_entry(data=b"one" + line_break + b"two"))
-    assert frame.payload == b"id: 12-3\nevent: e\ndata: one\ndata: two\n\n"
+class _FakeConnection:
+    """A server's side of one request, and the wire below it."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.waiting_bytes = 0
+        self.is_stuck = False
+        self.has_left = asyncio.Event()
+        self.scope: Scope = {"type": "http", "extensions": {WIRE_EXTENSION: self}}
+        self._changed = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting_bytes
+
+    def abort(self) -> None:
+        self.has_left.set()
+
+    async def receive(self) -> Message:
+        await self.has_left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+        self._changed.set()
+        if self.is_stuck and len(self.sent) > 2:
+            await self.has_left.wait()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
 
 
-@pytest.mark.parametrize(
-    "entry", [_entry(event=""), _entry(data=b""), _entry(event="a\nid: 99-0"), _entry(event="a\rb")],
-    ids=["no event", "no data", "LF in the event", "CR in the event"],
-)  # fmt: skip
-def test_an_unusable_entry_becomes_an_error_without_an_id(entry: StreamEntry) -> None:
-    payload = encode_entry(entry).payload.decode()
-    lines = payload.splitlines()
-    assert lines[0] == "event: error"
-    assert not any(line.startswith("id:") for line in lines)
-    assert json.loads(lines[1].removeprefix("data: "))["error_type"] == "bad_entry"
+@asynccontextmanager
+async def _stream(
+    log: FakeEventLog, connection: _FakeConnection, *, send_timeout: float = 30.0, until_completion: bool = False
+) -> AsyncIterator[asyncio.Task[None]]:
+    request = TailRequest("t", "stream", "bell", START, until_completion=until_completion)
+    async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
+        stream = EventStream(Tail(hub, log, request, StreamConfig()), hub.wheel, send_timeout=send_timeout)
+        task = asyncio.create_task(stream(connection.scope, connection.receive, connection.send))
+        yield task
+        await task
 
 
-def test_data_is_passed_on_untouched() -> None:
-    data = '{"text":"ü \u2028 😀","spaces":  1}'.encode()
-    assert data in encode_entry(_entry(data=data)).payload
+async def test_a_stream_begins_with_its_headers_and_the_retry_time() -> None:
+    connection = _FakeConnection()
+    async with _stream(FakeEventLog(), connection, until_completion=True):
+        pass
+    headers = dict(connection.sent[0]["headers"])
+    assert headers[b"content-type"].startswith(b"text/event-stream")
+    assert headers[b"cache-control"] == b"no-cache, no-transform"
+    assert headers[b"x-accel-buffering"] == b"no"
+    assert b"content-length" not in headers
+    assert connection.sent[1]["body"] == b"retry: 3000\n\n"
+    assert not connection.sent[-1]["more_body"]
 
 
-def test_system_events_carry_their_fields_and_no_id() -> None:
-    assert time_frame("waiting").startswith(b'event: waiting\ndata: {"time":"')
-    assert error_frame("why", "timeout", 408) == (
-        b'event: error\ndata: {"error":"why","error_type":"timeout","status":408}\n\n'
-    )
+async def test_a_client_that_leaves_ends_its_stream() -> None:
+    connection = _FakeConnection()
+    async with _stream(FakeEventLog(), connection) as task:
+        await connection.until(lambda: len(connection.sent) == 3)
+        assert not task.done()
+        connection.has_left.set()
 
 
-async def test_the_response_has_the_headers_that_proxies_need() -> None:
-    async def nothing() -> AsyncIterator[bytes]:
-        yield b""
+async def test_a_client_that_takes_nothing_is_cut() -> None:
+    connection = _FakeConnection()
+    connection.is_stuck = True
+    connection.waiting_bytes = 1000
+    async with _stream(FakeEventLog(), connection, send_timeout=0.1):
+        await connection.has_left.wait()
 
-    response = stream_response(nothing(), send_timeout=1.0)
-    assert response.headers["cache-control"] == "no-cache, no-transform"
-    assert response.headers["x-accel-buffering"] == "no"
-    assert response.ping_interval == 0
+
+async def test_no_chunk_is_much_larger_than_64_kilobytes() -> None:
+    log, connection = FakeEventLog(), _FakeConnection()
+    for _ in range(20):
+        log.append("stream", data=b"x" * 20_000)
+    async with _stream(log, connection, until_completion=True):
+        pass
+    sizes = [len(message["body"]) for message in connection.sent[1:]]
+    assert max(sizes) < 90_000
+    assert sum(sizes) > 400_000

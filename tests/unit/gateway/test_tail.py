@@ -1,12 +1,13 @@
 """What a stream says besides entries, and when it closes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from gateway.service.channel import START
 from gateway.service.event_hub import EventHub
 from gateway.service.follower import Pace
+from gateway.service.frame import Item
 from gateway.service.tail import Tail, TailRequest
 from shared.contract.config import StreamConfig
 from tests.fakes.fake_bells import FakeBells
@@ -17,32 +18,39 @@ _REQUEST = TailRequest("t", "stream", "bell", START)
 
 
 @asynccontextmanager
-async def _chunks(
+async def _bursts(
     log: FakeEventLog, request: TailRequest, config: StreamConfig | None = None, bells: FakeBells | None = None
-) -> AsyncIterator[AsyncIterator[bytes]]:
+) -> AsyncIterator[AsyncIterator[Sequence[Item]]]:
     pace = Pace(sweep=0.02, retry=0.005, give_up=0.05, silence=1.0)
     async with EventHub(log, bells or FakeBells(), buffer_bytes=4096, pace=pace) as hub:
         async with asyncio.timeout(_LIMIT_SECONDS):
-            yield Tail(hub, log, request, config or StreamConfig()).chunks()
+            yield Tail(hub, log, request, config or StreamConfig()).items()
 
 
-async def _all(chunks: AsyncIterator[bytes]) -> list[str]:
-    """Return the names of the frames' events in order."""
-    text = b"".join([chunk async for chunk in chunks]).decode()
-    return [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
+async def _all(bursts: AsyncIterator[Sequence[Item]]) -> list[str]:
+    """Return the names of the items' events in order."""
+    return [item.event async for burst in bursts for item in burst]
 
 
-async def test_the_first_chunk_sets_the_retry_time() -> None:
-    async with _chunks(FakeEventLog(), _REQUEST) as chunks:
-        assert await anext(chunks) == b"retry: 3000\n\n"
-        assert (await anext(chunks)).startswith(b"event: waiting")
+async def test_a_stream_with_nothing_to_send_says_that_it_waits() -> None:
+    async with _bursts(FakeEventLog(), _REQUEST) as bursts:
+        assert [item.event for item in await anext(bursts)] == ["waiting"]
+
+
+async def test_a_stream_whose_client_left_ends_without_a_word() -> None:
+    async with EventHub(FakeEventLog(), FakeBells(), buffer_bytes=4096) as hub:
+        tail = Tail(hub, FakeEventLog(), _REQUEST, StreamConfig())
+        bursts = tail.items()
+        assert [item.event for item in await anext(bursts)] == ["waiting"]
+        tail.leave()
+        assert await _all(bursts) == []
 
 
 async def test_nothing_waits_when_there_is_something_to_send() -> None:
     log = FakeEventLog()
     log.append("stream")
-    async with _chunks(log, TailRequest("t", "stream", "bell", START, until_completion=True)) as chunks:
-        assert await _all(chunks) == ["task_agent_execute"]
+    async with _bursts(log, TailRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+        assert await _all(bursts) == ["task_agent_execute"]
 
 
 async def test_a_run_stream_closes_after_its_final_entry() -> None:
@@ -51,15 +59,15 @@ async def test_a_run_stream_closes_after_its_final_entry() -> None:
     log.append("stream", run_id="b", is_final=True)
     log.append("stream", run_id="a", is_final=True)
     log.append("stream", run_id="a")
-    async with _chunks(log, TailRequest("t", "stream", "bell", START, run_id="b")) as chunks:
-        assert await _all(chunks) == ["task_agent_execute"]
+    async with _bursts(log, TailRequest("t", "stream", "bell", START, run_id="b")) as bursts:
+        assert await _all(bursts) == ["task_agent_execute"]
 
 
 async def test_the_stream_of_an_ended_run_closes_even_if_its_end_was_trimmed() -> None:
     log = FakeEventLog()
     log.append("stream", run_id="other")
-    async with _chunks(log, TailRequest("t", "stream", "bell", START, run_id="a", has_ended=True)) as chunks:
-        assert await _all(chunks) == ["waiting"]
+    async with _bursts(log, TailRequest("t", "stream", "bell", START, run_id="a", has_ended=True)) as bursts:
+        assert await _all(bursts) == ["waiting"]
 
 
 async def test_what_was_written_before_the_last_run_ended_is_sent_before_the_close() -> None:
@@ -71,14 +79,14 @@ async def test_what_was_written_before_the_last_run_ended_is_sent_before_the_clo
                 self.append("stream", is_final=True)
             return await super().active_run(thread_id)
 
-    async with _chunks(_EndsMeanwhile(), TailRequest("t", "stream", "bell", START, until_completion=True)) as chunks:
-        assert await _all(chunks) == ["waiting", "task_agent_execute"]
+    async with _bursts(_EndsMeanwhile(), TailRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+        assert await _all(bursts) == ["waiting", "task_agent_execute"]
 
 
 async def test_an_idle_stream_ends_with_a_timeout() -> None:
     config = StreamConfig(keep_alive_interval=0.02, idle_timeout=0.1)
-    async with _chunks(FakeEventLog(), _REQUEST, config) as chunks:
-        events = await _all(chunks)
+    async with _bursts(FakeEventLog(), _REQUEST, config) as bursts:
+        events = await _all(bursts)
     assert events[0] == "waiting"
     assert events[-1] == "error"
     assert set(events[1:-1]) == {"keep_alive"}
@@ -88,25 +96,15 @@ async def test_an_old_connection_is_closed_without_an_error() -> None:
     log = FakeEventLog()
     log.active_run_id = "run"
     config = StreamConfig(keep_alive_interval=0.02, idle_timeout=0.05, max_duration=0.15)
-    async with _chunks(log, _REQUEST, config) as chunks:
-        assert "error" not in await _all(chunks)
+    async with _bursts(log, _REQUEST, config) as bursts:
+        assert "error" not in await _all(bursts)
 
 
 async def test_keep_alives_go_on_while_redis_is_away_until_it_is_given_up() -> None:
     log = FakeEventLog()
     log.is_down = True
     config = StreamConfig(keep_alive_interval=0.01, idle_timeout=60.0)
-    async with _chunks(log, _REQUEST, config) as chunks:
-        events = await _all(chunks)
+    async with _bursts(log, _REQUEST, config) as bursts:
+        events = await _all(bursts)
     assert events[0] == "keep_alive"
     assert events[-1] == "error"
-
-
-async def test_no_chunk_is_much_larger_than_64_kilobytes() -> None:
-    log = FakeEventLog()
-    for _ in range(20):
-        log.append("stream", data=b"x" * 20_000)
-    async with _chunks(log, TailRequest("t", "stream", "bell", START, until_completion=True)) as chunks:
-        sizes = [len(chunk) async for chunk in chunks]
-    assert max(sizes) < 90_000
-    assert sum(sizes) > 400_000

@@ -1,0 +1,91 @@
+"""What a stream is made of: entries of the log, encoded once for all who get them, and signs of the gateway's own."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from shared.contract.event import StreamEntry
+from shared.ids import StreamId, parse_stream_id
+
+_LINE_BREAK: Final = re.compile(rb"\r\n|\r|\n")
+_EVENT_LINE_BREAK: Final = re.compile(r"[\r\n]")
+_FRAMING_BYTES: Final = 64  # what `id:`, `event:`, `data:` and the line ends add to the data, roughly
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One entry. Nobody changes it; its encoding is made when it is first wanted and then shared.
+
+    One that cannot be sent stands as an `error` event `bad_entry`, without an id on the wire.
+    """
+
+    id: StreamId
+    event: str
+    data: bytes
+    run_id: str = ""
+    is_final: bool = False
+    is_usable: bool = True
+    _sse: bytes = field(default=b"", init=False, repr=False)
+
+    @property
+    def wire_id(self) -> str | None:
+        """The id that a client may resume from."""
+        return str(self.id) if self.is_usable else None
+
+    @property
+    def size(self) -> int:
+        """About the bytes that it takes on the wire."""
+        return len(self.data) + _FRAMING_BYTES
+
+    @property
+    def sse(self) -> bytes:
+        """The frame as a server-sent event."""
+        if not self._sse:
+            self._sse = _encode_sse(self.wire_id, self.event, self.data)
+        return self._sse
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """An event of the gateway's own; without an id, so that Last-Event-ID stays that of the last entry."""
+
+    event: str
+    data: bytes
+
+    @property
+    def sse(self) -> bytes:
+        """The sign as a server-sent event."""
+        return _encode_sse(None, self.event, self.data)
+
+
+Item = Frame | Sign
+
+
+def frame_of(entry: StreamEntry) -> Frame:
+    """Return the frame of an entry, usable or not."""
+    entry_id = parse_stream_id(entry.id)
+    if entry.event and entry.data and not _EVENT_LINE_BREAK.search(entry.event):
+        return Frame(entry_id, entry.event, entry.data, entry.run_id, entry.is_final)
+    sign = error_sign(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
+    return Frame(entry_id, sign.event, sign.data, entry.run_id, entry.is_final, is_usable=False)
+
+
+def sign_of(event: str, data: Mapping[str, str | int]) -> Sign:
+    """Return an event of the gateway's own."""
+    return Sign(event, orjson.dumps(data))
+
+
+def error_sign(sentence: str, error_type: str, status: int) -> Sign:
+    """Return an `error` event."""
+    return sign_of("error", {"error": sentence, "error_type": error_type, "status": status})
+
+
+def _encode_sse(wire_id: str | None, event: str, data: bytes) -> bytes:
+    if b"\n" in data or b"\r" in data:
+        data = _LINE_BREAK.sub(b"\ndata: ", data)
+    if wire_id is None:
+        return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (wire_id.encode(), event.encode(), data)
