@@ -116,6 +116,8 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             answering=answering,
             situations=SituationStore(connection),
             stream=settings.stream,
+            allow_origins=settings.cors.allow_origins,
+            max_message_bytes=settings.gateway.max_body_bytes,
         )
 
 

@@ -5,8 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from starlette.types import Scope
+
 from shared.contract.config import GatewayConfig
 from shared.errors import ShuttingDownError, TooManyStreamsError
+
+
+def client_of(scope: Scope) -> str:
+    """Return the address at the other end of a connection; behind a trusted proxy that of the proxy's client."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 class StreamAdmission:

@@ -13,6 +13,7 @@ from typing import Final, Protocol, Self
 
 from gateway.service.bell_watch import BellLines, BellWatch
 from gateway.service.channel import Channel, StreamEnd
+from gateway.service.event_filter import EventFilter
 from gateway.service.follower import Follower, Pace, PageReader
 from gateway.service.frame import frame_of
 from gateway.service.timer_wheel import TimerWheel
@@ -70,11 +71,13 @@ class EventHub:
         self._end_all(StreamEnd.SHUTDOWN)
 
     @contextmanager
-    def follow(self, stream: str, bell: str, cursor: StreamId, *, run_id: str | None = None) -> Iterator[Follower]:
+    def follow(
+        self, stream: str, bell: str, cursor: StreamId, *, run_id: str | None = None, only: EventFilter | None = None
+    ) -> Iterator[Follower]:
         """Yield a place behind `cursor` in a stream whose appends ring `bell`; only one run's entries if named."""
         channel = self._channels.get(stream) or self._add(stream, bell)
         follower = Follower(
-            channel, self._reader, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id
+            channel, self._reader, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id, only=only
         )
         channel.followers.add(follower)
         if self._closing:

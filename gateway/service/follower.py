@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.service.channel import START, Channel, StreamEnd
+from gateway.service.event_filter import EventFilter
 from gateway.service.frame import Frame, frame_of
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId, parse_stream_id
@@ -57,7 +58,10 @@ class PageReader(Protocol):
 
 
 class Follower:
-    """One client's place in a stream: `cursor` is the last entry that was handed to it."""
+    """One client's place in a stream: `cursor` is the last entry that was handed to it or that it does not want.
+
+    `passed_at` is the loop's time at which an entry was last passed over, which is a sign of life of the log.
+    """
 
     def __init__(
         self,
@@ -68,13 +72,17 @@ class Follower:
         buffer_bytes: int,
         pace: Pace,
         run_id: str | None = None,
+        only: EventFilter | None = None,
     ) -> None:
         self.cursor = cursor
+        self.passed_at = 0.0
         self._channel = channel
         self._reader = reader
         self._limit = buffer_bytes
         self._pace = pace
         self._run_id = run_id
+        self._only = only
+        self._offered = cursor  # the last entry of the tail that was looked at; ahead of the cursor while one waits
         self._buffer: list[Frame] = []
         self._buffered = 0
         self._end: StreamEnd | None = None
@@ -86,20 +94,28 @@ class Follower:
     def offer(self, frames: Sequence[Frame]) -> None:
         """Buffer frames of the tail; without room for them the follower is detached instead."""
         for frame in frames:
-            if frame.id <= self.cursor or not self._wants(frame):
+            if frame.id <= self._offered:
                 continue
-            if self._buffer and self._buffered + frame.size > self._limit:
+            if not self._wants(frame):
+                self._note_passed()
+            elif self._buffer and self._buffered + frame.size > self._limit:
                 self.detach()
                 return
-            self._buffer.append(frame)
-            self._buffered += frame.size
-        self._wake()
+            else:
+                self._buffer.append(frame)
+                self._buffered += frame.size
+            self._offered = frame.id
+        if self._buffer:
+            self._wake()
+        else:
+            self.cursor = self._offered
 
     def detach(self) -> None:
         """Leave the tail: what is buffered is forgotten and read again from the log."""
         self._channel.joined.discard(self)
         self._buffer.clear()
         self._buffered = 0
+        self._offered = self.cursor
         self._wake()
 
     def end(self, reason: StreamEnd) -> None:
@@ -147,7 +163,7 @@ class Follower:
         frames = tuple(self._buffer)
         if not frames:
             return _NOTHING
-        self.cursor = frames[-1].id
+        self.cursor = self._offered
         self._buffer.clear()
         self._buffered = 0
         return Batch(frames)
@@ -162,13 +178,16 @@ class Follower:
             return _NOTHING
         self._failing_since = None
         frames = tuple(frame_of(entry) for entry in page.entries)
+        wanted = tuple(filter(self._wants, frames))
+        if len(wanted) < len(frames):
+            self._note_passed()
         if frames:
-            self.cursor = frames[-1].id
+            self.cursor = self._offered = frames[-1].id
         is_short = len(frames) < _PAGE_ENTRIES
         is_caught_up = is_short and self._channel.join(self, seen_position=seen_position)
         if not is_caught_up:
             self._wake()
-        return Batch(tuple(filter(self._wants, frames)), _find_gap(requested, page.first_id), is_caught_up)
+        return Batch(wanted, _find_gap(requested, page.first_id), is_caught_up)
 
     async def _bear_failure(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -180,7 +199,12 @@ class Follower:
         self._wake()
 
     def _wants(self, frame: Frame) -> bool:
-        return self._run_id is None or frame.run_id == self._run_id
+        if self._run_id is not None and frame.run_id != self._run_id:
+            return False
+        return self._only is None or self._only.passes(frame)
+
+    def _note_passed(self) -> None:
+        self.passed_at = asyncio.get_running_loop().time()
 
 
 def _find_gap(requested: StreamId, first_id: str | None) -> Gap | None:

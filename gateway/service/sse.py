@@ -8,6 +8,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.service.admission import StreamAdmission, client_of
 from gateway.service.frame import Item
 from gateway.service.stall_watch import StallWatch, Wire
 from gateway.service.tail import Tail
@@ -25,15 +26,20 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, tail: Tail, wheel: TimerWheel, *, send_timeout: float) -> None:
+    def __init__(self, tail: Tail, wheel: TimerWheel, admission: StreamAdmission, *, send_timeout: float) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._tail = tail
         self._wheel = wheel
+        self._admission = admission
         self._send_timeout = send_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry the stream over one connection of the server."""
+        """Carry the stream over one connection of the server; raises ShuttingDownError, TooManyStreamsError."""
+        with self._admission.admit(client_of(scope)):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
         watch = None if wire is None else StallWatch(self._wheel, wire, self._send_timeout)

@@ -60,10 +60,14 @@ class AgentExecuteData(Contract):
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """One entry of a thread's stream as it was read; `data` is passed on untouched."""
+    """One entry of a thread's stream as it was read; `data` is passed on untouched.
+
+    `type` is its execute_type, or the name of any other event; empty for an entry of an earlier version.
+    """
 
     id: str
     event: str
     data: bytes
     run_id: str
     is_final: bool
+    type: str = ""

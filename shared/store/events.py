@@ -71,6 +71,7 @@ def _entry(item: RawEntry) -> StreamEntry:
         data=fields.get(b"data", b""),
         run_id=fields.get(b"run_id", b"").decode(errors="replace"),
         is_final=b"final" in fields,
+        type=fields.get(b"type", b"").decode(errors="replace"),
     )
 
 

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Message, Scope
 
+from gateway.service.admission import StreamAdmission
 from gateway.service.channel import START
 from gateway.service.event_hub import EventHub
 from gateway.service.sse import WIRE_EXTENSION, EventStream
 from gateway.service.tail import Tail, TailRequest
-from shared.contract.config import StreamConfig
+from shared.contract.config import GatewayConfig, StreamConfig
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
 
@@ -56,7 +57,12 @@ async def _stream(
 ) -> AsyncIterator[asyncio.Task[None]]:
     request = TailRequest("t", "stream", "bell", START, until_completion=until_completion)
     async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
-        stream = EventStream(Tail(hub, log, request, StreamConfig()), hub.wheel, send_timeout=send_timeout)
+        stream = EventStream(
+            Tail(hub, log, request, StreamConfig()),
+            hub.wheel,
+            StreamAdmission(GatewayConfig()),
+            send_timeout=send_timeout,
+        )
         task = asyncio.create_task(stream(connection.scope, connection.receive, connection.send))
         yield task
         await task
