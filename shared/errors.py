@@ -9,7 +9,9 @@ BaudError
 │   └── RunNotWaitingError
 ├── InvalidRequestError
 │   ├── InvalidStreamIdError
-│   └── InvalidCursorError
+│   ├── InvalidCursorError
+│   └── InvalidMessageError
+│       └── MessageTooBigError
 ├── ForbiddenError
 │   └── ForeignOriginError
 ├── LimitReachedError
@@ -87,6 +89,18 @@ class InvalidCursorError(InvalidRequestError):
     """The cursor is not one that this server gave out. Start again without it."""
 
     code = "bad_cursor"
+
+
+class InvalidMessageError(InvalidRequestError):
+    """The message cannot be understood."""
+
+    code = "bad_message"
+
+
+class MessageTooBigError(InvalidMessageError):
+    """The message is too big."""
+
+    code = "message_too_big"
 
 
 class ForbiddenError(BaudError):

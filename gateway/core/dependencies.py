@@ -1,7 +1,7 @@
 """What the routes are given: the services of this process, and checked parts of the request."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
@@ -18,15 +18,13 @@ from gateway.service.submit_run import RunSubmission
 from gateway.service.tail import Tail, TailRequest
 from shared.contract.config import StreamConfig
 from shared.errors import RunNotFoundError, ThreadNotFoundError
+from shared.ids import is_id
 from shared.store.connection import Connection
 from shared.store.events import EventStore
 from shared.store.runs import RunStore
 from shared.store.situations import SituationStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
-
-_MAX_ID_CHARS: Final = 128
-_KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +77,6 @@ async def _filter(
     deltas: Annotated[bool, Query(description="false: without pieces of streamed text")] = True,
 ) -> EventFilter | None:
     return parse_filter(types, has_deltas=deltas)
-
-
-def is_id(text: str) -> bool:
-    """Whether a text can be the id of a thread or of a run at all."""
-    return len(text) <= _MAX_ID_CHARS and _KEY_CHARS.isdisjoint(text)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -1,16 +1,17 @@
 """Turns errors into answers: one table from error to status, one body for all."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.service.problems import explain_problems
 from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,
@@ -18,6 +19,7 @@ from shared.errors import (
     ForbiddenError,
     InvalidRequestError,
     LimitReachedError,
+    MessageTooBigError,
     NotFoundError,
     UnavailableError,
 )
@@ -29,6 +31,7 @@ INTERNAL_SENTENCE: Final = "The server met a fault. Its log has more under this 
 _STATUS: Final[Mapping[type[BaudError], int]] = {
     NotFoundError: 404,
     ConflictError: 409,
+    MessageTooBigError: 413,
     InvalidRequestError: 400,
     ForbiddenError: 403,
     LimitReachedError: 429,
@@ -52,6 +55,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Make every error of the app leave as an ErrorResponse."""
     app.add_exception_handler(BaudError, _on_baud_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(WebSocketRequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
@@ -79,24 +83,14 @@ async def _on_baud_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    sentence = "; ".join(_explain(problem) for problem in error.errors())
-    return error_response(_request_id(request), 422, "invalid_request", sentence)
+    assert isinstance(error, ValidationException)
+    return error_response(_request_id(request), 422, "invalid_request", explain_problems(error.errors()))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "http_error")
     return error_response(_request_id(request), error.status_code, code, str(error.detail), headers=error.headers)
-
-
-def _explain(problem: Mapping[str, Any]) -> str:  # FastAPI leaves the problems untyped
-    place: Sequence[str | int] = problem["loc"]
-    if problem["type"] == "json_invalid":
-        return f"the body is not valid JSON: {problem['ctx']['error']}"
-    name = ".".join(str(part) for part in place)
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{name}: {message[:1].lower()}{message[1:]}"
 
 
 def _request_id(request: Request) -> str:

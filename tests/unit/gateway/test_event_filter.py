@@ -113,18 +113,6 @@ async def test_entries_that_wait_are_read_again_whatever_was_passed_over_behind_
     assert [frame.id for frame in (await follower.next()).frames] == [first, second]
 
 
-async def test_entries_that_are_not_wanted_wake_nobody(channel: Channel) -> None:
-    log = FakeEventLog()
-    follower = await _joined(log, channel)
-    waiting = asyncio.ensure_future(follower.next())
-    await asyncio.wait([waiting], timeout=0)
-    reads = log.reads
-    _append(log, channel, "tool_grep")
-    (wanted,) = _append(log, channel, "tool_bash")
-    assert [frame.id for frame in (await waiting).frames] == [wanted]
-    assert log.reads == reads
-
-
 async def _kinds(log: FakeEventLog, request: TailRequest, config: StreamConfig | None = None) -> list[str]:
     async with EventHub(log, FakeBells(), buffer_bytes=4096, pace=Pace(sweep=0.02)) as hub:
         async with asyncio.timeout(_LIMIT_SECONDS):
