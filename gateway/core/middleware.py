@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core.error_handlers import INTERNAL_SENTENCE, error_response
+from gateway.service.sse import CARRIER_EXTENSION, Carrier
 from shared.errors import BaudError
 from shared.ids import new_id
 from shared.log import bind
@@ -18,6 +19,7 @@ from shared.log import bind
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _CLIENT_LEFT: Final = 499
+_KEPT_IN_SCOPE: Final = frozenset({"route"})  # of what the route's machinery adds, all that a stream's log line needs
 _PROBES: Final = frozenset({"/health", "/live", "/ready"})  # asked so often that they are logged as debug only
 
 logger = logging.getLogger(__name__)
@@ -37,14 +39,16 @@ class RequestEdge:
             return
         request_id = _request_id(Headers(scope=scope))
         scope.setdefault("state", {})["request_id"] = request_id
-        exchange = _Exchange(request_id, receive, send)
+        exchange = _Exchange(request_id, scope, receive, send)
         with bind(request_id=request_id):
             try:
                 await self._app(scope, exchange.receive, exchange.send)
+                await exchange.carry_stream(scope)
             except Exception:
                 logger.exception("a request failed")
                 await exchange.answer_fault(scope)
             finally:
+                exchange.close_stream()
                 self._log(scope, exchange)
 
     def _log(self, scope: Scope, exchange: "_Exchange") -> None:
@@ -62,10 +66,12 @@ class RequestEdge:
         logger.log(level, "slow request" if is_slow else "request", extra=fields)
 
 
-class _Exchange:
+class _Exchange(Carrier):
     """Watches one request and its answer pass by."""
 
-    def __init__(self, request_id: str, receive: Receive, send: Send) -> None:
+    def __init__(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("extensions", {})[CARRIER_EXTENSION] = self
+        self._scope_names = frozenset(scope)
         self.began = time.perf_counter()
         self.is_stream = False
         self.client_left = False
@@ -94,6 +100,17 @@ class _Exchange:
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._is_complete = True
         await self._send(message)
+
+    async def carry_stream(self, scope: Scope) -> None:
+        if self.stream is None:
+            return
+        for name in scope.keys() - self._scope_names - _KEPT_IN_SCOPE:
+            del scope[name]
+        await self.stream.carry(scope, self.receive, self.send)
+
+    def close_stream(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
 
     async def answer_fault(self, scope: Scope) -> None:
         if self._status is None:

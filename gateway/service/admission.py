@@ -31,15 +31,28 @@ class StreamAdmission:
 
     @contextmanager
     def admit(self, client: str) -> Iterator[None]:
-        """Hold a place for a stream of this client address; raises ShuttingDownError, TooManyStreamsError."""
+        """Hold a place for a stream of this client address; raises what `enter` does."""
+        self.enter(client)
+        try:
+            yield
+        finally:
+            self.leave(client)
+
+    def enter(self, client: str) -> None:
+        """Take a place, which `leave` gives back; raises ShuttingDownError, TooManyStreamsError."""
         self._check(client)
         self._by_client[client] += 1
         self.count += 1
         self._empty.clear()
-        try:
-            yield
-        finally:
-            self._leave(client)
+
+    def leave(self, client: str) -> None:
+        """Give a place back."""
+        self.count -= 1
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
+        if not self.count:
+            self._empty.set()
 
     def stop(self) -> None:
         """Admit no more streams; those that are open stay."""
@@ -70,11 +83,3 @@ class StreamAdmission:
                 f"Your address has {self._by_client[client]} streams open, the limit of "
                 "gateway.max_streams_per_client. Close one, or try again later."
             )
-
-    def _leave(self, client: str) -> None:
-        self.count -= 1
-        self._by_client[client] -= 1
-        if not self._by_client[client]:
-            del self._by_client[client]
-        if not self.count:
-            self._empty.set()

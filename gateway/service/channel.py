@@ -40,10 +40,9 @@ class Channel:
     `mark` tells the tail reader to read the stream soon.
     """
 
-    def __init__(self, stream: str, bell: str, *, slot: int, mark: Callable[["Channel"], None]) -> None:
+    def __init__(self, stream: str, bell: str, *, mark: Callable[["Channel"], None]) -> None:
         self.stream = stream
         self.bell = bell
-        self.slot = slot
         self.position = START
         self.followers: set[Member] = set()
         self.joined: set[Member] = set()

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import islice
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -23,7 +23,7 @@ from shared.ids import StreamId
 
 _TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
 _STREAMS_PER_READ: Final = 256
-_SLICES: Final = 8
+_SWEEP_SLICE: Final = 128  # so many streams at once, so that those that rang wait behind few others
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,9 @@ class EventHub:
         self._pace = pace or Pace()
         self._channels: dict[str, Channel] = {}
         self._by_bell: dict[str, set[Channel]] = {}
-        self._watch = BellWatch(bells, self._pace, wanted=self._by_bell.keys, ring=self._mark_all)
+        self._watch = BellWatch(bells, self._pace, wanted=self._by_bell.keys(), ring=self._mark_all)
         self._dirty: dict[Channel, None] = {}
         self._something_dirty = asyncio.Event()
-        self._slots = count()
         self._lost_since: float | None = None
         self._closing = False
         self._supervisor: asyncio.Task[None] | None = None
@@ -91,10 +90,10 @@ class EventHub:
                 self._remove(channel)
 
     def _add(self, stream: str, bell: str) -> Channel:
-        channel = Channel(stream, bell, slot=next(self._slots) % _SLICES, mark=self._mark)
+        channel = Channel(stream, bell, mark=self._mark)
         self._channels[stream] = channel
         self._by_bell.setdefault(bell, set()).add(channel)
-        self._watch.note_change()
+        self._watch.note_change(bell)
         return channel
 
     def _remove(self, channel: Channel) -> None:
@@ -104,7 +103,7 @@ class EventHub:
         sharing.discard(channel)
         if not sharing:
             del self._by_bell[channel.bell]
-            self._watch.note_change()
+            self._watch.note_change(channel.bell)
 
     def _mark(self, channel: Channel) -> None:
         self._dirty[channel] = None
@@ -189,8 +188,12 @@ class EventHub:
 
     async def _sweep(self) -> None:
         while True:
-            for slot in range(_SLICES):
-                await asyncio.sleep(self._pace.sweep / _SLICES)
-                for channel in self._channels.values():
-                    if channel.slot == slot:
-                        self._mark(channel)
+            channels = iter(tuple(self._channels.values()))
+            slices = max(1, -(-len(self._channels) // _SWEEP_SLICE))
+            for _ in range(slices):
+                for channel in islice(channels, _SWEEP_SLICE):
+                    self._mark(channel)
+                await asyncio.sleep(self._sweep_seconds() / slices)
+
+    def _sweep_seconds(self) -> float:
+        return self._pace.sweep if self._watch.is_heard else min(self._pace.sweep, self._pace.deaf_sweep)

@@ -16,9 +16,17 @@ from gateway.service.timer_wheel import TimerWheel
 
 # In a scope's `extensions`: the Wire below the request. Without it nobody can tell a slow client from a stalled one.
 WIRE_EXTENSION: Final = "baud.wire"
+# In a scope's `extensions`: a Carrier that stands further out.
+CARRIER_EXTENSION: Final = "baud.carrier"
 RETRY: Final = b"retry: 3000\n\n"
 _CHUNK_BYTES: Final = 65_536  # frames are joined up to this size, so that a slow client holds little
 _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+class Carrier:
+    """Takes over the streams of one request once its route has returned, so that what the route needed is freed."""
+
+    stream: "EventStream | None" = None
 
 
 class EventStream(Response):
@@ -32,15 +40,36 @@ class EventStream(Response):
         self._tail = tail
         self._wheel = wheel
         self._admission = admission
+        self._admitted: str | None = None  # the address that a place is held for
         self._send_timeout = send_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry the stream over one connection of the server; raises ShuttingDownError, TooManyStreamsError."""
-        with self._admission.admit(client_of(scope)):
-            await self._serve(scope, receive, send)
+        """Begin the response; the rest is left to the carrier, if there is one, which closes the stream.
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        Raises ShuttingDownError, TooManyStreamsError before anything was sent.
+        """
+        carrier: Carrier | None = scope.get("extensions", {}).get(CARRIER_EXTENSION)
+        client = client_of(scope)
+        self._admission.enter(client)
+        self._admitted = client
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if carrier is None:
+                await self.carry(scope, receive, send)
+            else:
+                carrier.stream = self
+        finally:
+            if carrier is None or carrier.stream is not self:
+                self.close()
+
+    def close(self) -> None:
+        """Give the stream's place back; once is enough, twice does no harm."""
+        if self._admitted is not None:
+            self._admission.leave(self._admitted)
+            self._admitted = None
+
+    async def carry(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the stream over one connection of the server."""
         wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
         watch = None if wire is None else StallWatch(self._wheel, wire, self._send_timeout)
         listener = asyncio.create_task(self._await_departure(receive), name="departure")
@@ -62,12 +91,16 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": RETRY, "more_body": True})
         async with aclosing(self._tail.items()) as bursts:
             async for items in bursts:
-                for chunk in _join(items):
-                    if watch is not None:
-                        watch.begin()
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    if watch is not None:
-                        watch.end()
+                await self._send(items, send, watch)
+                del items  # a stream that waits holds nothing of what it has sent
+
+    async def _send(self, items: Sequence[Item], send: Send, watch: StallWatch | None) -> None:
+        for chunk in _join(items):
+            if watch is not None:
+                watch.begin()
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if watch is not None:
+                watch.end()
 
 
 def _join(items: Sequence[Item]) -> Iterator[bytes]:

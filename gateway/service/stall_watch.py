@@ -21,25 +21,28 @@ class Wire(Protocol):
 class StallWatch:
     """Watches one connection while something is being sent; any byte taken is a sign of life."""
 
+    __slots__ = ("_is_sending", "_is_set", "_last_look", "_limit", "_sent", "_taken_at", "_timer", "_wire")
+
     def __init__(self, wheel: TimerWheel, wire: Wire, limit_seconds: float) -> None:
         self._wire = wire
         self._limit = limit_seconds
-        self._now = asyncio.get_running_loop().time
         self._timer = wheel.timer(self._look)
+        self._is_set = False
         self._is_sending = False
-        self._waiting_bytes = 0
+        self._sent = 0
+        self._last_look = (0, 0)
         self._taken_at = 0.0
-        self.has_cut = False
 
     def begin(self) -> None:
-        """Note that something is being sent."""
+        """Note that something is being sent; costs next to nothing, because only the timer looks at the wire."""
         self._is_sending = True
-        self._taken_at = self._now()
-        self._waiting_bytes = self._wire.get_write_buffer_size()
-        self._set_timer()
+        self._sent += 1
+        if not self._is_set:
+            self._note_progress()
+            self._set_timer()
 
     def end(self) -> None:
-        """Note that it was taken; the timer finds out for itself, so that a send costs next to nothing."""
+        """Note that it was taken."""
         self._is_sending = False
 
     def close(self) -> None:
@@ -47,17 +50,23 @@ class StallWatch:
         self._timer.stop()
 
     def _set_timer(self) -> None:
-        self._timer.set(self._now() + self._limit / _LOOKS_PER_LIMIT)
+        self._is_set = True
+        self._timer.set(asyncio.get_running_loop().time() + self._limit / _LOOKS_PER_LIMIT)
+
+    def _note_progress(self) -> bool:
+        """Whether anything was taken since the last look."""
+        look = (self._sent, self._wire.get_write_buffer_size())
+        has_moved = look != self._last_look
+        self._last_look = look
+        if has_moved:
+            self._taken_at = asyncio.get_running_loop().time()
+        return has_moved
 
     def _look(self) -> None:
+        self._is_set = False
         if not self._is_sending:
             return
-        waiting_bytes = self._wire.get_write_buffer_size()
-        if waiting_bytes < self._waiting_bytes:
-            self._taken_at = self._now()
-        self._waiting_bytes = waiting_bytes
-        if self._now() - self._taken_at < self._limit:
+        if self._note_progress() or asyncio.get_running_loop().time() - self._taken_at < self._limit:
             self._set_timer()
-            return
-        self.has_cut = True
-        self._wire.abort()
+        else:
+            self._wire.abort()

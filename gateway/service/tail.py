@@ -95,14 +95,17 @@ class Tail:
                     for burst in self._bursts(batch):
                         yield burst
                         self._sent_at = self._now()
+                        del burst
                     self.end = batch.end
                     if batch.end is not None or await self._is_over(follower, batch):
                         return
+                    del batch  # a stream that waits holds nothing of what it has sent
                     if sign := await self._sign_of_time():
                         yield (sign,)
                         self._sent_at = self._now()
                         if sign is _IDLE:
                             return
+                    del sign
         finally:
             self._timer.stop()
 

@@ -20,7 +20,7 @@ async def hear_bell(bells: Bells, bell: str, keeper: LeaseKeeper, active: Active
             async with bells.open() as line:
                 await line.watch([bell])
                 while True:
-                    if await line.heard() == bell:
+                    if bell in await line.heard():
                         await keeper.renew(list(active))
         except StoreUnavailableError:
             _log.warning("this worker's bell is not heard; renewals look after its runs meanwhile")

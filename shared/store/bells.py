@@ -1,65 +1,97 @@
-"""The bells of threads: a connection that hears which streams have something new."""
+"""The bells of threads: a connection that hears which streams have something new.
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any
+What redis-py's PubSub does for each message costs several times what hearing a bell needs, and every event rings one.
+So redis-py opens the connection, with all that a URL can ask for, and its bytes are read here, many bells at a time.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import hiredis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.errors import StoreUnavailableError
 from shared.keys import IDLE_BELL
 from shared.store.connection import Connection, redis_errors
 
+_READ_BYTES: Final = 65_536
+_RINGS: Final = (b"message", b"subscribe")
+
 
 @contextmanager
 def _line_errors() -> Iterator[None]:
-    """As redis_errors; a line that the listening task has just found dead has no writer any more."""
+    """As redis_errors; a line that was found dead meanwhile has no writer any more."""
     try:
         with redis_errors():
             yield
-    except AttributeError as error:
+    except (AttributeError, hiredis.HiredisError) as error:
         raise StoreUnavailableError from error
 
 
 class BellLine:
     """One open subscription connection. Every method raises StoreUnavailableError when Redis is gone."""
 
-    def __init__(self, pubsub: Any) -> None:  # redis-py leaves its PubSub untyped
-        self._pubsub = pubsub
+    def __init__(self, connection: Any) -> None:  # of redis-py, which leaves what we need of it untyped
+        self._connection = connection
+        self._stream = connection._reader
+        self._transport = connection._writer.transport
+        self._replies = hiredis.Reader(replyError=RedisConnectionError)
 
     async def watch(self, bells: Iterable[str]) -> None:
         """Listen to these as well; `heard` returns each once more when Redis has confirmed it."""
-        with _line_errors():
-            await self._pubsub.subscribe(*bells)
+        await self._send("SUBSCRIBE", *bells)
 
     async def forget(self, bells: Iterable[str]) -> None:
         """Listen to these no longer."""
-        with _line_errors():
-            await self._pubsub.unsubscribe(*bells)
+        await self._send("UNSUBSCRIBE", *bells)
 
     async def ping(self) -> None:
-        """Ask for a sign of life; `heard` returns None for it."""
-        with _line_errors():
-            await self._pubsub.ping()
+        """Ask for a sign of life; `heard` returns then, if with nothing."""
+        await self._send("PING")
 
-    async def heard(self) -> str | None:
-        """Wait for the next bell that rang, or is watched only from now on (after a reconnect too)."""
-        with redis_errors():
-            message = await self._pubsub.get_message(timeout=None)
-        if message is None or message["type"] not in ("message", "subscribe"):
-            return None
-        channel: bytes = message["channel"]
-        return channel.decode()
+    async def heard(self) -> Sequence[str]:
+        """Wait for the next bells that rang, or are watched only from now on; those of one read come together.
+
+        Between two calls nothing is read, so that the bells of a busy time wait for each other in the kernel.
+        """
+        with _line_errors():
+            self._transport.resume_reading()
+            received = await self._stream.read(_READ_BYTES)
+            if not received:
+                raise RedisConnectionError("Redis closed the connection of the bells.")
+            self._transport.pause_reading()
+            self._replies.feed(received)
+            return list(self._rung())
+
+    async def _send(self, *command: str) -> None:
+        with _line_errors():
+            await self._connection.send_command(*command, check_health=False)
+
+    def _rung(self) -> Iterator[str]:
+        while (reply := self._replies.gets()) is not False:
+            if isinstance(reply, Exception):
+                raise reply
+            if isinstance(reply, list) and reply[0] in _RINGS:
+                yield reply[1].decode()
 
 
 class Bells:
     """Opens subscription connections."""
 
     def __init__(self, connection: Connection) -> None:
-        self._redis = connection.redis
+        self._pool = connection.redis.connection_pool
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[BellLine]:
         """Yield a connection that listens to nothing of a thread yet; raises StoreUnavailableError."""
-        async with aclosing(self._redis.pubsub()) as pubsub:
-            line = BellLine(pubsub)
+        with redis_errors():
+            connection = await self._pool.get_connection()
+        try:
+            line = BellLine(connection)
             await line.watch([IDLE_BELL])
             yield line
+        finally:
+            with redis_errors():
+                await connection.disconnect(nowait=True)
+            await self._pool.release(connection)

@@ -1,7 +1,7 @@
 """FakeBells: bells in memory; they ring when told to, and their line can break."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from shared.errors import StoreUnavailableError
@@ -30,11 +30,11 @@ class FakeLine:
         if not self.is_dead:
             self.queue.put_nowait(None)
 
-    async def heard(self) -> str | None:
+    async def heard(self) -> Sequence[str]:
         item = await self.queue.get()
         if isinstance(item, StoreUnavailableError):
             raise item
-        return item
+        return [] if item is None else [item]
 
 
 class FakeBells:

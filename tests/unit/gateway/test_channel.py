@@ -8,7 +8,7 @@ from tests.fakes.fake_event_log import FakeEventLog
 
 
 def _channel(marked: list[Channel]) -> Channel:
-    return Channel("stream", "bell", slot=0, mark=marked.append)
+    return Channel("stream", "bell", mark=marked.append)
 
 
 def _follower(channel: Channel, cursor: int) -> Follower:
