@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.service.frame import Sign
 from gateway.service.problems import explain_problems
 from shared.contract.api import ErrorResponse
 from shared.errors import (
@@ -67,19 +69,32 @@ def error_response(
     return Response(body.model_dump_json(), status, dict(headers or {}), media_type="application/json")
 
 
+def refuse_message(error: BaudError, request_id: str | None) -> Sign:
+    """Return the `error` event that answers a message over a WebSocket; `request_id` is what the client called it."""
+    status, code, sentence = _disclose(error)
+    data = {"error": sentence, "error_type": code, "status": status, "request_id": request_id}
+    return Sign("error", orjson.dumps(data))
+
+
 def status_of(error: BaudError) -> int:
     """Return the HTTP status of an error."""
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
 
-async def _on_baud_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, BaudError)
+def _disclose(error: BaudError) -> tuple[int, str, str]:
+    """Return status, code and sentence as the client may know them; the rest of a fault goes into the log."""
     status = status_of(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request failed", exc_info=error)
-        return error_response(_request_id(request), status, BaudError.code, INTERNAL_SENTENCE)
+        return status, BaudError.code, INTERNAL_SENTENCE
+    return status, error.code, error.message
+
+
+async def _on_baud_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BaudError)
+    status, code, sentence = _disclose(error)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in _PASSING else None
-    return error_response(_request_id(request), status, error.code, error.message, headers=headers)
+    return error_response(_request_id(request), status, code, sentence, headers=headers)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

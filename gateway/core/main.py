@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway.controller import health, legacy, run, stream, thread
+from gateway.controller import health, legacy, run, socket, stream, thread
 from gateway.core.dependencies import Services
 from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
@@ -60,7 +60,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         redoc_url=None,
     )
     add_error_handlers(app)
-    for router in (health.router, thread.router, run.router, stream.router, legacy.router):
+    for router in (health.router, thread.router, run.router, stream.router, socket.router, legacy.router):
         app.include_router(router)
     return app
 

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from gateway.core.dependencies import Services
 from gateway.core.http_protocol import HttpProtocol
 from gateway.core.main import create_app
+from gateway.core.socket_protocol import SocketProtocol
 from shared.contract.config import GatewayConfig
 from shared.errors import ConfigurationError
 from shared.log import configure_logging
@@ -29,6 +30,9 @@ _FAREWELL_SECONDS: Final = 3.0  # for streams to send what they have begun and t
 _GRACE_SECONDS: Final = 10  # for requests that are being answered; the longest wait for a broker is among them
 _CLOSE_SECONDS: Final = 3.0  # for connections of our own, to a Redis that may not answer any more
 _KEEP_ALIVE_SECONDS: Final = 75  # above the idle limit of common proxies, so that they close first
+_PING_SECONDS: Final = 20.0  # below the idle limit of common proxies
+# Messages above gateway.max_body_bytes are answered with an error, above so many times that the connection is closed.
+_MESSAGE_MARGIN: Final = 4
 _BACKLOG: Final = 2048
 # The threads that publish jobs must get their turn beside a busy loop: Python's 5 ms would be paid several times.
 _SWITCH_SECONDS: Final = 0.0005
@@ -137,7 +141,13 @@ def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> 
         app,
         loop="uvloop",
         http=HttpProtocol,
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=_MESSAGE_MARGIN * limits.max_body_bytes,
+        ws_ping_interval=_PING_SECONDS,
+        # A ping waits behind what a slow client has not read yet: whether it takes anything is watched instead.
+        ws_ping_timeout=None,
+        # A message is encoded once for all; compressed, it would be once for each.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         log_level="warning",

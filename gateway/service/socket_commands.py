@@ -23,7 +23,7 @@ from shared.contract.socket import (
     InputCommand,
     PingCommand,
 )
-from shared.errors import BaudError, InvalidMessageError, MessageTooBigError, RunNotFoundError
+from shared.errors import InvalidMessageError, MessageTooBigError, RunNotFoundError
 from shared.ids import is_id
 
 
@@ -84,12 +84,6 @@ def request_id_of(text: str | None) -> str | None:
         return None
     request_id = said.get("request_id") if isinstance(said, dict) else None
     return request_id if isinstance(request_id, str) and len(request_id) <= MAX_REQUEST_ID_CHARS else None
-
-
-def refuse(error: BaudError, status: int, request_id: str | None) -> Sign:
-    """Return the `error` event that answers a message."""
-    data = {"error": error.message, "error_type": error.code, "status": status, "request_id": request_id}
-    return Sign("error", orjson.dumps(data))
 
 
 def _acknowledge(command: Command, response: BaseModel) -> Sign:

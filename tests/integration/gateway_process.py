@@ -85,6 +85,16 @@ class GatewayProcess:
             await self._log_grew.wait()
         self._log_grew.clear()
 
+    async def logged_route(self, route: str) -> dict[str, Any]:
+        """Return the log line of the one request to a route, once it is there."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                for line in self.log:
+                    fields: dict[str, Any] = json.loads(line)
+                    if fields.get("route") == route:
+                        return fields
+                await self.more_log()
+
     def terminate(self) -> None:
         assert self._process is not None
         self._process.terminate()

@@ -91,7 +91,7 @@ def _append(log: FakeEventLog, channel: Channel, *kinds: str) -> list[StreamId]:
 
 @pytest.fixture
 def channel() -> Channel:
-    return Channel("stream", "bell", slot=0, mark=lambda channel: None)
+    return Channel("stream", "bell", mark=lambda channel: None)
 
 
 async def test_the_cursor_moves_over_entries_that_are_not_wanted(channel: Channel) -> None:
