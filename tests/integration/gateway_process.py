@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,6 +24,7 @@ class SseEvent:
     event: str
     data: Any
     id: str | None = None
+    retry: str | None = None
 
 
 class GatewayProcess:
@@ -43,6 +45,14 @@ class GatewayProcess:
     def http(self) -> httpx.AsyncClient:
         assert self._http is not None, "start the gateway first"
         return self._http
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return parts.hostname, parts.port
 
     @property
     def pid(self) -> int:
@@ -99,10 +109,10 @@ class GatewayProcess:
         assert self._process is not None
         self._process.terminate()
 
-    async def wait(self) -> int:
+    async def wait(self, limit_seconds: float = LIMIT_SECONDS) -> int:
         """Wait for the end of the process and return its exit status."""
         assert self._process is not None
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(limit_seconds):
             return await self._process.wait()
 
     async def stop(self) -> None:
@@ -146,5 +156,5 @@ async def _read_events(response: httpx.Response) -> AsyncGenerator[SseEvent, Non
             fields[name] = f"{fields[name]}\n{value}" if name == "data" and "data" in fields else value
             continue
         if "event" in fields:
-            yield SseEvent(fields["event"], json.loads(fields["data"]), fields.get("id"))
+            yield SseEvent(fields["event"], json.loads(fields["data"]), fields.get("id"), fields.get("retry"))
         fields = {}
