@@ -96,5 +96,4 @@ def open_tail(services: Services, request: TailRequest) -> Tail:
 
 def open_stream(services: Services, request: TailRequest) -> Response:
     """Return the response that carries a checked stream."""
-    tail = open_tail(services, request)
-    return EventStream(tail, services.hub.wheel, services.admission, send_timeout=services.stream.send_timeout)
+    return EventStream(open_tail(services, request), services.hub.wheel, services.admission, services.stream)

@@ -19,6 +19,7 @@ from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
 from gateway.service.dispatch import JobPublisher
 from gateway.service.event_hub import EventHub
+from gateway.service.sse import BUFFER_SHARE
 from gateway.service.submit_run import RunSubmission
 from shared.clock import SystemClock
 from shared.contract.config import RedisConfig
@@ -95,7 +96,12 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         celery = make_celery(settings.modem, settings.redis, socket_timeout=limit / 2)  # it is tried twice
         publisher = JobPublisher(celery, timeout_seconds=limit)
         stack.push_async_callback(publisher.close)
-        hub = EventHub(events, Bells(connection), buffer_bytes=settings.stream.client_buffer_bytes)
+        hub = EventHub(
+            events,
+            Bells(connection),
+            buffer_bytes=settings.stream.client_buffer_bytes // BUFFER_SHARE,
+            max_length=settings.stream.max_length,
+        )
         await stack.enter_async_context(hub)
         clock = SystemClock()
         cancellation = RunCancellation(runs, LeaseStore(connection), publisher, clock)

@@ -133,11 +133,9 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> None:
-    """Serve on a bound socket until a signal comes; returns when every stream has ended."""
-    host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    config = uvicorn.Config(
+def server_config(app: FastAPI, limits: GatewayConfig) -> uvicorn.Config:
+    """Return how the gateway is served."""
+    return uvicorn.Config(
         app,
         loop="uvloop",
         http=HttpProtocol,
@@ -158,9 +156,16 @@ def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> 
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+
+
+def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> None:
+    """Serve on a bound socket until a signal comes; returns when every stream has ended."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, _exit_cleanly)
     with suppress(KeyboardInterrupt):
+        config = server_config(app, limits)
         GatewayServer(config, app, url, shutdown_delay=limits.shutdown_delay).run(sockets=[listener])
 
 

@@ -8,6 +8,8 @@ from gateway.service.frame import Frame
 from shared.ids import StreamId
 
 START: Final = StreamId(0, 0)
+_PAGE_ENTRIES: Final = 100
+_FIRST_PAGE_ENTRIES: Final = 16  # before it is known how large the entries of a stream are
 
 
 class StreamEnd(Enum):
@@ -23,6 +25,10 @@ class Member(Protocol):
     """A follower, as its channel sees it; `cursor` is the last entry that was handed to its client."""
 
     cursor: StreamId
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits in this process for the client."""
 
     def offer(self, frames: Sequence[Frame]) -> None:
         """Take frames of the tail."""
@@ -40,18 +46,27 @@ class Channel:
     `mark` tells the tail reader to read the stream soon.
     """
 
-    def __init__(self, stream: str, bell: str, *, mark: Callable[["Channel"], None]) -> None:
+    def __init__(self, stream: str, bell: str, *, page_bytes: int, mark: Callable[["Channel"], None]) -> None:
         self.stream = stream
         self.bell = bell
         self.position = START
         self.followers: set[Member] = set()
         self.joined: set[Member] = set()
+        self.page_entries = _FIRST_PAGE_ENTRIES
+        self._page_bytes = page_bytes
         self._mark = mark
+
+    def note_sizes(self, frames: Sequence[Frame]) -> None:
+        """Make the next pages so long that entries of this size fit into what a client may hold."""
+        if frames:
+            mean_bytes = sum(frame.size for frame in frames) // len(frames)
+            self.page_entries = min(max(self._page_bytes // mean_bytes, 1), _PAGE_ENTRIES)
 
     def deliver(self, issued_from: StreamId, frames: Sequence[Frame]) -> bool:
         """Hand on what was read behind `issued_from`; False when a newcomer needs an earlier start."""
         if issued_from > self.position:
             return False
+        self.note_sizes(frames)
         for follower in tuple(self.joined):
             follower.offer(frames)
         self.position = max(self.position, frames[-1].id)
@@ -62,10 +77,11 @@ class Channel:
 
         The page was read after the tail had reached `seen_position`, so it would hold what stands up to there.
         """
-        if not self.joined:
+        if self.joined and self.position > max(follower.cursor, seen_position):
+            return False
+        if not self.joined or follower.cursor < self.position:
+            # Also when others have joined: one of them may have named an id that the log has not reached yet.
             self.position = follower.cursor
             self._mark(self)
-        elif self.position > max(follower.cursor, seen_position):
-            return False
         self.joined.add(follower)
         return True

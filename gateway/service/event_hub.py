@@ -14,8 +14,9 @@ from typing import Final, Protocol, Self
 from gateway.service.bell_watch import BellLines, BellWatch
 from gateway.service.channel import Channel, StreamEnd
 from gateway.service.event_filter import EventFilter
-from gateway.service.follower import Follower, Pace, PageReader
+from gateway.service.follower import Follower, Pace
 from gateway.service.frame import frame_of
+from gateway.service.shared_pages import PageReader, SharedPages
 from gateway.service.timer_wheel import TimerWheel
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError
@@ -38,10 +39,15 @@ class TailReader(PageReader, Protocol):
 class EventHub:
     """Owns the tail reader's tasks for as long as its `async with` block lasts."""
 
-    def __init__(self, reader: TailReader, bells: BellLines, *, buffer_bytes: int, pace: Pace | None = None) -> None:
+    def __init__(
+        self, reader: TailReader, bells: BellLines, *, buffer_bytes: int, max_length: int = 0, pace: Pace | None = None
+    ) -> None:
         self.wheel = TimerWheel()  # for whatever its streams wait for
         self._reader = reader
+        self._pages = SharedPages(reader)
         self._buffer_bytes = buffer_bytes
+        # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
+        self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
         self._pace = pace or Pace()
         self._channels: dict[str, Channel] = {}
         self._by_bell: dict[str, set[Channel]] = {}
@@ -63,11 +69,18 @@ class EventHub:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
+        await self._pages.close()
 
     def shut_down(self) -> None:
         """End every stream with `shutdown`, those that are opened later too."""
         self._closing = True
         self._end_all(StreamEnd.SHUTDOWN)
+
+    def held_bytes(self) -> Iterator[int]:
+        """Yield for each client what waits here for it."""
+        for channel in self._channels.values():
+            for follower in channel.followers:
+                yield follower.held_bytes
 
     @contextmanager
     def follow(
@@ -76,7 +89,7 @@ class EventHub:
         """Yield a place behind `cursor` in a stream whose appends ring `bell`; only one run's entries if named."""
         channel = self._channels.get(stream) or self._add(stream, bell)
         follower = Follower(
-            channel, self._reader, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id, only=only
+            channel, self._pages, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id, only=only
         )
         channel.followers.add(follower)
         if self._closing:
@@ -90,7 +103,7 @@ class EventHub:
                 self._remove(channel)
 
     def _add(self, stream: str, bell: str) -> Channel:
-        channel = Channel(stream, bell, mark=self._mark)
+        channel = Channel(stream, bell, page_bytes=self._buffer_bytes, mark=self._mark)
         self._channels[stream] = channel
         self._by_bell.setdefault(bell, set()).add(channel)
         self._watch.note_change(bell)
@@ -165,14 +178,14 @@ class EventHub:
         if not issued:
             return
         positions = {channel.stream: str(position) for channel, position in issued.items()}
-        found = await self._reader.tails(positions, limit=_TAIL_ENTRIES)
+        found = await self._reader.tails(positions, limit=self._tail_entries)
         for channel, position in issued.items():
             entries = found.get(channel.stream)
             if entries:
                 self._hand_out(channel, position, entries)
 
     def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry]) -> None:
-        if len(entries) >= _TAIL_ENTRIES:
+        if len(entries) >= self._tail_entries:
             # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
             for follower in tuple(channel.joined):
                 follower.detach()

@@ -7,16 +7,14 @@ if the tail is not ahead of it. One whose buffer is full goes back to reading pa
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.service.channel import START, Channel, StreamEnd
 from gateway.service.event_filter import EventFilter
-from gateway.service.frame import Frame, frame_of
+from gateway.service.frame import Frame
+from gateway.service.shared_pages import SharedPages
 from shared.errors import StoreUnavailableError
-from shared.ids import StreamId, parse_stream_id
-from shared.store.events import Page
-
-_PAGE_ENTRIES: Final = 100
+from shared.ids import StreamId
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +50,6 @@ class Batch:
 _NOTHING: Final = Batch()
 
 
-class PageReader(Protocol):
-    """Reads the log of a stream from a position."""
-
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-        """Return the entries behind `after` and the oldest id, as of one moment."""
-
-
 class Follower:
     """One client's place in a stream: `cursor` is the last entry that was handed to it or that it does not want.
 
@@ -68,7 +59,7 @@ class Follower:
     def __init__(
         self,
         channel: Channel,
-        reader: PageReader,
+        pages: SharedPages,
         cursor: StreamId,
         *,
         buffer_bytes: int,
@@ -79,7 +70,7 @@ class Follower:
         self.cursor = cursor
         self.passed_at = 0.0
         self._channel = channel
-        self._reader = reader
+        self._pages = pages
         self._limit = buffer_bytes
         self._pace = pace
         self._run_id = run_id
@@ -87,11 +78,17 @@ class Follower:
         self._offered = cursor  # the last entry of the tail that was looked at; ahead of the cursor while one waits
         self._buffer: list[Frame] = []
         self._buffered = 0
+        self._in_hand = 0  # bytes of the last batch, until the next is asked for: its client still takes them
         self._end: StreamEnd | None = None
         self._failing_since: float | None = None
         self._is_due = False  # there may be something new since the last look
         self._is_nudged = False
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits here for the client."""
+        return self._buffered + self._in_hand
 
     def offer(self, frames: Sequence[Frame]) -> None:
         """Buffer frames of the tail; without room for them the follower is detached instead."""
@@ -100,7 +97,7 @@ class Follower:
                 continue
             if not self._wants(frame):
                 self._note_passed()
-            elif self._buffer and self._buffered + frame.size > self._limit:
+            elif self.held_bytes and self.held_bytes + frame.size > self._limit:
                 self.detach()
                 return
             else:
@@ -134,6 +131,7 @@ class Follower:
         """Return what comes next as soon as there is something, or an empty batch after a nudge."""
         while True:
             self._is_due = False
+            self._in_hand = 0
             batch = await self._read()
             if batch != _NOTHING or self._is_nudged:
                 self._is_nudged = False
@@ -167,29 +165,28 @@ class Follower:
             return _NOTHING
         self.cursor = self._offered
         self._buffer.clear()
-        self._buffered = 0
+        self._in_hand, self._buffered = self._buffered, 0
         return Batch(frames)
 
     async def _catch_up(self) -> Batch:
         """Return one page; a page that came short joins the tail. The next call is due at once otherwise."""
-        requested, seen_position = self.cursor, self._channel.position
+        requested = self.cursor
         try:
-            page = await self._reader.page_with_first(self._channel.stream, after=str(requested), limit=_PAGE_ENTRIES)
+            page = await self._pages.read(self._channel, requested)
         except StoreUnavailableError:
             await self._bear_failure()
             return _NOTHING
         self._failing_since = None
-        frames = tuple(frame_of(entry) for entry in page.entries)
-        wanted = tuple(filter(self._wants, frames))
-        if len(wanted) < len(frames):
+        frames = tuple(filter(self._wants, page.frames))
+        if len(frames) < len(page.frames):
             self._note_passed()
-        if frames:
-            self.cursor = self._offered = frames[-1].id
-        is_short = len(frames) < _PAGE_ENTRIES
-        is_caught_up = is_short and self._channel.join(self, seen_position=seen_position)
+        if page.frames:
+            self.cursor = self._offered = page.frames[-1].id
+        is_caught_up = page.is_short and self._channel.join(self, seen_position=page.seen_position)
         if not is_caught_up:
             self._wake()
-        return Batch(wanted, _find_gap(requested, page.first_id), is_caught_up)
+        self._in_hand = sum(frame.size for frame in frames)
+        return Batch(frames, _find_gap(requested, page.first_id), is_caught_up)
 
     async def _bear_failure(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -209,8 +206,7 @@ class Follower:
         self.passed_at = asyncio.get_running_loop().time()
 
 
-def _find_gap(requested: StreamId, first_id: str | None) -> Gap | None:
-    if first_id is None or requested == START:
+def _find_gap(requested: StreamId, first_id: StreamId | None) -> Gap | None:
+    if first_id is None or requested == START or first_id <= requested:
         return None
-    first_available = parse_stream_id(first_id)
-    return Gap(requested, first_available) if first_available > requested else None
+    return Gap(requested, first_id)

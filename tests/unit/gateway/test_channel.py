@@ -1,18 +1,21 @@
 """The rules by which a channel lets followers in and hands out what was read."""
 
+import asyncio
+
 from gateway.service.channel import START, Channel
 from gateway.service.follower import Follower, Pace
 from gateway.service.frame import Frame
+from gateway.service.shared_pages import SharedPages
 from shared.ids import StreamId
 from tests.fakes.fake_event_log import FakeEventLog
 
 
 def _channel(marked: list[Channel]) -> Channel:
-    return Channel("stream", "bell", mark=marked.append)
+    return Channel("stream", "bell", page_bytes=4096, mark=marked.append)
 
 
 def _follower(channel: Channel, cursor: int) -> Follower:
-    return Follower(channel, FakeEventLog(), StreamId(cursor, 0), buffer_bytes=4096, pace=Pace())
+    return Follower(channel, SharedPages(FakeEventLog()), StreamId(cursor, 0), buffer_bytes=4096, pace=Pace())
 
 
 def _frame(number: int, *, size: int = 5) -> Frame:
@@ -64,6 +67,29 @@ async def test_a_follower_that_does_not_read_holds_no_more_than_its_buffer() -> 
     channel.join(other, seen_position=START)
     channel.deliver(channel.position, [_frame(4, size=3000)])
     await other.next()
+    asks_again = asyncio.create_task(other.next())
+    await asyncio.sleep(0)
     channel.deliver(channel.position, [_frame(5, size=3000)])
     assert channel.joined == {other}
-    assert [frame.id.milliseconds for frame in (await other.next()).frames] == [5]
+    assert stalled.held_bytes == 0
+    assert [frame.id.milliseconds for frame in (await asks_again).frames] == [5]
+
+
+async def test_what_a_client_is_still_taking_counts_as_held() -> None:
+    channel = _channel([])
+    follower = _follower(channel, 3)
+    channel.join(follower, seen_position=START)
+    channel.deliver(channel.position, [_frame(4, size=3000)])
+    await follower.next()
+    channel.deliver(channel.position, [_frame(5, size=3000)])
+    assert channel.joined == set()
+
+
+def test_pages_are_as_long_as_the_size_of_entries_allows() -> None:
+    channel = _channel([])
+    channel.note_sizes([_frame(1, size=1000), _frame(2, size=1000)])
+    assert channel.page_entries == 3
+    channel.note_sizes([_frame(3, size=100_000)])
+    assert channel.page_entries == 1
+    channel.note_sizes([_frame(4, size=1)])
+    assert channel.page_entries == 63

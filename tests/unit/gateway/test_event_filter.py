@@ -11,6 +11,7 @@ from gateway.service.event_filter import EventFilter, parse_filter
 from gateway.service.event_hub import EventHub
 from gateway.service.follower import Follower, Pace
 from gateway.service.frame import Frame, frame_of
+from gateway.service.shared_pages import SharedPages
 from gateway.service.tail import Tail, TailRequest
 from shared.contract.config import StreamConfig
 from shared.contract.event import StreamEntry
@@ -72,7 +73,7 @@ def test_an_entry_that_cannot_be_sent_is_reported_through_any_filter() -> None:
 
 
 async def _joined(log: FakeEventLog, channel: Channel) -> Follower:
-    follower = Follower(channel, log, START, buffer_bytes=4096, pace=Pace(), only=_ONLY_BASH)
+    follower = Follower(channel, SharedPages(log), START, buffer_bytes=4096, pace=Pace(), only=_ONLY_BASH)
     while not (await follower.next()).is_caught_up:
         pass
     return follower
@@ -91,7 +92,7 @@ def _append(log: FakeEventLog, channel: Channel, *kinds: str) -> list[StreamId]:
 
 @pytest.fixture
 def channel() -> Channel:
-    return Channel("stream", "bell", mark=lambda channel: None)
+    return Channel("stream", "bell", page_bytes=4096, mark=lambda channel: None)
 
 
 async def test_the_cursor_moves_over_entries_that_are_not_wanted(channel: Channel) -> None:

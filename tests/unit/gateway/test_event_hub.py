@@ -1,13 +1,10 @@
 """The hub and its followers: every entry exactly once, whatever bells, readers and Redis do."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gateway.service.channel import START, StreamEnd
 from gateway.service.event_hub import EventHub
@@ -284,52 +281,24 @@ async def test_nothing_is_watched_once_the_last_follower_has_left() -> None:
         await _until(bells, lambda: bells.line is not None and not bells.line.watched)
 
 
-@given(seed=st.integers(0, 2**32), clients=st.integers(1, 5), writes=st.integers(1, 25), room=st.sampled_from([1, 400]))
-@settings(max_examples=25, deadline=None)
-def test_every_follower_gets_every_entry_once_in_order(seed: int, clients: int, writes: int, room: int) -> None:
-    asyncio.run(_Adversity(random.Random(seed), writes).run(clients, room))
+async def test_a_client_that_names_an_id_of_the_future_costs_the_others_nothing() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells) as hub:
+        future = StreamId(10**12, 0)
+        with hub.follow(_STREAM, _BELL, future) as ahead, hub.follow(_STREAM, _BELL, START) as other:
+            await _join(ahead)
+            await _join(other)
+            log.append(_STREAM)
+            bells.ring(_BELL)
+            assert await _read(other, 1) == _ids(log)
 
 
-class _Adversity:
-    """Bells are lost, late and doubled, their line breaks, reads are slow, clients drop and come back."""
-
-    def __init__(self, chance: random.Random, writes: int) -> None:
-        self._chance = chance
-        self._writes = writes
-        self._log = FakeEventLog(self._dawdle)
-        self._bells = FakeBells()
-        self._is_written = False
-
-    async def run(self, clients: int, room: int) -> None:
-        hub = EventHub(self._log, self._bells, buffer_bytes=room, pace=_QUICK)
-        async with asyncio.timeout(_LIMIT_SECONDS), hub, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._write())
-            followers = [tasks.create_task(self._follow(hub)) for _ in range(clients)]
-        for follower in followers:
-            assert follower.result() == _ids(self._log)
-
-    async def _dawdle(self) -> None:
-        for _ in range(self._chance.randrange(6)):
-            await asyncio.sleep(0)
-
-    async def _write(self) -> None:
-        for _ in range(self._writes):
-            for _ in range(self._chance.choice((1, 1, 2, 130))):
-                self._log.append(_STREAM)
-            for _ in range(self._chance.choice((0, 1, 1, 2))):
-                await self._dawdle()
-                self._bells.ring(_BELL)
-            if self._chance.random() < 0.05:
-                self._bells.cut()
-            await self._dawdle()
-        self._is_written = True
-
-    async def _follow(self, hub: EventHub) -> list[StreamId]:
-        got: list[StreamId] = []
-        await self._dawdle()
-        while not self._is_written or len(got) < len(_ids(self._log)):
-            with hub.follow(_STREAM, _BELL, got[-1] if got else START) as follower:
-                for _ in range(self._chance.randrange(1, 20)):
-                    got.extend(frame.id for frame in (await _within(0.02, follower)).frames)
-                    await self._dawdle()
-        return got
+async def test_followers_at_the_same_place_share_the_reading_of_a_page() -> None:
+    log = FakeEventLog()
+    for _ in range(150):
+        log.append(_STREAM)
+    async with _hub(log, FakeBells()) as hub, AsyncExitStack() as stack:
+        followers = [stack.enter_context(hub.follow(_STREAM, _BELL, START)) for _ in range(50)]
+        batches = await asyncio.gather(*(follower.next() for follower in followers))
+        assert log.reads == 1
+        assert all(batch.frames[0] is batches[0].frames[0] for batch in batches)

@@ -32,6 +32,9 @@ class _FakeConnection:
     def get_write_buffer_size(self) -> int:
         return self.waiting_bytes
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
     def abort(self) -> None:
         self.has_left.set()
 
@@ -56,13 +59,10 @@ async def _stream(
     log: FakeEventLog, connection: _FakeConnection, *, send_timeout: float = 30.0, until_completion: bool = False
 ) -> AsyncIterator[asyncio.Task[None]]:
     request = TailRequest("t", "stream", "bell", START, until_completion=until_completion)
+    config = StreamConfig(send_timeout=send_timeout)
     async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
-        stream = EventStream(
-            Tail(hub, log, request, StreamConfig()),
-            hub.wheel,
-            StreamAdmission(GatewayConfig()),
-            send_timeout=send_timeout,
-        )
+        admission = StreamAdmission(GatewayConfig())
+        stream = EventStream(Tail(hub, log, request, config), hub.wheel, admission, config)
         task = asyncio.create_task(stream(connection.scope, connection.receive, connection.send))
         yield task
         await task
@@ -97,12 +97,14 @@ async def test_a_client_that_takes_nothing_is_cut() -> None:
         await connection.has_left.wait()
 
 
-async def test_no_chunk_is_much_larger_than_64_kilobytes() -> None:
+async def test_frames_are_joined_up_to_an_eighth_of_what_a_client_may_hold() -> None:
     log, connection = FakeEventLog(), _FakeConnection()
-    for _ in range(20):
-        log.append("stream", data=b"x" * 20_000)
+    for _ in range(40):
+        log.append("stream", data=b"x" * 10_000)
+    log.append("stream", data=b"x" * 50_000)
     async with _stream(log, connection, until_completion=True):
         pass
-    sizes = [len(message["body"]) for message in connection.sent[1:]]
-    assert max(sizes) < 90_000
-    assert sum(sizes) > 400_000
+    sizes = [len(message["body"]) for message in connection.sent[2:-1]]
+    assert sum(sizes) > 450_000
+    assert sizes[-1] > 50_000
+    assert max(sizes[:-1]) <= StreamConfig().client_buffer_bytes / 8
