@@ -92,9 +92,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         threads = ThreadStore(connection, ttl_seconds=ttl_seconds)
         runs = RunStore(connection, ttl_seconds=ttl_seconds, max_length=settings.stream.max_length)
         events = EventStore(connection)
-        limit = settings.gateway.publish_timeout
-        celery = make_celery(settings.modem, settings.redis, socket_timeout=limit / 2)  # it is tried twice
-        publisher = JobPublisher(celery, timeout_seconds=limit)
+        publisher = _make_publisher(settings)
         stack.push_async_callback(publisher.close)
         hub = EventHub(
             events,
@@ -125,6 +123,12 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             allow_origins=settings.cors.allow_origins,
             max_message_bytes=settings.gateway.max_body_bytes,
         )
+
+
+def _make_publisher(settings: Settings) -> JobPublisher:
+    limit = settings.gateway.publish_timeout
+    celery = make_celery(settings.modem, settings.redis, socket_timeout=limit / 2)  # it is tried twice
+    return JobPublisher(celery, timeout_seconds=limit)
 
 
 def _impatient(config: RedisConfig) -> RedisConfig:
