@@ -24,6 +24,7 @@ from shared.ids import StreamId
 
 _TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
 _STREAMS_PER_READ: Final = 256
+_SWEPT_PER_SECOND: Final = 500  # at most, so that thousands of idle streams cost next to nothing
 _SWEEP_SLICE: Final = 128  # so many streams at once, so that those that rang wait behind few others
 
 logger = logging.getLogger(__name__)
@@ -209,4 +210,5 @@ class EventHub:
                 await asyncio.sleep(self._sweep_seconds() / slices)
 
     def _sweep_seconds(self) -> float:
-        return self._pace.sweep if self._watch.is_heard else min(self._pace.sweep, self._pace.deaf_sweep)
+        seconds = self._pace.sweep if self._watch.is_heard else min(self._pace.sweep, self._pace.deaf_sweep)
+        return max(seconds, len(self._channels) / _SWEPT_PER_SECOND)

@@ -69,7 +69,7 @@ class StreamConfig(Section):
     max_length: int = Field(100_000, ge=0, description="entries kept per thread, roughly; 0: no limit")
     send_timeout: float = Field(30.0, gt=0, description="a client that takes no byte for so long is closed")
     client_buffer_bytes: int = Field(
-        262_144, ge=4096, description="waiting bytes per client; beyond it the client reads at its own speed"
+        262_144, ge=4096, description="what may wait for one client, down to the socket; beyond it the client reads at its own speed"
     )
     coalesce_deltas: bool = Field(True, description="join text deltas that wait to be written; false: one event each")
     flush_interval: float = Field(0.025, ge=0, description="pause between two writes of deltas and tool output")
