@@ -9,10 +9,17 @@ BaudError
 │   └── RunNotWaitingError
 ├── InvalidRequestError
 │   ├── InvalidStreamIdError
-│   └── InvalidCursorError
+│   ├── InvalidCursorError
+│   └── InvalidMessageError
+│       └── MessageTooBigError
+├── ForbiddenError
+│   └── ForeignOriginError
+├── LimitReachedError
+│   └── TooManyStreamsError
 ├── UnavailableError
 │   ├── StoreUnavailableError
-│   └── BrokerUnavailableError
+│   ├── BrokerUnavailableError
+│   └── ShuttingDownError
 ├── LeaseLostError
 └── ConfigurationError
 """
@@ -84,6 +91,42 @@ class InvalidCursorError(InvalidRequestError):
     code = "bad_cursor"
 
 
+class InvalidMessageError(InvalidRequestError):
+    """The message cannot be understood."""
+
+    code = "bad_message"
+
+
+class MessageTooBigError(InvalidMessageError):
+    """The message is too big."""
+
+    code = "message_too_big"
+
+
+class ForbiddenError(BaudError):
+    """This is not allowed."""
+
+    code = "forbidden"
+
+
+class ForeignOriginError(ForbiddenError):
+    """Pages of this origin may not connect. Add it to cors.allow_origins."""
+
+    code = "origin_not_allowed"
+
+
+class LimitReachedError(BaudError):
+    """There is too much of this already. Try again later."""
+
+    code = "limit_reached"
+
+
+class TooManyStreamsError(LimitReachedError):
+    """Too many streams are open. Close one, or try again later."""
+
+    code = "too_many_streams"
+
+
 class UnavailableError(BaudError):
     """A service that this request needs does not answer. Try again."""
 
@@ -100,6 +143,12 @@ class BrokerUnavailableError(UnavailableError):
     """The task queue does not answer; the run was not started. Try again."""
 
     code = "broker_unavailable"
+
+
+class ShuttingDownError(UnavailableError):
+    """This server stops and takes nothing new. Try again: another one answers."""
+
+    code = "shutting_down"
 
 
 class LeaseLostError(BaudError):

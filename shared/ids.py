@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from shared.errors import InvalidStreamIdError
 
 _STREAM_ID: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+_MAX_ID_CHARS: Final = 128
+_KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
 _MAX_PART: Final = 2**64 - 1  # Redis keeps both parts as unsigned 64-bit integers
 
 
@@ -18,6 +20,11 @@ class StreamId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.milliseconds}-{self.sequence}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a thread or of a run at all."""
+    return len(text) <= _MAX_ID_CHARS and _KEY_CHARS.isdisjoint(text)
 
 
 def new_id() -> str:

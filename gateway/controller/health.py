@@ -32,6 +32,7 @@ async def _health(services: ServicesDep) -> Health:
 
 
 async def _readiness(services: ServicesDep) -> Readiness:
+    services.admission.require_service()
     return await check_readiness(services.workers, services.publisher)
 
 
@@ -44,6 +45,6 @@ async def health(response: Response, found: Annotated[Health, Depends(_health)])
 
 @router.get("/ready")
 async def ready(response: Response, found: Annotated[Readiness, Depends(_readiness)]) -> Readiness:
-    """Say whether requests can be served, dependency by dependency."""
+    """Say whether requests can be served, dependency by dependency; a server that stops says no at once."""
     response.status_code = 200 if found.status == "ready" else 503
     return found

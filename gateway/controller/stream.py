@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from gateway.core.dependencies import LastId, RunId, ServicesDep, ThreadId, open_stream
+from gateway.core.dependencies import LastId, Only, RunId, ServicesDep, ThreadId, open_stream
 from gateway.service.open_tail import request_run_tail, request_thread_tail
 
 router = APIRouter(prefix="/api/agent/{thread_id}", tags=["streams"])
@@ -14,18 +14,22 @@ Until = Annotated[Literal["completion"] | None, Query()]
 
 
 @router.get("/stream", response_class=Response)
-async def stream_thread(services: ServicesDep, thread_id: ThreadId, last_id: LastId, until: Until = None) -> Response:
+async def stream_thread(
+    services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only, until: Until = None
+) -> Response:
     """Send the thread's events as they come, over all its runs."""
     keys = services.connection.keys(thread_id)
     request = await request_thread_tail(
         services.threads, services.events, keys, last_id, until_completion=until is not None
     )
-    return open_stream(services, request)
+    return open_stream(services, request.filtered(only))
 
 
 @router.get("/runs/{run_id}/stream", response_class=Response)
-async def stream_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId, last_id: LastId) -> Response:
+async def stream_run(
+    services: ServicesDep, thread_id: ThreadId, run_id: RunId, last_id: LastId, only: Only
+) -> Response:
     """Send one run's events and close after the last; 204 when the client has them all."""
     keys = services.connection.keys(thread_id)
     request = await request_run_tail(services.runs, services.events, keys, run_id, last_id=last_id)
-    return Response(status_code=204) if request is None else open_stream(services, request)
+    return Response(status_code=204) if request is None else open_stream(services, request.filtered(only))

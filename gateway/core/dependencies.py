@@ -1,29 +1,30 @@
 """What the routes are given: the services of this process, and checked parts of the request."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from gateway.service.admission import StreamAdmission
 from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
 from gateway.service.dispatch import JobPublisher
+from gateway.service.event_filter import EventFilter, parse_filter
 from gateway.service.event_hub import EventHub
 from gateway.service.sse import EventStream
 from gateway.service.submit_run import RunSubmission
 from gateway.service.tail import Tail, TailRequest
 from shared.contract.config import StreamConfig
 from shared.errors import RunNotFoundError, ThreadNotFoundError
+from shared.ids import is_id
 from shared.store.connection import Connection
 from shared.store.events import EventStore
 from shared.store.runs import RunStore
 from shared.store.situations import SituationStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
-
-_MAX_ID_CHARS: Final = 128
-_KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +37,30 @@ class Services:
     events: EventStore
     workers: WorkerStore
     hub: EventHub
+    admission: StreamAdmission
     publisher: JobPublisher
     submission: RunSubmission
     cancellation: RunCancellation
     answering: RunAnswer
     situations: SituationStore
     stream: StreamConfig
+    allow_origins: tuple[str, ...]  # whose pages may open a WebSocket
+    max_message_bytes: int
 
 
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+async def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
     return services
 
 
 async def _thread_id(thread_id: str) -> str:
-    if not _is_id(thread_id):
+    if not is_id(thread_id):
         raise ThreadNotFoundError
     return thread_id
 
 
 async def _run_id(run_id: str) -> str:
-    if not _is_id(run_id):
+    if not is_id(run_id):
         raise RunNotFoundError
     return run_id
 
@@ -68,20 +72,28 @@ async def _last_id(
     return last_event_id or last_id or ""
 
 
-def _is_id(text: str) -> bool:
-    return len(text) <= _MAX_ID_CHARS and _KEY_CHARS.isdisjoint(text)
+async def _filter(
+    types: Annotated[list[str] | None, Query(description="execute_types or names of events, by commas")] = None,
+    deltas: Annotated[bool, Query(description="false: without pieces of streamed text")] = True,
+) -> EventFilter | None:
+    return parse_filter(types, has_deltas=deltas)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
 ThreadId = Annotated[str, Depends(_thread_id)]
 RunId = Annotated[str, Depends(_run_id)]
 LastId = Annotated[str, Depends(_last_id)]
+Only = Annotated[EventFilter | None, Depends(_filter)]
 Cursor = Annotated[str | None, Query()]
 Limit = Annotated[int, Query(ge=1, le=200)]
 IdempotencyKey = Annotated[str, Header(max_length=255)]
 
 
+def open_tail(services: Services, request: TailRequest) -> Tail:
+    """Return the tail that makes a checked stream."""
+    return Tail(services.hub, services.threads, request, services.stream)
+
+
 def open_stream(services: Services, request: TailRequest) -> Response:
     """Return the response that carries a checked stream."""
-    tail = Tail(services.hub, services.threads, request, services.stream)
-    return EventStream(tail, services.hub.wheel, services.stream)
+    return EventStream(open_tail(services, request), services.hub.wheel, services.admission, services.stream)

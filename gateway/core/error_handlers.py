@@ -1,21 +1,27 @@
 """Turns errors into answers: one table from error to status, one body for all."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
+import orjson
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.service.frame import Sign
+from gateway.service.problems import explain_problems
 from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,
     ConflictError,
+    ForbiddenError,
     InvalidRequestError,
+    LimitReachedError,
+    MessageTooBigError,
     NotFoundError,
     UnavailableError,
 )
@@ -27,10 +33,15 @@ INTERNAL_SENTENCE: Final = "The server met a fault. Its log has more under this 
 _STATUS: Final[Mapping[type[BaudError], int]] = {
     NotFoundError: 404,
     ConflictError: 409,
+    MessageTooBigError: 413,
     InvalidRequestError: 400,
+    ForbiddenError: 403,
+    LimitReachedError: 429,
     UnavailableError: 503,
     BaudError: 500,
 }
+# What may be otherwise a moment later, without any change of the request.
+_PASSING: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _CODES: Final[Mapping[int, str]] = {
     400: "bad_request",
     404: "not_found",
@@ -46,6 +57,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Make every error of the app leave as an ErrorResponse."""
     app.add_exception_handler(BaudError, _on_baud_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(WebSocketRequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
@@ -57,40 +69,43 @@ def error_response(
     return Response(body.model_dump_json(), status, dict(headers or {}), media_type="application/json")
 
 
+def refuse_message(error: BaudError, request_id: str | None) -> Sign:
+    """Return the `error` event that answers a message over a WebSocket; `request_id` is what the client called it."""
+    status, code, sentence = _disclose(error)
+    data = {"error": sentence, "error_type": code, "status": status, "request_id": request_id}
+    return Sign("error", orjson.dumps(data))
+
+
 def status_of(error: BaudError) -> int:
     """Return the HTTP status of an error."""
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
 
-async def _on_baud_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, BaudError)
+def _disclose(error: BaudError) -> tuple[int, str, str]:
+    """Return status, code and sentence as the client may know them; the rest of a fault goes into the log."""
     status = status_of(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request failed", exc_info=error)
-        return error_response(_request_id(request), status, BaudError.code, INTERNAL_SENTENCE)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return error_response(_request_id(request), status, error.code, error.message, headers=headers)
+        return status, BaudError.code, INTERNAL_SENTENCE
+    return status, error.code, error.message
+
+
+async def _on_baud_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BaudError)
+    status, code, sentence = _disclose(error)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in _PASSING else None
+    return error_response(_request_id(request), status, code, sentence, headers=headers)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    sentence = "; ".join(_explain(problem) for problem in error.errors())
-    return error_response(_request_id(request), 422, "invalid_request", sentence)
+    assert isinstance(error, ValidationException)
+    return error_response(_request_id(request), 422, "invalid_request", explain_problems(error.errors()))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "http_error")
     return error_response(_request_id(request), error.status_code, code, str(error.detail), headers=error.headers)
-
-
-def _explain(problem: Mapping[str, Any]) -> str:  # FastAPI leaves the problems untyped
-    place: Sequence[str | int] = problem["loc"]
-    if problem["type"] == "json_invalid":
-        return f"the body is not valid JSON: {problem['ctx']['error']}"
-    name = ".".join(str(part) for part in place)
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{name}: {message[:1].lower()}{message[1:]}"
 
 
 def _request_id(request: Request) -> str:

@@ -10,10 +10,11 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway.controller import health, legacy, run, stream, thread
+from gateway.controller import health, legacy, run, socket, stream, thread
 from gateway.core.dependencies import Services
 from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
+from gateway.service.admission import StreamAdmission
 from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
 from gateway.service.dispatch import JobPublisher
@@ -61,7 +62,8 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         redoc_url=None,
     )
     add_error_handlers(app)
-    for router in (health.router, thread.router, run.router, stream.router, legacy.router, run.lookup_router):
+    routers = (health, thread, run, stream, socket, legacy)
+    for router in (*(module.router for module in routers), run.lookup_router):
         app.include_router(router)
     return app
 
@@ -92,9 +94,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         threads = ThreadStore(connection, ttl_seconds=ttl_seconds)
         runs = RunStore(connection, ttl_seconds=ttl_seconds, max_length=settings.stream.max_length)
         events = EventStore(connection)
-        limit = settings.gateway.publish_timeout
-        celery = make_celery(settings.modem, settings.redis, socket_timeout=limit / 2)  # it is tried twice
-        publisher = JobPublisher(celery, timeout_seconds=limit)
+        publisher = _make_publisher(settings)
         stack.push_async_callback(publisher.close)
         hub = EventHub(
             events,
@@ -115,12 +115,15 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             events=events,
             workers=WorkerStore(connection),
             hub=hub,
+            admission=StreamAdmission(settings.gateway),
             publisher=publisher,
             submission=RunSubmission(runs, threads, publisher, cancellation, answering, clock=clock),
             cancellation=cancellation,
             answering=answering,
             situations=SituationStore(connection),
             stream=settings.stream,
+            allow_origins=settings.cors.allow_origins,
+            max_message_bytes=settings.gateway.max_body_bytes,
         )
 
 
@@ -128,6 +131,12 @@ async def _warm_up(connection: Connection, publisher: JobPublisher) -> None:
     await publisher.warm_up()
     with suppress(StoreUnavailableError):
         await connection.load_scripts()
+
+
+def _make_publisher(settings: Settings) -> JobPublisher:
+    limit = settings.gateway.publish_timeout
+    celery = make_celery(settings.modem, settings.redis, socket_timeout=limit / 2)  # it is tried twice
+    return JobPublisher(celery, timeout_seconds=limit)
 
 
 def _impatient(config: RedisConfig) -> RedisConfig:

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +20,10 @@ from shared.log import bind
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _CLIENT_LEFT: Final = 499
+_UPGRADED: Final = 101
+_INTERNAL_ERROR: Final = 1011
+DENIAL_EXTENSION: Final = "websocket.http.response"
+_CLOSE_CODES_FROM: Final = 4000  # the private range; the status is added
 _KEPT_IN_SCOPE: Final = frozenset({"route"})  # of what the route's machinery adds, all that a stream's log line needs
 _PROBES: Final = frozenset({"/health", "/live", "/ready"})  # asked so often that they are logged as debug only
 
@@ -34,7 +39,7 @@ class RequestEdge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of the server."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope))
@@ -48,6 +53,7 @@ class RequestEdge:
                 logger.exception("a request failed")
                 await exchange.answer_fault(scope)
             finally:
+                exchange.close_stream()
                 self._log(scope, exchange)
 
     def _log(self, scope: Scope, exchange: "_Exchange") -> None:
@@ -57,7 +63,7 @@ class RequestEdge:
         is_slow = seconds > self._slow_seconds and not exchange.is_stream
         level = logging.WARNING if is_slow else logging.DEBUG if path in _PROBES else logging.INFO
         fields: Mapping[str, object] = {
-            "method": scope["method"],
+            "method": scope.get("method", "WEBSOCKET"),
             "route": route,
             "status": exchange.final_status,
             "duration_ms": round(seconds * 1000, 1),
@@ -69,7 +75,9 @@ class _Exchange(Carrier):
     """Watches one request and its answer pass by."""
 
     def __init__(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("extensions", {})[CARRIER_EXTENSION] = self
+        extensions = scope.setdefault("extensions", {})
+        extensions[CARRIER_EXTENSION] = self
+        self._can_deny = DENIAL_EXTENSION in extensions
         self._scope_names = frozenset(scope)
         self.began = time.perf_counter()
         self.is_stream = False
@@ -91,14 +99,26 @@ class _Exchange(Carrier):
         return message
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID_HEADER] = self._request_id
             self.is_stream = headers.get("content-type", "").startswith("text/event-stream")
+        elif message["type"] == "websocket.accept":
+            self._status, self.is_stream = _UPGRADED, True
+            MutableHeaders(scope=message)[REQUEST_ID_HEADER] = self._request_id
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._is_complete = True
-        await self._send(message)
+        if message["type"].startswith("websocket.http.response.") and not self._can_deny:
+            await self._close_instead(message)
+        else:
+            await self._send(message)
+
+    async def _close_instead(self, message: Message) -> None:
+        """Refuse a WebSocket as a server can that knows no answers to a handshake: by a close code after it."""
+        if message["type"] == "websocket.http.response.start":
+            await self._send({"type": "websocket.accept"})
+            await self._send({"type": "websocket.close", "code": _CLOSE_CODES_FROM + message["status"]})
 
     async def carry_stream(self, scope: Scope) -> None:
         if self.stream is None:
@@ -107,8 +127,15 @@ class _Exchange(Carrier):
             del scope[name]
         await self.stream.carry(scope, self.receive, self.send)
 
+    def close_stream(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+
     async def answer_fault(self, scope: Scope) -> None:
-        if self._status is None:
+        if scope["type"] == "websocket" and self._status == _UPGRADED:
+            with suppress(OSError, RuntimeError):  # it may be closed already
+                await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR})
+        elif self._status is None:
             response = error_response(self._request_id, 500, BaudError.code, INTERNAL_SENTENCE)
             await response(scope, self.receive, self.send)
 

@@ -1,5 +1,6 @@
 """The `gateway` command: loads the settings, binds the address and serves until it is told to stop."""
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -15,14 +16,23 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.core.dependencies import Services
 from gateway.core.http_protocol import HttpProtocol
 from gateway.core.main import create_app
+from gateway.core.socket_protocol import SocketProtocol
+from shared.contract.config import GatewayConfig
 from shared.errors import ConfigurationError
 from shared.log import configure_logging
 from shared.settings.load import load_settings
 
-_GRACE_SECONDS: Final = 10  # for requests that are being answered when the stop comes
+# How long the parts of a stop may take, one after the other.
+_FAREWELL_SECONDS: Final = 3.0  # for streams to send what they have begun and the reason of their end
+_GRACE_SECONDS: Final = 10  # for requests that are being answered; the longest wait for a broker is among them
+_CLOSE_SECONDS: Final = 3.0  # for connections of our own, to a Redis that may not answer any more
 _KEEP_ALIVE_SECONDS: Final = 75  # above the idle limit of common proxies, so that they close first
+_PING_SECONDS: Final = 20.0  # below the idle limit of common proxies
+# Messages above gateway.max_body_bytes are answered with an error, above so many times that the connection is closed.
+_MESSAGE_MARGIN: Final = 4
 _BACKLOG: Final = 2048
 # The threads that publish jobs must get their turn beside a busy loop: Python's 5 ms would be paid several times.
 _SWITCH_SECONDS: Final = 0.0005
@@ -33,22 +43,47 @@ app = typer.Typer(name="gateway", help="Serve the HTTP interface.", invoke_witho
 
 
 class GatewayServer(uvicorn.Server):
-    """A server that says where it listens, and ends its event streams first when it stops."""
+    """A server that says where it listens, and stops in order: no new streams, then no streams, then nothing."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, url: str, *, shutdown_delay: float) -> None:
         super().__init__(config)
         self._app = app
         self._url = url
+        self._delay = shutdown_delay
+        self._hurry = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then log the address."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         logger.info("gateway listens on %s", self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, which would go on for long, then wait for everything else."""
-        self._app.state.services.hub.shut_down()
-        await super().shutdown(sockets)
+        """Turn new streams away, end the open ones, then wait for everything else; never for longer than allowed."""
+        services: Services = self._app.state.services
+        services.admission.stop()
+        await self._let_others_look_away()
+        services.hub.shut_down()
+        if not await services.admission.wait_until_empty(_FAREWELL_SECONDS):
+            logger.warning("%d streams are cut: their clients do not read", services.admission.count)
+        try:
+            async with asyncio.timeout(_GRACE_SECONDS + _CLOSE_SECONDS):
+                await super().shutdown(sockets)
+        except TimeoutError:
+            logger.warning("connections of this gateway do not close; it ends without waiting for them")
+
+    async def _let_others_look_away(self) -> None:
+        """Serve on for the delay, so that a load balancer sees /ready before it meets a closed port."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._delay):
+                await self._hurry.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second Ctrl-C waits for nothing more."""
+        super().handle_exit(sig, frame)
+        if self.force_exit and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._hurry.set)
 
 
 @app.callback()
@@ -70,7 +105,7 @@ def serve(
     except ConfigurationError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(_EXIT_BAD_CONFIGURATION) from error
-    run_server(create_app(settings), listener)
+    run_server(create_app(settings), listener, settings.gateway)
 
 
 def check_host(host: str, *, insecure: bool) -> None:
@@ -98,31 +133,40 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def server_config(app: FastAPI) -> uvicorn.Config:
+def server_config(app: FastAPI, limits: GatewayConfig) -> uvicorn.Config:
     """Return how the gateway is served."""
     return uvicorn.Config(
         app,
         loop="uvloop",
         http=HttpProtocol,
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=_MESSAGE_MARGIN * limits.max_body_bytes,
+        ws_ping_interval=_PING_SECONDS,
+        # A ping waits behind what a slow client has not read yet: whether it takes anything is watched instead.
+        ws_ping_timeout=None,
+        # A message is encoded once for all; compressed, it would be once for each.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=bool(limits.trusted_proxies),
+        forwarded_allow_ips=list(limits.trusted_proxies),
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
 
 
-def run_server(app: FastAPI, listener: socket.socket) -> None:
+def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> None:
     """Serve on a bound socket until a signal comes; returns when every stream has ended."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, _exit_cleanly)
     with suppress(KeyboardInterrupt):
-        GatewayServer(server_config(app), app, url).run(sockets=[listener])
+        config = server_config(app, limits)
+        GatewayServer(config, app, url, shutdown_delay=limits.shutdown_delay).run(sockets=[listener])
 
 
 def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:

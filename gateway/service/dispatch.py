@@ -4,12 +4,12 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
+from gateway.service.daemon_threads import DaemonThreads
 from shared.contract.run import RunJob
 from shared.errors import BrokerUnavailableError
 from shared.keys import EXECUTE_RUN_TASK
@@ -36,7 +36,7 @@ class JobPublisher:
             *connection.connection_errors,
             *connection.channel_errors,
         )
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="publish")
+        self._threads = DaemonThreads(_THREADS, "publish")
 
     async def publish(self, job: RunJob) -> None:
         """Hand the job to the broker; raises BrokerUnavailableError, after which it may still have arrived."""
@@ -54,9 +54,9 @@ class JobPublisher:
             logger.warning("the task queue does not answer yet: %s", error.__cause__)
 
     async def close(self) -> None:
-        """Close the connections; threads that still wait for the broker are left to their time limits."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(self._celery.close)
+        """Take no more jobs; a thread that still waits for the broker ends with the process."""
+        self._threads.shutdown()
+        self._celery.close()
 
     async def _within_limit(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

@@ -13,6 +13,7 @@ from typing import Final, Protocol, Self
 
 from gateway.service.bell_watch import BellLines, BellWatch
 from gateway.service.channel import Channel, StreamEnd
+from gateway.service.event_filter import EventFilter
 from gateway.service.follower import Follower, Pace
 from gateway.service.frame import frame_of
 from gateway.service.shared_pages import PageReader, SharedPages
@@ -83,11 +84,13 @@ class EventHub:
                 yield follower.held_bytes
 
     @contextmanager
-    def follow(self, stream: str, bell: str, cursor: StreamId, *, run_id: str | None = None) -> Iterator[Follower]:
+    def follow(
+        self, stream: str, bell: str, cursor: StreamId, *, run_id: str | None = None, only: EventFilter | None = None
+    ) -> Iterator[Follower]:
         """Yield a place behind `cursor` in a stream whose appends ring `bell`; only one run's entries if named."""
         channel = self._channels.get(stream) or self._add(stream, bell)
         follower = Follower(
-            channel, self._pages, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id
+            channel, self._pages, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id, only=only
         )
         channel.followers.add(follower)
         if self._closing:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.service.channel import START, Channel, StreamEnd
+from gateway.service.event_filter import EventFilter
 from gateway.service.frame import Frame
 from gateway.service.shared_pages import FramePage, SharedPages
 from shared.errors import StoreUnavailableError
@@ -50,7 +51,10 @@ _NOTHING: Final = Batch()
 
 
 class Follower:
-    """One client's place in a stream: `cursor` is the last entry that was handed to it."""
+    """One client's place in a stream: `cursor` is the last entry that was handed to it or that it does not want.
+
+    `passed_at` is the loop's time at which an entry was last passed over, which is a sign of life of the log.
+    """
 
     def __init__(
         self,
@@ -61,13 +65,17 @@ class Follower:
         buffer_bytes: int,
         pace: Pace,
         run_id: str | None = None,
+        only: EventFilter | None = None,
     ) -> None:
         self.cursor = cursor
+        self.passed_at = 0.0
         self._channel = channel
         self._pages = pages
         self._limit = buffer_bytes
         self._pace = pace
         self._run_id = run_id
+        self._only = only
+        self._offered = cursor  # the last entry of the tail that was looked at; ahead of the cursor while one waits
         self._buffer: list[Frame] = []
         self._buffered = 0
         self._in_hand = 0  # bytes of the last batch, until the next is asked for: its client still takes them
@@ -85,21 +93,28 @@ class Follower:
     def offer(self, frames: Sequence[Frame]) -> None:
         """Buffer frames of the tail; without room for them the follower is detached instead."""
         for frame in frames:
-            if frame.id <= self.cursor or not self._wants(frame):
+            if frame.id <= self._offered:
                 continue
-            held = self.held_bytes
-            if held and held + frame.size > self._limit:
+            if not self._wants(frame):
+                self._note_passed()
+            elif self.held_bytes and self.held_bytes + frame.size > self._limit:
                 self.detach()
                 return
-            self._buffer.append(frame)
-            self._buffered += frame.size
-        self._wake()
+            else:
+                self._buffer.append(frame)
+                self._buffered += frame.size
+            self._offered = frame.id
+        if self._buffer:
+            self._wake()
+        else:
+            self.cursor = self._offered
 
     def detach(self) -> None:
         """Leave the tail: what is buffered is forgotten and read again from the log."""
         self._channel.joined.discard(self)
         self._buffer.clear()
         self._buffered = 0
+        self._offered = self.cursor
         self._wake()
 
     def end(self, reason: StreamEnd) -> None:
@@ -148,7 +163,7 @@ class Follower:
         frames = tuple(self._buffer)
         if not frames:
             return _NOTHING
-        self.cursor = frames[-1].id
+        self.cursor = self._offered
         self._buffer.clear()
         self._in_hand, self._buffered = self._buffered, 0
         return Batch(frames)
@@ -162,12 +177,14 @@ class Follower:
             await self._bear_failure()
             return _NOTHING
         self._failing_since = None
+        frames = tuple(filter(self._wants, page.frames))
+        if len(frames) < len(page.frames):
+            self._note_passed()
         if page.frames:
-            self.cursor = page.frames[-1].id
+            self.cursor = self._offered = page.frames[-1].id
         is_caught_up = page.is_short and self._channel.join(self, seen_position=page.seen_position)
         if not is_caught_up:
             self._wake()
-        frames = tuple(filter(self._wants, page.frames))
         self._in_hand = sum(frame.size for frame in frames)
         return Batch(frames, _find_gap(requested, page), is_caught_up)
 
@@ -181,7 +198,12 @@ class Follower:
         self._wake()
 
     def _wants(self, frame: Frame) -> bool:
-        return self._run_id is None or frame.run_id == self._run_id
+        if self._run_id is not None and frame.run_id != self._run_id:
+            return False
+        return self._only is None or self._only.passes(frame)
+
+    def _note_passed(self) -> None:
+        self.passed_at = asyncio.get_running_loop().time()
 
 
 def _find_gap(requested: StreamId, page: FramePage) -> Gap | None:

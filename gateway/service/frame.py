@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from shared.contract.event import StreamEntry
+from shared.contract.event import TASK_EVENT, StreamEntry
 from shared.ids import StreamId, parse_stream_id
 
 _LINE_BREAK: Final = re.compile(rb"\r\n|\r|\n")
@@ -28,12 +28,22 @@ class Frame:
     run_id: str = ""
     is_final: bool = False
     is_usable: bool = True
+    stored_type: str = ""
+    _type: str = field(default="", init=False, repr=False)
     _sse: bytes = field(default=b"", init=False, repr=False)
+    _message: str = field(default="", init=False, repr=False)
 
     @property
     def wire_id(self) -> str | None:
         """The id that a client may resume from."""
         return str(self.id) if self.is_usable else None
+
+    @property
+    def type(self) -> str:
+        """The execute_type of a task event, else the event's name; looked for only if somebody asks."""
+        if not self._type:
+            self._type = _find_type(self.event, self.stored_type, self.data)
+        return self._type
 
     @property
     def size(self) -> int:
@@ -47,18 +57,35 @@ class Frame:
             self._sse = _encode_sse(self.wire_id, self.event, self.data)
         return self._sse
 
+    @property
+    def message(self) -> str:
+        """The frame as a WebSocket message."""
+        if not self._message:
+            self._message = _encode_message(self.wire_id, self.event, self.data)
+        return self._message
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """An event of the gateway's own; without an id, so that Last-Event-ID stays that of the last entry."""
+    """An event of the gateway's own; without an id, so that Last-Event-ID stays that of the last entry.
+
+    `retry_ms` tells an SSE client when to connect again.
+    """
 
     event: str
     data: bytes
+    retry_ms: int | None = None
 
     @property
     def sse(self) -> bytes:
         """The sign as a server-sent event."""
-        return _encode_sse(None, self.event, self.data)
+        encoded = _encode_sse(None, self.event, self.data)
+        return encoded if self.retry_ms is None else b"retry: %d\n%b" % (self.retry_ms, encoded)
+
+    @property
+    def message(self) -> str:
+        """The sign as a WebSocket message."""
+        return _encode_message(None, self.event, self.data)
 
 
 Item = Frame | Sign
@@ -68,12 +95,12 @@ def frame_of(entry: StreamEntry) -> Frame:
     """Return the frame of an entry, usable or not."""
     entry_id = parse_stream_id(entry.id)
     if entry.event and entry.data and not _EVENT_LINE_BREAK.search(entry.event):
-        return Frame(entry_id, entry.event, entry.data, entry.run_id, entry.is_final)
+        return Frame(entry_id, entry.event, entry.data, entry.run_id, entry.is_final, stored_type=entry.type)
     sign = error_sign(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
     return Frame(entry_id, sign.event, sign.data, entry.run_id, entry.is_final, is_usable=False)
 
 
-def sign_of(event: str, data: Mapping[str, str | int]) -> Sign:
+def sign_of(event: str, data: Mapping[str, object]) -> Sign:
     """Return an event of the gateway's own."""
     return Sign(event, orjson.dumps(data))
 
@@ -89,3 +116,24 @@ def _encode_sse(wire_id: str | None, event: str, data: bytes) -> bytes:
     if wire_id is None:
         return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (wire_id.encode(), event.encode(), data)
+
+
+def _encode_message(wire_id: str | None, event: str, data: bytes) -> str:
+    """Return {id, event, data} as JSON, the data as it stands; what is no JSON goes out as a text."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        data = orjson.dumps(data.decode(errors="replace"))
+    head = {"event": event} if wire_id is None else {"id": wire_id, "event": event}
+    return (b'%b,"data":%b}' % (orjson.dumps(head)[:-1], data)).decode()
+
+
+def _find_type(event: str, stored_type: str, data: bytes) -> str:
+    if event != TASK_EVENT or stored_type:
+        return stored_type or event
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return event
+    kind = found.get("execute_type") if isinstance(found, dict) else None
+    return kind if isinstance(kind, str) and kind else event

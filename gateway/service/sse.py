@@ -8,6 +8,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.service.admission import StreamAdmission, client_of
 from gateway.service.frame import Item
 from gateway.service.stall_watch import StallWatch, Wire
 from gateway.service.tail import Tail
@@ -37,22 +38,40 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, tail: Tail, wheel: TimerWheel, config: StreamConfig) -> None:
+    def __init__(self, tail: Tail, wheel: TimerWheel, admission: StreamAdmission, config: StreamConfig) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._tail = tail
         self._wheel = wheel
+        self._admission = admission
+        self._admitted: str | None = None  # the address that a place is held for
         self._send_timeout = config.send_timeout
         self._chunk_bytes = config.client_buffer_bytes // _CHUNK_SHARE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Begin the response; the rest is left to the carrier, if there is one."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        """Begin the response; the rest is left to the carrier, if there is one, which closes the stream.
+
+        Raises ShuttingDownError, TooManyStreamsError before anything was sent.
+        """
         carrier: Carrier | None = scope.get("extensions", {}).get(CARRIER_EXTENSION)
-        if carrier is None:
-            await self.carry(scope, receive, send)
-        else:
-            carrier.stream = self
+        client = client_of(scope)
+        self._admission.enter(client)
+        self._admitted = client
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if carrier is None:
+                await self.carry(scope, receive, send)
+            else:
+                carrier.stream = self
+        finally:
+            if carrier is None or carrier.stream is not self:
+                self.close()
+
+    def close(self) -> None:
+        """Give the stream's place back; once is enough, twice does no harm."""
+        if self._admitted is not None:
+            self._admission.leave(self._admitted)
+            self._admitted = None
 
     async def carry(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the stream over one connection of the server."""

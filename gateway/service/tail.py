@@ -4,12 +4,14 @@ It knows nothing of the wire: an item is a frame of the log or a sign, and whoev
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from gateway.service.channel import StreamEnd
+from gateway.service.event_filter import EventFilter
 from gateway.service.event_hub import EventHub
 from gateway.service.follower import Batch, Follower, Gap
 from gateway.service.frame import Item, Sign, error_sign, sign_of
@@ -18,6 +20,8 @@ from shared.contract.config import StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
 
+_SOONEST_RETRY_MS: Final = 100
+_RETRY_SPREAD_MS: Final = 1400
 _FAREWELLS: Final = {
     StreamEnd.SHUTDOWN: error_sign("This server stops; connect again.", "shutdown", 503),
     StreamEnd.UNAVAILABLE: error_sign("Redis does not answer; connect again later.", "unavailable", 503),
@@ -44,6 +48,14 @@ class TailRequest:
     until_completion: bool = False
     run_id: str | None = None
     has_ended: bool = False
+    only: EventFilter | None = None
+
+    def filtered(self, only: EventFilter | None) -> Self:
+        """Return the request for what passes a filter; one that closes at a run's end gets that end all the same."""
+        if only is None:
+            return self
+        keeps_final = self.until_completion or self.run_id is not None
+        return replace(self, only=replace(only, keeps_final=keeps_final))
 
 
 class Tail:
@@ -61,6 +73,7 @@ class Tail:
         self._is_greeted = False  # whether the client has got an item, or knows that there is none yet
         self._is_leaving = False  # no run was active; what is in the log by now is still sent
         self._has_left = False
+        self.end: StreamEnd | None = None  # why the gateway ended it, if it did
 
     def leave(self) -> None:
         """End the stream without a word, because its client is gone."""
@@ -72,7 +85,9 @@ class Tail:
         """Yield bursts until the stream is over; who sends them asks for the next once one is sent."""
         request = self._request
         try:
-            with self._hub.follow(request.stream, request.bell, request.cursor, run_id=request.run_id) as follower:
+            with self._hub.follow(
+                request.stream, request.bell, request.cursor, run_id=request.run_id, only=request.only
+            ) as follower:
                 self._follower = follower
                 while not self._has_left and self._now() < self._opened_at + self._config.max_duration:
                     self._timer.set(self._due_at())
@@ -81,6 +96,7 @@ class Tail:
                         yield burst
                         self._sent_at = self._now()
                         del burst
+                    self.end = batch.end
                     if batch.end is not None or await self._is_over(follower, batch):
                         return
                     del batch  # a stream that waits holds nothing of what it has sent
@@ -97,9 +113,13 @@ class Tail:
         """Return when something is due even if no entry comes."""
         return min(
             self._sent_at + self._config.keep_alive_interval,
-            self._event_at + self._config.idle_timeout,
+            self._heard_at() + self._config.idle_timeout,
             self._opened_at + self._config.max_duration,
         )
+
+    def _heard_at(self) -> float:
+        """Return when the log last had an entry, whether the client wants it or not."""
+        return self._event_at if self._follower is None else max(self._event_at, self._follower.passed_at)
 
     def _on_time(self) -> None:
         """Wake the follower if it is time; what was sent meanwhile has put it off."""
@@ -120,7 +140,7 @@ class Tail:
             self._is_greeted = True
             yield (_time_sign("waiting"),)
         if batch.end in _FAREWELLS:
-            yield (_FAREWELLS[batch.end],)
+            yield (_farewell(batch.end),)
 
     async def _sign_of_time(self) -> Sign | None:
         """Return what the passing of time makes due."""
@@ -144,7 +164,7 @@ class Tail:
         return False
 
     async def _is_idle(self) -> bool:
-        if self._now() - self._event_at < self._config.idle_timeout:
+        if self._now() - self._heard_at() < self._config.idle_timeout:
             return False
         if await self._no_run_is_active():
             return True
@@ -156,6 +176,14 @@ class Tail:
             return await self._runs.active_run(self._request.thread_id) is None
         except StoreUnavailableError:
             return False
+
+
+def _farewell(end: StreamEnd) -> Sign:
+    sign = _FAREWELLS[end]
+    if end is not StreamEnd.SHUTDOWN:
+        return sign
+    # Not all at once: the clients of this gateway go to the others together.
+    return replace(sign, retry_ms=_SOONEST_RETRY_MS + secrets.randbelow(_RETRY_SPREAD_MS))
 
 
 def _gap_sign(gap: Gap) -> Sign:

@@ -34,6 +34,14 @@ class GatewayConfig(Section):
     max_body_bytes: int = Field(1_048_576, ge=1024, description="largest request body; more is answered with 413")
     publish_timeout: float = Field(5.0, gt=0, description="seconds the broker has to take a job, then 503")
     slow_request: float = Field(1.0, gt=0, description="requests that take longer are logged as warnings")
+    max_streams: int = Field(20_000, ge=0, description="open streams at most, SSE and WebSocket; 0: no limit")
+    max_streams_per_client: int = Field(0, ge=0, description="open streams of one address at most; 0: no limit")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description='addresses or networks whose X-Forwarded-For is believed; "*": all'
+    )
+    shutdown_delay: float = Field(
+        0.0, ge=0, description="seconds at SIGTERM in which /ready says 503 before streams are ended"
+    )
 
 
 class ModemConfig(Section):

@@ -1,5 +1,6 @@
 """Checks that concern more than one key: what is allowed alone may not be allowed together."""
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +15,7 @@ _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 def find_conflicts(settings: Settings) -> Iterator[Problem]:
     """Yield each conflict, under the key that most likely has to change."""
     yield from _redis(settings)
+    yield from _proxies(settings)
     yield from _times(settings)
     yield from _models(settings)
     yield from _sandbox(settings)
@@ -27,6 +29,22 @@ def _redis(settings: Settings) -> Iterator[Problem]:
     broker = settings.modem.broker_url.get_secret_value()
     if broker and "://" not in broker:
         yield Problem(("modem", "broker_url"), "must be a URL such as amqp://host:5672//, or empty for the Redis URL")
+
+
+def _proxies(settings: Settings) -> Iterator[Problem]:
+    for proxy in settings.gateway.trusted_proxies:
+        if proxy != "*" and not _is_network(proxy):
+            yield Problem(
+                ("gateway", "trusted_proxies"), f"{proxy!r} is no address, no network such as 10.0.0.0/8, nor *"
+            )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _times(settings: Settings) -> Iterator[Problem]:

@@ -25,11 +25,13 @@ class FakeEventLog:
         self._streams: dict[str, list[StreamEntry]] = {}
         self._next = 0
 
-    def append(self, stream: str, *, data: bytes = b"{}", run_id: str = "run", is_final: bool = False) -> str:
+    def append(
+        self, stream: str, *, data: bytes = b"{}", run_id: str = "run", is_final: bool = False, kind: str = ""
+    ) -> str:
         """Add an entry and return its id; ids have gaps, and more digits from 10 on."""
         self._next += 1
         entry_id = f"{self._next // 3}-{self._next * 7}"
-        entry = StreamEntry(entry_id, "task_agent_execute", data, run_id, is_final)
+        entry = StreamEntry(entry_id, "task_agent_execute", data, run_id, is_final, kind)
         self._streams.setdefault(stream, []).append(entry)
         return entry_id
 

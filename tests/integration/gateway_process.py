@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,6 +24,7 @@ class SseEvent:
     event: str
     data: Any
     id: str | None = None
+    retry: str | None = None
 
 
 class GatewayProcess:
@@ -46,7 +48,15 @@ class GatewayProcess:
 
     @property
     def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
+        return self.address[1]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return parts.hostname, parts.port
 
     @property
     def pid(self) -> int:
@@ -89,14 +99,24 @@ class GatewayProcess:
             await self._log_grew.wait()
         self._log_grew.clear()
 
+    async def logged_route(self, route: str) -> dict[str, Any]:
+        """Return the log line of the one request to a route, once it is there."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                for line in self.log:
+                    fields: dict[str, Any] = json.loads(line)
+                    if fields.get("route") == route:
+                        return fields
+                await self.more_log()
+
     def terminate(self) -> None:
         assert self._process is not None
         self._process.terminate()
 
-    async def wait(self) -> int:
+    async def wait(self, limit_seconds: float = LIMIT_SECONDS) -> int:
         """Wait for the end of the process and return its exit status."""
         assert self._process is not None
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(limit_seconds):
             return await self._process.wait()
 
     async def stop(self) -> None:
@@ -140,5 +160,5 @@ async def _read_events(response: httpx.Response) -> AsyncGenerator[SseEvent, Non
             fields[name] = f"{fields[name]}\n{value}" if name == "data" and "data" in fields else value
             continue
         if "event" in fields:
-            yield SseEvent(fields["event"], json.loads(fields["data"]), fields.get("id"))
+            yield SseEvent(fields["event"], json.loads(fields["data"]), fields.get("id"), fields.get("retry"))
         fields = {}

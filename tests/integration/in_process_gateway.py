@@ -55,13 +55,14 @@ class ServedGateway:
 
 
 @asynccontextmanager
-async def serve_in_process(redis_url: str, folder: Path, **settings: str) -> AsyncIterator[ServedGateway]:
+async def serve_in_process(redis_url: str, folder: Path, **overrides: str) -> AsyncIterator[ServedGateway]:
     """Yield a gateway in this loop, with small sockets and these settings."""
-    environ = {"REDIS_URL": redis_url, **{f"BAUD_{name}": value for name, value in settings.items()}}
-    app = create_app(load_settings(environ, folder))
+    environ = {"REDIS_URL": redis_url, **{f"BAUD_{name}": value for name, value in overrides.items()}}
+    settings = load_settings(environ, folder)
+    app = create_app(settings)
     with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-        server = uvicorn.Server(server_config(app))
+        server = uvicorn.Server(server_config(app, settings.gateway))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         async with asyncio.timeout(_LIMIT_SECONDS):
             await until(lambda: server.started)

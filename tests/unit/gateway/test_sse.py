@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Message, Scope
 
+from gateway.service.admission import StreamAdmission
 from gateway.service.channel import START
 from gateway.service.event_hub import EventHub
 from gateway.service.sse import WIRE_EXTENSION, EventStream
 from gateway.service.tail import Tail, TailRequest
-from shared.contract.config import StreamConfig
+from shared.contract.config import GatewayConfig, StreamConfig
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
 
@@ -60,7 +61,8 @@ async def _stream(
     request = TailRequest("t", "stream", "bell", START, until_completion=until_completion)
     config = StreamConfig(send_timeout=send_timeout)
     async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
-        stream = EventStream(Tail(hub, log, request, config), hub.wheel, config)
+        admission = StreamAdmission(GatewayConfig())
+        stream = EventStream(Tail(hub, log, request, config), hub.wheel, admission, config)
         task = asyncio.create_task(stream(connection.scope, connection.receive, connection.send))
         yield task
         await task

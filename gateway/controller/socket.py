@@ -1,0 +1,55 @@
+"""The WebSocket of a thread: its events in one direction, commands in the other."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, WebSocket
+
+from gateway.core.dependencies import LastId, Only, Services, ServicesDep, ThreadId, open_tail
+from gateway.core.error_handlers import refuse_message
+from gateway.core.origin import check_origin
+from gateway.service.admission import client_of
+from gateway.service.open_tail import request_thread_tail
+from gateway.service.socket_commands import SocketCommands
+from gateway.service.socket_session import SocketSession
+from gateway.service.sse import WIRE_EXTENSION
+from gateway.service.stall_watch import StallWatch
+from gateway.service.tail import TailRequest
+
+
+async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:
+    check_origin(websocket.headers, services.allow_origins)
+
+
+router = APIRouter(prefix="/ws/agent/{thread_id}", dependencies=[Depends(_check_origin)])
+
+
+async def _tail_request(services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only) -> TailRequest:
+    keys = services.connection.keys(thread_id)
+    request = await request_thread_tail(services.threads, services.events, keys, last_id, until_completion=False)
+    return request.filtered(only)
+
+
+@router.websocket("")
+async def open_socket(
+    websocket: WebSocket, services: ServicesDep, request: Annotated[TailRequest, Depends(_tail_request)]
+) -> None:
+    """Send the thread's events as they come, and carry out what the client says."""
+    with services.admission.admit(client_of(websocket.scope)):
+        await websocket.accept()
+        await _session(websocket, services, request).run()
+
+
+def _session(websocket: WebSocket, services: Services, request: TailRequest) -> SocketSession:
+    commands = SocketCommands(
+        request.thread_id, services.threads, services.submission, services.cancellation, services.answering
+    )
+    wire = websocket.scope.get("extensions", {}).get(WIRE_EXTENSION)
+    watch = None if wire is None else StallWatch(services.hub.wheel, wire, services.stream.send_timeout)
+    return SocketSession(
+        websocket,
+        open_tail(services, request),
+        commands,
+        watch,
+        max_message_bytes=services.max_message_bytes,
+        refusal=refuse_message,
+    )

@@ -1,0 +1,22 @@
+"""Which web pages may open a WebSocket: browsers send cookies along, and CORS does not hold for it."""
+
+from collections.abc import Container
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from shared.errors import ForeignOriginError
+
+
+def check_origin(headers: Headers, allow_origins: Container[str]) -> None:
+    """Let pass what comes from no page, from this gateway's own address or from an allowed origin.
+
+    Raises ForeignOriginError.
+    """
+    origin = headers.get("origin")
+    if origin is None or "*" in allow_origins or origin in allow_origins:
+        return
+    # Not the scheme: behind a proxy that ends TLS, only the host is what the browser asked for.
+    host = urlsplit(origin).netloc.lower()
+    if not host or host != headers.get("host", "").lower():
+        raise ForeignOriginError

@@ -1,0 +1,86 @@
+"""Around every WebSocket: its id, its log line, and an answer to refusals and faults, whatever the server can say."""
+
+import logging
+from collections.abc import Sequence
+
+import orjson
+import pytest
+from fastapi import FastAPI, WebSocket
+from starlette.middleware import Middleware
+from starlette.types import Message
+
+from gateway.core.error_handlers import add_error_handlers
+from gateway.core.middleware import DENIAL_EXTENSION, BodyLimit, RequestEdge
+from shared.errors import ThreadNotFoundError
+
+
+def _app() -> FastAPI:
+    app = FastAPI(middleware=[Middleware(RequestEdge, slow_seconds=60.0), Middleware(BodyLimit, max_bytes=100)])
+    add_error_handlers(app)
+
+    @app.websocket("/refused")
+    async def refuse(websocket: WebSocket) -> None:
+        raise ThreadNotFoundError
+
+    @app.websocket("/limit")
+    async def limit(websocket: WebSocket, limit: int) -> None:
+        raise AssertionError("never reached")
+
+    @app.websocket("/fault")
+    async def fail(websocket: WebSocket, is_early: bool) -> None:
+        if not is_early:
+            await websocket.accept()
+        raise RuntimeError("the password is hunter2")
+
+    return app
+
+
+async def _connect(path: str, query: str = "", *, extensions: Sequence[str] = (DENIAL_EXTENSION,)) -> list[Message]:
+    """Return what the server is told to send."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "websocket", "path": path, "raw_path": path.encode(), "query_string": query.encode(), "headers": [],
+        "subprotocols": [], "extensions": {name: {} for name in extensions},
+    }  # fmt: skip
+    await _app()(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "code"),
+    [("/refused", "", 404, "thread_not_found"), ("/limit", "limit=x", 422, "invalid_request"),
+     ("/fault", "is_early=1", 500, "internal_error")],
+    ids=["refused", "bad query", "fault"],
+)  # fmt: skip
+async def test_a_handshake_that_fails_gets_the_body_that_all_errors_have(
+    path: str, query: str, status: int, code: str
+) -> None:
+    start, body = await _connect(path, query)
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
+    said = orjson.loads(body["body"])
+    assert said["code"] == code
+    assert "hunter2" not in said["detail"]
+    assert (b"x-request-id", said["request_id"].encode()) in start["headers"]
+
+
+async def test_a_server_that_cannot_answer_a_handshake_closes_with_4000_and_the_status() -> None:
+    accept, close = await _connect("/refused", extensions=())
+    assert accept["type"] == "websocket.accept"
+    assert (close["type"], close["code"]) == ("websocket.close", 4404)
+
+
+async def test_a_fault_in_an_open_socket_closes_it_with_1011_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "gateway"):
+        accept, close = await _connect("/fault", "is_early=0")
+    assert accept["type"] == "websocket.accept"
+    assert (close["type"], close["code"]) == ("websocket.close", 1011)
+    (line,) = [record for record in caplog.records if record.message == "request"]
+    assert (vars(line)["method"], vars(line)["route"], vars(line)["status"]) == ("WEBSOCKET", "/fault", 101)
+    assert [record.message for record in caplog.records if record.exc_info] == ["a request failed"]
