@@ -5,7 +5,19 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks import concurrency, first_event, start, step_cpu, takeover, throughput
+from benchmarks import (
+    busy_streams,
+    concurrency,
+    fan_out,
+    first_event,
+    idle_connections,
+    many_streams,
+    replay,
+    start,
+    step_cpu,
+    takeover,
+    throughput,
+)
 
 _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "start": start.measure,
@@ -14,6 +26,11 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "step_cpu": step_cpu.measure,
     "takeover": takeover.measure,
     "concurrency": concurrency.measure,
+    "fan_out": fan_out.measure,
+    "many_streams": many_streams.measure,
+    "busy_streams": busy_streams.measure,
+    "idle_connections": idle_connections.measure,
+    "replay": replay.measure,
 }
 
 
