@@ -1,20 +1,48 @@
 """A Model without a provider: says a given number of small pieces, at a given pace, and is done.
 
 Used as `llm.model = "python:benchmarks.scripted_talker:make_talker"`; the last user message is JSON
-with `deltas`, `interval_seconds` and `tool_steps`, so that one worker serves every benchmark.
+with `deltas`, `interval_seconds`, `tool_steps` and `text`, so that one worker serves every benchmark.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
+from benchmarks.stream.stamp import stamp
 from shared.contract.config import LLMConfig
 from shared.contract.message import Role, ToolCall
 from shared.contract.run import Usage
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
 
 _PIECE: Final = "token "
+
+
+class Text(StrEnum):
+    """What the pieces say."""
+
+    SAME = "same"  # the same word each
+    NUMBERED = "numbered"  # which one it is
+    STAMPED = "stamped"  # when it was said, and which one it is
+
+
+def piece(text: Text, position: int) -> str:
+    """Return one piece."""
+    if text is Text.STAMPED:
+        return stamp(time.time_ns(), position).decode() + " "
+    return f"{position} " if text is Text.NUMBERED else _PIECE
+
+
+async def pieces(script: dict[str, Any]) -> AsyncGenerator[str, None]:
+    """Yield the pieces when they are due; what one piece was late by does not delay those behind it."""
+    text, interval = Text(script.get("text", Text.SAME)), script.get("interval_seconds", 0)
+    began = asyncio.get_running_loop().time()
+    for position in range(script.get("deltas", 1)):
+        yield piece(text, position)
+        due = began + (position + 1) * interval
+        await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()) if interval else 0)
 
 
 class ScriptedTalker:
@@ -27,11 +55,13 @@ class ScriptedTalker:
         if done <= script.get("tool_steps", 0) and script.get("tool_steps", 0):
             yield _call(done)
             return
-        count = script.get("deltas", 1)
-        for _ in range(count):
-            yield TextDelta(_PIECE)
-            await asyncio.sleep(script.get("interval_seconds", 0))
-        yield ModelAnswer(_PIECE * count, (), FinishReason.STOP, Usage(input_tokens=1, output_tokens=count))
+        said: list[str] = []
+        async for text in pieces(script):
+            said.append(text)
+            yield TextDelta(text)
+        # The whole text must not be taken for what was sent just now.
+        whole = "".join(said).replace("sent:", "said:")
+        yield ModelAnswer(whole, (), FinishReason.STOP, Usage(input_tokens=1, output_tokens=len(said)))
 
 
 def _call(position: int) -> ModelAnswer:

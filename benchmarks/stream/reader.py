@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -24,6 +24,24 @@ class Tally:
     errors: int = 0
     last_ns: int = 0
     on_event: Callable[[], None] = lambda: None
+
+
+class Place(Protocol):
+    """A client's place in a stream, over all its connections."""
+
+    @property
+    def thread_id(self) -> str:
+        """Whose stream."""
+
+    @property
+    def last_id(self) -> str:
+        """The last event that was seen; empty: none."""
+
+    def begin(self) -> None:
+        """A new connection: half a frame of the one before is void."""
+
+    def take(self, chunk: bytes) -> None:
+        """Take the next bytes of the event stream."""
 
 
 class Follower:
@@ -78,22 +96,22 @@ class Follower:
 class StreamConnection(asyncio.Protocol):
     """One request for an event stream; `opened` is done with its head, `closed` when it has ended."""
 
-    def __init__(self, follower: Follower, host: str) -> None:
+    def __init__(self, place: Place, host: str) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.transport: asyncio.Transport | None = None
-        self.on_body = follower.take  # called by the parser
-        self._follower = follower
+        self.on_body = place.take  # called by the parser
+        self._place = place
         self._host = host
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the stream, behind the last event that was seen."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
-        self._follower.begin()
-        resume = f"Last-Event-ID: {self._follower.last_id}\r\n" if self._follower.last_id else ""
-        path = f"/api/agent/{self._follower.thread_id}/stream"
+        self._place.begin()
+        resume = f"Last-Event-ID: {self._place.last_id}\r\n" if self._place.last_id else ""
+        path = f"/api/agent/{self._place.thread_id}/stream"
         self.transport.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n{resume}\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
