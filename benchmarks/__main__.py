@@ -8,10 +8,12 @@ from typing import Final
 from benchmarks import (
     busy_streams,
     concurrency,
+    cut_streams,
     fan_out,
     first_event,
     idle_connections,
     many_streams,
+    paced_runs,
     replay,
     start,
     step_cpu,
@@ -31,6 +33,8 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "busy_streams": busy_streams.measure,
     "idle_connections": idle_connections.measure,
     "replay": replay.measure,
+    "paced_runs": paced_runs.measure,
+    "cut_streams": cut_streams.measure,
 }
 
 

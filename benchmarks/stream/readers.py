@@ -1,8 +1,6 @@
 """A measuring process of many followers: `python -m benchmarks.stream.readers`."""
 
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -11,10 +9,10 @@ from urllib.parse import urlsplit
 import uvloop
 
 from benchmarks.report import percentile
+from benchmarks.stream.question_loop import answer_questions
 from benchmarks.stream.reader import Follower, StreamConnection, Tally
 
 _OPENING_AT_ONCE: Final = 32
-_LINE_LIMIT: Final = 2**24
 
 
 class Readers:
@@ -95,16 +93,9 @@ class Readers:
 async def main() -> None:
     """Answer the questions on standard input until it ends."""
     readers = Readers()
-    questions = asyncio.StreamReader(limit=_LINE_LIMIT)
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
     answers: dict[str, Callable[..., Awaitable[dict[str, Any]]]]
     answers = {"open": readers.open, "wait": readers.wait, "take": readers.take, "close": readers.close}
-    while line := await questions.readline():
-        question = json.loads(line)
-        answer = await answers[question.pop("ask")](**question)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    await answer_questions(answers)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ _UNANSWERED: Final = 256  # replies that may be on their way before they are wai
 
 @dataclass(slots=True)
 class _Stream:
+    thread_id: str
     command: AppendCommand
     written: int = 0
 
@@ -89,15 +90,17 @@ def connect(redis_url: str) -> socket.socket:
 
 
 def main() -> None:
-    """Answer `streams` (which to write to) and `write` until the input ends."""
+    """Answer `streams` (which to write to), `write` and `written` (how many to each) until the input ends."""
     writer: StreamWriter | None = None
     for line in sys.stdin:
         question: dict[str, Any] = json.loads(line)
-        answer: dict[str, float] = {}
+        answer: dict[str, Any] = {}
         if question["ask"] == "streams":
-            streams = [_Stream(append_command(thread_id)) for thread_id in question["thread_ids"]]
+            streams = [_Stream(thread_id, append_command(thread_id)) for thread_id in question["thread_ids"]]
             random.Random(question["seed"]).shuffle(streams)
             writer = StreamWriter(connect(question["redis_url"]), streams)
+        elif writer is not None and question["ask"] == "written":
+            answer = {stream.thread_id: stream.written for stream in writer.streams}
         elif writer is not None:
             answer = writer.write(count=question["count"], per_second=question["per_second"])
         sys.stdout.write(json.dumps(answer) + "\n")
