@@ -11,7 +11,7 @@ MODEL ?=
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup run up test check format bench soak chaos coverage lock clean
+.PHONY: help setup run up test check format bench graphs soak chaos coverage lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,10 @@ format: $(VENV)/.ready-dev ## put the code into the house format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
-	$(BIN)/python -m benchmarks
+	set -o pipefail; $(BIN)/python -m benchmarks | tee $(VENV)/bench.log
+
+graphs: $(VENV)/.ready-dev ## draw docs/performance anew out of the last make bench
+	$(BIN)/python -m benchmarks.graphs $(wildcard $(VENV)/bench.log)
 
 soak: $(VENV)/.ready-dev ## clients come and go for MINUTES=20 through two gateways: nothing lost, memory flat (SEED=…)
 	MINUTES=$(or $(MINUTES),20) SOAK_SEED=$(SEED) $(BIN)/python -m benchmarks.soak

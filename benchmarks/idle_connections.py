@@ -12,6 +12,7 @@ from typing import Final
 from benchmarks.report import report
 from benchmarks.stream.scene import LIVE, Kind, Scene, scene, settle
 
+TITLE: Final = "idle connections"
 _IDLE: Final = "idle"
 _CONNECTIONS: Final[Mapping[Kind, int]] = {Kind.BAUD: 10_000, Kind.PLAIN: 1000}
 _QUIET_SECONDS: Final[Mapping[Kind, float]] = {Kind.BAUD: 30.0, Kind.PLAIN: 15.0}  # two heartbeats of each, and one
@@ -68,8 +69,9 @@ async def measure() -> None:
     ours, plain = await _idleness(Kind.BAUD), await _idleness(Kind.PLAIN)
     per_thousand = plain.core_share / plain.connections * 1000
     report(
-        f"{ours.connections:,} idle connections (plain: {plain.connections:,})",
+        TITLE,
         [
+            ("connections", f"{ours.connections:,}", f"plain {plain.connections:,}"),
             ("memory of each", f"{ours.kilobytes_each:.1f} KB", f"at most 30 KB; plain {plain.kilobytes_each:.1f} KB"),
             (
                 "CPU of all, heartbeats on",
