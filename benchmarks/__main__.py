@@ -8,6 +8,7 @@ from typing import Final
 from benchmarks import (
     busy_streams,
     concurrency,
+    cpu_by_process,
     cut_streams,
     fan_out,
     first_event,
@@ -28,6 +29,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "step_cpu": step_cpu.measure,
     "takeover": takeover.measure,
     "concurrency": concurrency.measure,
+    "cpu_by_process": cpu_by_process.measure,
     "fan_out": fan_out.measure,
     "many_streams": many_streams.measure,
     "busy_streams": busy_streams.measure,

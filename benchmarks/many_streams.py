@@ -13,7 +13,7 @@ TITLE: Final = "many streams"
 _EVENTS_PER_SECOND: Final = 2.0  # of each stream
 _SECONDS: Final = 6.0
 _SATURATED_MS: Final = 1000.0
-_STREAMS: Final[Mapping[Kind, tuple[int, ...]]] = {Kind.BAUD: (250, 1000, 2000, 4000), Kind.PLAIN: (250, 1000, 2000)}
+_STREAMS: Final[Mapping[Kind, tuple[int, ...]]] = {Kind.BAUD: (500, 1000, 2000, 4000), Kind.PLAIN: (500, 1000, 2000)}
 
 
 async def _flow(kind: Kind, streams: int) -> Flow:
