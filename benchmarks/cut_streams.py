@@ -14,7 +14,7 @@ from benchmarks.report import report
 from benchmarks.sse_reader import post
 from benchmarks.stack import Stack, running_stack
 from benchmarks.stream.cut_follower import CutFollower
-from benchmarks.stream.services import baud_gateway
+from benchmarks.stream.services import baud_gateway, plain_gateway
 from benchmarks.stream.threads import make_threads
 from benchmarks.stream.whole import find_fault, read_log
 from shared.contract.config import StreamConfig
@@ -27,6 +27,12 @@ _CUTS: Final = 4
 _MOST_BYTES: Final = 8192  # of one connection that is cut
 _LIMIT_SECONDS: Final = 120.0
 _SETTINGS: Final = {"BAUD_STREAM__COALESCE_DELTAS": "false"}
+# What is measured, whether deltas leave the log, and whether the plain gateway is asked: one of it, the baseline.
+_CASES: Final = (
+    ("deltas stay in the log", False, False),
+    ("deltas leave the log", True, False),
+    ("plain gateway", False, True),
+)
 _TASK: Final = json.dumps({"deltas": _DELTAS, "interval_seconds": _INTERVAL_SECONDS, "text": "numbered"})
 
 
@@ -43,15 +49,16 @@ async def _join(thread_id: str, urls: list[str], seed: str) -> CutFollower:
     return follower
 
 
-async def _faults(stack: Stack, seed: int, *, drops: bool) -> tuple[list[str], int]:
+async def _faults(stack: Stack, seed: int, *, drops: bool, is_plain: bool = False) -> tuple[list[str], int]:
     """Return what was wrong with each stream that did not come whole, and how often connections were cut."""
-    async with baud_gateway(stack.redis_url) as other:
-        urls = [stack.gateway_url, other.url]
+    async with (plain_gateway if is_plain else baud_gateway)(stack.redis_url) as other:
+        # The plain gateway starts no run: the clients alone are its own.
+        urls = [other.url] if is_plain else [stack.gateway_url, other.url]
         threads = await make_threads(stack.gateway_url, _RUNS)
         clients = [asyncio.create_task(_join(thread, urls, f"{seed}:{place}")) for place, thread in enumerate(threads)]
         await asyncio.gather(
-            *(post(random.Random(place).choice(urls), f"/api/agent/{thread}/execute", {"task": _TASK})
-              for place, thread in enumerate(threads))
+            *(post(stack.gateway_url, f"/api/agent/{thread}/execute", {"task": _TASK})
+              for thread in threads)
         )  # fmt: skip
         async with asyncio.timeout(_LIMIT_SECONDS):
             followers = await asyncio.gather(*clients)
@@ -61,17 +68,18 @@ async def _faults(stack: Stack, seed: int, *, drops: bool) -> tuple[list[str], i
 
 
 async def measure() -> None:
-    """Print how many came whole, with deltas that stay in the log and with deltas that leave it."""
+    """Print how many came whole in each case."""
     seed = int(os.environ.get("BENCH_SEED") or time.time())
     rows: list[tuple[str, str, str]] = []
     figures: dict[str, float] = {"seed": seed}
-    for name, drops in (("deltas stay in the log", False), ("deltas leave the log", True)):
+    for name, drops, is_plain in _CASES:
         settings = drop_settings(drops=drops)
         if drops and not settings:
             continue
         async with running_stack(workers=2, settings=_SETTINGS | settings) as stack:
-            faults, cuts = await _faults(stack, seed, drops=drops)
+            faults, cuts = await _faults(stack, seed, drops=drops, is_plain=is_plain)
         rows.append((f"{name}: whole streams", f"{_RUNS - len(faults)} of {_RUNS}", f"aim: all; {cuts} cuts"))
         rows += [("", fault, "") for fault in faults[:3]]
         figures[name.replace(" ", "_")] = _RUNS - len(faults)
-    report(f"{_RUNS} cut clients, 2 gateways, 2 workers, seed {seed}", rows, figures)
+    rows.append(("seed", str(seed), ""))
+    report(f"{_RUNS} cut clients, 2 gateways, 2 workers", rows, figures)
