@@ -1,5 +1,6 @@
 """A log of 10,000 events, read by one client as fast as it can, then by 100 at once beside live streams."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,7 @@ from benchmarks.stream.scene import LIVE, Kind, Scene, scene, settle
 _STORED: Final = 10_000
 _ROUNDS: Final = 5
 _CROWD: Final[Mapping[Kind, int]] = {Kind.BAUD: 100, Kind.PLAIN: 20}  # clients; the plain one would take minutes
+_CROWD_SECONDS: Final = 120.0  # at most
 _LIVE_STREAMS: Final = 20
 _LIVE_PER_SECOND: Final = 200.0  # of all of them
 _LIVE_SECONDS: Final = 3.0
@@ -42,12 +44,13 @@ async def _beside(here: Scene, thread_id: str) -> tuple[float, float]:
     """Return what the crowd gets per second, and the live streams' p99 in milliseconds until it has all."""
     clients = _CROWD[here.kind]
     opened = await here.crowd.ask("open", group="crowd", url=here.gateway.url, thread_ids=[thread_id] * clients)
-    wrote = 0
-    while True:
+    wrote, waited = 0, {"whole": False}
+    until = time.monotonic() + _CROWD_SECONDS
+    while not waited["whole"] and time.monotonic() < until:
         wrote += (await here.write(int(_LIVE_PER_SECOND), _LIVE_PER_SECOND))["written"]
         waited = await here.crowd.ask("wait", group="crowd", events=_STORED * clients, seconds=0.0)
-        if waited["whole"]:
-            break
+    if not waited["whole"]:
+        raise RuntimeError(f"{clients} clients had not read {_STORED} events each within {_CROWD_SECONDS:g} s")
     seen = await here.crowd.ask("take", group="crowd")
     live = await here.arrive(int(wrote))
     return _rate(opened["began_ns"], seen), float(live["p99_ms"])
