@@ -13,7 +13,7 @@ WORKERS ?= 2
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup run up test check format bench chaos coverage lock clean
+.PHONY: help setup run up test check format bench graphs soak chaos coverage lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,13 @@ format: $(VENV)/.ready-dev ## put the code into the house format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
-	$(BIN)/python -m benchmarks
+	set -o pipefail; $(BIN)/python -m benchmarks | tee $(VENV)/bench.log
+
+graphs: $(VENV)/.ready-dev ## draw docs/performance anew out of the last make bench
+	$(BIN)/python -m benchmarks.graphs $(wildcard $(VENV)/bench.log)
+
+soak: $(VENV)/.ready-dev ## clients come and go for MINUTES=20 through two gateways: nothing lost, memory flat (SEED=…)
+	MINUTES=$(or $(MINUTES),20) SOAK_SEED=$(SEED) $(BIN)/python -m benchmarks.soak
 
 chaos: $(VENV)/.ready-dev ## kill, stop and cut off whatever runs, and check that nothing is lost (RUNS=500 SEED=…)
 	CHAOS_RUNS=$(or $(RUNS),500) CHAOS_THREADS=$(or $(THREADS),10) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos -m chaos -s

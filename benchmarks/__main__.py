@@ -6,10 +6,18 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from benchmarks import (
+    busy_streams,
     cancel,
     concurrency,
+    cpu_by_process,
+    cut_streams,
+    fan_out,
     first_event,
+    idle_connections,
     journal_cost,
+    many_streams,
+    paced_runs,
+    replay,
     rolling_restart,
     start,
     step_cpu,
@@ -27,6 +35,14 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "rolling_restart": rolling_restart.measure,
     "cancel": cancel.measure,
     "concurrency": concurrency.measure,
+    "cpu_by_process": cpu_by_process.measure,
+    "fan_out": fan_out.measure,
+    "many_streams": many_streams.measure,
+    "busy_streams": busy_streams.measure,
+    "idle_connections": idle_connections.measure,
+    "replay": replay.measure,
+    "paced_runs": paced_runs.measure,
+    "cut_streams": cut_streams.measure,
 }
 
 

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from sse_starlette import EventSourceResponse
 
+from benchmarks.scripted_talker import pieces
 from shared.contract.event import AgentExecuteData, ExecuteState
 
 
@@ -30,7 +31,7 @@ def make_app() -> FastAPI:
 
     @app.post("/api/agent/{thread_id}/execute")
     async def execute(thread_id: str, body: dict[str, Any]) -> dict[str, str]:
-        task = asyncio.create_task(_talk(thread_id, json.loads(body["task"])["deltas"], queues[thread_id]))
+        task = asyncio.create_task(_talk(thread_id, json.loads(body["task"]), queues[thread_id]))
         runs.add(task)
         task.add_done_callback(runs.discard)
         return {"thread_id": thread_id}
@@ -46,11 +47,12 @@ def make_app() -> FastAPI:
     return app
 
 
-async def _talk(thread_id: str, deltas: int, queue: asyncio.Queue[bytes]) -> None:
-    for position in range(deltas):
-        queue.put_nowait(_frame(thread_id, position, "assistant_delta", {"assistant_delta": {"text": "token "}}))
-        await asyncio.sleep(0)
-    queue.put_nowait(_frame(thread_id, deltas, "flow_completion", {"stop_reason": "completed"}))
+async def _talk(thread_id: str, script: dict[str, Any], queue: asyncio.Queue[bytes]) -> None:
+    position = 0
+    async for text in pieces(script, script.get("deltas", 1)):
+        queue.put_nowait(_frame(thread_id, position, "assistant_delta", {"assistant_delta": {"text": text}}))
+        position += 1
+    queue.put_nowait(_frame(thread_id, position, "flow_completion", {"stop_reason": "completed"}))
 
 
 def _frame(thread_id: str, position: int, kind: str, result: dict[str, Any]) -> bytes:
@@ -75,13 +77,13 @@ async def in_process_server() -> AsyncIterator[str]:
         await process.wait()
 
 
-async def _serve() -> None:
+def _serve() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     config = uvicorn.Config(make_app(), log_level="error", loop="uvloop", http="httptools")
-    await uvicorn.Server(config).serve(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    _serve()

@@ -1,20 +1,49 @@
 """A Model without a provider: says a given number of small pieces, at a given pace, and is done.
 
-Used as `llm.model = "python:benchmarks.scripted_talker:make_talker"`; the last user message is JSON
-with `deltas`, `interval_seconds`, `tool_steps`, `step_deltas` and `command`, so that one worker serves every benchmark.
+Used as `llm.model = "python:benchmarks.scripted_talker:make_talker"`; the last user message is JSON with
+`deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, so that one
+worker serves every benchmark.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
+from benchmarks.stream.stamp import stamp
 from shared.contract.config import LLMConfig
 from shared.contract.message import Role, ToolCall
 from shared.contract.run import Usage
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
 
 _PIECE: Final = "token "
+
+
+class Text(StrEnum):
+    """What the pieces say."""
+
+    SAME = "same"  # the same word each
+    NUMBERED = "numbered"  # which one it is
+    STAMPED = "stamped"  # when it was said, and which one it is
+
+
+def piece(text: Text, position: int) -> str:
+    """Return one piece."""
+    if text is Text.STAMPED:
+        return stamp(time.time_ns(), position).decode() + " "
+    return f"{position} " if text is Text.NUMBERED else _PIECE
+
+
+async def pieces(script: dict[str, Any], count: int) -> AsyncGenerator[str, None]:
+    """Yield the pieces when they are due; what one piece was late by does not delay those behind it."""
+    text, interval = Text(script.get("text", Text.SAME)), script.get("interval_seconds", 0)
+    began = asyncio.get_running_loop().time()
+    for position in range(count):
+        yield piece(text, position)
+        due = began + (position + 1) * interval
+        await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()) if interval else 0)
 
 
 class ScriptedTalker:
@@ -32,11 +61,14 @@ class ScriptedTalker:
             calls, count = (_call(done, script.get("command", "")),), script.get("step_deltas", 0)
         else:
             calls, count = (), script.get("deltas", 1)
-        for _ in range(count):
-            yield TextDelta(_PIECE)
-            await asyncio.sleep(script.get("interval_seconds", 0))
+        said: list[str] = []
+        async for text in pieces(script, count):
+            said.append(text)
+            yield TextDelta(text)
+        # The whole text must not be taken for what was sent just now.
+        whole = "".join(said).replace("sent:", "said:")
         reason = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
-        yield ModelAnswer(_PIECE * count, calls, reason, Usage(input_tokens=1, output_tokens=count))
+        yield ModelAnswer(whole, calls, reason, Usage(input_tokens=1, output_tokens=count))
 
 
 def _call(position: int, command: str) -> ToolCall:

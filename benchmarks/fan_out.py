@@ -1,0 +1,62 @@
+"""One stream, 100 clients: how many deliveries a second a gateway brings about when Redis is never the limit."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.report import report
+from benchmarks.stream.scene import Kind, Scene, scene, settle
+
+_CLIENTS: Final = 100
+_EVENTS: Final = 2000
+_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """What one gateway brings about, and what a delivery costs it."""
+
+    per_second: float
+    cpu_us: float
+    reader_load: float  # share of one core that the measuring client took
+
+
+async def _round(here: Scene) -> FanOut:
+    """Measure from the first write to the last arrival."""
+    gateway, readers = here.gateway.cpu_seconds(), here.readers.cpu_seconds()
+    wrote = await here.write(_EVENTS)
+    seen = await here.arrive(_EVENTS * _CLIENTS)
+    if seen["missed"] or seen["doubled"]:
+        raise RuntimeError(f"{here.kind} gateway: missed {seen['missed']}, doubled {seen['doubled']}")
+    seconds = (seen["last_ns"] - wrote["began_ns"]) / 1e9
+    cpu_us = (here.gateway.cpu_seconds() - gateway) / seen["events"] * 1e6
+    return FanOut(seen["events"] / seconds, cpu_us, (here.readers.cpu_seconds() - readers) / seconds)
+
+
+async def _fan_out(kind: Kind) -> FanOut:
+    async with scene(kind) as here:
+        threads = await here.new_threads(1)
+        await here.follow([threads[0]] * _CLIENTS)
+        await here.write_to(threads)
+        await settle()
+        rounds = [await _round(here) for _ in range(_ROUNDS)]
+    return sorted(rounds, key=lambda each: each.per_second)[_ROUNDS // 2]
+
+
+async def measure() -> None:
+    """Print the median of three rounds, ours and the baseline's."""
+    ours, plain = await _fan_out(Kind.BAUD), await _fan_out(Kind.PLAIN)
+    ratio = ours.per_second / plain.per_second
+    report(
+        f"fan-out: 1 stream, {_CLIENTS} clients",
+        [
+            ("deliveries/s", f"{ours.per_second:,.0f}", f"plain {plain.per_second:,.0f}"),
+            ("against plain", f"{ratio:.1f}", "aim: at least 4"),
+            ("CPU of the gateway per delivery", f"{ours.cpu_us:.1f} us", f"plain {plain.cpu_us:.1f} us"),
+            ("the measuring client", f"{ours.reader_load:.0%} of a core", f"plain {plain.reader_load:.0%}"),
+        ],
+        {
+            "baud_per_s": ours.per_second, "plain_per_s": plain.per_second, "ratio": ratio,
+            "baud_cpu_us": ours.cpu_us, "plain_cpu_us": plain.cpu_us,
+            "baud_reader_load": ours.reader_load, "plain_reader_load": plain.reader_load,
+        },
+    )  # fmt: skip
