@@ -13,10 +13,10 @@ WORKERS ?= 2
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup run up test check format bench graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers check format bench graphs soak chaos coverage lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## make .venv with everything that Baud needs
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -38,6 +38,10 @@ up: setup ## start Redis, gateway and modem and keep them running
 
 test: $(VENV)/.ready-dev ## run the whole test suite (WORKERS=2 side by side, ARGS=… for pytest)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on Redis and on RabbitMQ (apt-get install rabbitmq-server)
+	BAUD_TEST_BROKER=redis $(BIN)/python -m pytest tests/e2e -m brokers $(ARGS)
+	BAUD_TEST_BROKER=rabbitmq $(BIN)/python -m pytest tests/e2e -m brokers $(ARGS)
 
 check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 	$(BIN)/ruff check .

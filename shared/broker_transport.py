@@ -1,9 +1,15 @@
-"""kombu's Redis transport with one fault mended: a lost connection is told as one, and ends no worker."""
+"""kombu's transports with what a worker needs mended: whatever happens to its broker, it connects again.
 
-from typing import Any
+Redis: a lost connection is told as one and ends no worker. RabbitMQ: the prefetch count belongs to the consumer, as
+replicated queues and RabbitMQ 4 demand.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
 
 from celery.app.amqp import AMQP
 from kombu import Connection
+from kombu.transport import pyamqp
 from kombu.transport import redis as redis_transport
 
 
@@ -25,13 +31,43 @@ class BrokerTransport(redis_transport.Transport):
     Channel = BrokerChannel
 
 
+class SentinelBrokerChannel(BrokerChannel, redis_transport.SentinelChannel):
+    """The same to the master that Sentinels name."""
+
+
+class SentinelBrokerTransport(redis_transport.SentinelTransport):
+    """Redis behind Sentinels with our channels."""
+
+    Channel = SentinelBrokerChannel
+
+
+class RabbitTransport(pyamqp.Transport):
+    """RabbitMQ, each consumer with a prefetch count of its own."""
+
+    def qos_semantics_matches_spec(self, connection: Any) -> bool:
+        """Have Celery leave the `global` flag of basic.qos unset."""
+        return True
+
+
+class RabbitSSLTransport(RabbitTransport, pyamqp.SSLTransport):
+    """The same with TLS."""
+
+
+_OURS: Final[Mapping[type, type]] = {
+    redis_transport.Transport: BrokerTransport,
+    redis_transport.SentinelTransport: SentinelBrokerTransport,
+    pyamqp.Transport: RabbitTransport,
+    pyamqp.SSLTransport: RabbitSSLTransport,
+}
+
+
 class BrokerConnection(Connection):
-    """A connection that takes our transport for Redis."""
+    """A connection that takes our transports."""
 
     def get_transport_cls(self) -> Any:
-        """Return the class of the transport that the URL names."""
+        """Return the class of the transport that the URL names, or ours in its place."""
         named = super().get_transport_cls()
-        return BrokerTransport if named is redis_transport.Transport else named
+        return _OURS.get(named, named)
 
 
 class BrokerProtocol(AMQP):

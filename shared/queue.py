@@ -3,30 +3,35 @@
 from celery import Celery
 from kombu import Queue
 
+from shared.broker_address import broker_address
 from shared.broker_transport import BrokerProtocol
 from shared.contract.config import ModemConfig, RedisConfig
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
 
-# The lease recovers runs, so redelivery by the broker only has to come later than any run can last.
-VISIBILITY_TIMEOUT_SECONDS = 12 * 3600
 # A job nobody took for a day is found by its run record; the message itself is worth nothing any more.
 JOB_EXPIRES_SECONDS = 24 * 3600
+# A RabbitMQ that has gone without a word is noticed after two of these.
+_HEARTBEAT_SECONDS = 15
 
 
 def make_celery(modem: ModemConfig, redis: RedisConfig, *, socket_timeout: float | None = None) -> Celery:
     """Return an app of its own (not the current one): JSON only, late acknowledgement, prefetch 1, no results.
 
-    `socket_timeout` (seconds) is for who only publishes; a consumer waits on its socket for as long as it takes.
+    `socket_timeout` (seconds) is for who only publishes; a consumer is given more time.
     """
-    broker_url = modem.broker_url.get_secret_value() or redis.url.get_secret_value()
+    broker = broker_address(modem, redis, socket_timeout=socket_timeout)
     app = Celery("baud", set_as_current=False, amqp=BrokerProtocol)
     app.conf.update(
-        broker_url=broker_url,
+        broker_url=broker.url,
+        broker_use_ssl=broker.use_ssl or False,
+        broker_heartbeat=_HEARTBEAT_SECONDS,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
         broker_connection_timeout=redis.connect_timeout,
-        broker_transport_options=_transport_options(broker_url, redis, socket_timeout),
+        broker_transport_options=broker.transport_options,
         task_default_queue=modem.queue,
-        task_queues=[Queue(modem.queue)],
+        task_queues=[Queue(modem.queue, consumer_arguments=broker.consumer_arguments)],
         task_create_missing_queues=False,
         task_serializer="json",
         accept_content=["json"],
@@ -46,17 +51,3 @@ def make_celery(modem: ModemConfig, redis: RedisConfig, *, socket_timeout: float
         task_routes={EXECUTE_RUN_TASK: {"queue": modem.queue}, LEGACY_TASK: {"queue": modem.queue}},
     )
     return app
-
-
-def _transport_options(broker_url: str, redis: RedisConfig, socket_timeout: float | None) -> dict[str, object]:
-    if broker_url.startswith(("amqp", "pyamqp")) and socket_timeout is not None:
-        return {"max_retries": 1, "read_timeout": socket_timeout, "write_timeout": socket_timeout}
-    if not broker_url.startswith(("redis", "rediss", "sentinel")):
-        return {"max_retries": 1}
-    return {
-        "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-        "socket_connect_timeout": redis.connect_timeout,
-        "socket_timeout": socket_timeout,
-        "socket_keepalive": True,
-        "max_retries": 1,
-    }

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 MASK: Final = "***"
 
@@ -44,16 +44,16 @@ def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
 
 def _passwords(url: str) -> tuple[str, ...]:
     try:
-        password = urlsplit(url).password
+        parts = urlsplit(url)
     except ValueError:
         return ()
-    return (password, unquote(password)) if password else ()
+    options = [value for name, value in parse_qsl(parts.query) if is_secret_name(name)]
+    return (parts.password, unquote(parts.password), *options) if parts.password else tuple(options)
 
 
 def redact_url(url: str) -> str:
-    """Return the URL with its password masked."""
-    pattern, replacement = _PATTERNS[0]
-    return pattern.sub(replacement, url)
+    """Return the URL with its passwords masked, those among its options too."""
+    return Redactor().redact(url)
 
 
 class Redactor:

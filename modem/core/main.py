@@ -22,8 +22,7 @@ from shared.settings.model import Settings
 
 # Celery's threads must get their turn beside a busy loop: at Python's 5 ms a new run waits 0.1 s to be claimed.
 _SWITCH_SECONDS: Final = 0.0005
-
-# A consumer waits on its socket for ever; who publishes must not.
+# A broker that takes no job for so long is given up for now; the reaper publishes the job again.
 _PUBLISH_SECONDS: Final = 5.0
 
 _log = logging.getLogger(__name__)

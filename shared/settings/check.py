@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.contract.config import Isolation, LLMConfig, Network
+from shared.settings.check_urls import broker_fault, redis_fault
 from shared.settings.model import Settings
 from shared.settings.problem import Problem
 
 _PROVIDERS: Final = ("local",)
-_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 
 def find_conflicts(settings: Settings) -> Iterator[Problem]:
@@ -24,11 +24,11 @@ def find_conflicts(settings: Settings) -> Iterator[Problem]:
 
 
 def _redis(settings: Settings) -> Iterator[Problem]:
-    if not settings.redis.url.get_secret_value().startswith(_REDIS_SCHEMES):
-        yield Problem(("redis", "url"), f"must begin with {', '.join(_REDIS_SCHEMES)}")
+    if fault := redis_fault(settings.redis.url.get_secret_value()):
+        yield Problem(("redis", "url"), fault)
     broker = settings.modem.broker_url.get_secret_value()
-    if broker and "://" not in broker:
-        yield Problem(("modem", "broker_url"), "must be a URL such as amqp://host:5672//, or empty for the Redis URL")
+    if broker and (fault := broker_fault(broker)):
+        yield Problem(("modem", "broker_url"), fault)
 
 
 def _proxies(settings: Settings) -> Iterator[Problem]:

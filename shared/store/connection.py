@@ -1,34 +1,47 @@
 """The connection to Redis, its Lua scripts, and its failures in our own words."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.contract.config import RedisConfig
 from shared.errors import StoreUnavailableError
 from shared.keys import ThreadKeys
+from shared.store.master_pool import open_pool
 
 # Every script may be sent twice without a second effect, so a lost answer may be asked for again.
 _RETRIES: Final = 3
-# Long enough for a rush of clients to be served in turn instead of being refused.
-_POOL_WAIT_SECONDS: Final = 10.0
 _SCRIPTS: Final = (
     "answer_run", "append_run", "cancel_run", "claim_run", "create_thread", "delete_thread", "fail_pending",
     "finish_run", "name_run", "release_run", "renew_index", "renew_run", "submit_run", "take_due", "take_steer",
     "wait_run", "watch_run",
 )  # fmt: skip
 
-_REFUSALS: Final = frozenset({"OOM", "MISCONF", "LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH"})
+# A replica during fail-over, a full memory, a failed fork: the command was refused, not wrong.
+_REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+# Codes that redis-py has no class for, and all those that a Redis before version 7 hides behind its own words about the
+# script, or redis-py behind its own about the pipeline.
+_REFUSED: Final = re.compile(
+    r"(?:^|[:\s]-|caused error: \(')"
+    r"(?:OOM|MISCONF|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOREPLICAS|MASTERDOWN)\b"
+)
 
 Argument = str | bytes | int | float
 
@@ -47,7 +60,7 @@ def redis_errors() -> Iterator[None]:
     """Turn what means that Redis cannot be used now into StoreUnavailableError."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
+    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError) as error:
         raise StoreUnavailableError from error
     except RuntimeError as error:
         # uvloop's word for writing to a connection that has just been closed; redis-py lets it through.
@@ -55,8 +68,7 @@ def redis_errors() -> Iterator[None]:
             raise
         raise StoreUnavailableError from error
     except RedisError as error:
-        # A replica during fail-over, a full memory, a failed fork: the command was refused, not wrong.
-        if str(error).split(" ", 1)[0] in _REFUSALS:
+        if isinstance(error, _REFUSALS) or _REFUSED.search(str(error)):
             raise StoreUnavailableError(f"Redis refuses to serve: {error}") from error
         raise
 
@@ -66,16 +78,7 @@ def open_redis(config: RedisConfig, *, retries: int = _RETRIES) -> Redis:
 
     A command that finds every connection in use waits for one.
     """
-    pool = BlockingConnectionPool.from_url(
-        config.url.get_secret_value(),
-        max_connections=config.max_connections,
-        timeout=_POOL_WAIT_SECONDS,
-        socket_connect_timeout=config.connect_timeout,
-        socket_timeout=config.command_timeout,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries),
-        health_check_interval=0,
-    )
-    return Redis.from_pool(pool)
+    return Redis.from_pool(open_pool(config, retries=retries))
 
 
 class Connection:

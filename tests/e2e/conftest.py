@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -9,8 +10,10 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from redis import Redis
 
+from tests.e2e.broker import Broker, RabbitBroker, is_on_rabbitmq
 from tests.e2e.stack import Stack
 from tests.fakes.openai_server import OpenAIServer
+from tests.integration.rabbit_process import RabbitProcess
 from tests.integration.redis_process import RedisProcess
 
 # Shaped as real ones are; the tests about secrets look for it.
@@ -49,16 +52,34 @@ def model_settings(provider: OpenAIServer) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def new_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Broker | None]]:
+    """Make a broker of a stack's own, as BAUD_TEST_BROKER says; None stands for the stack's Redis."""
+    if not is_on_rabbitmq():
+        yield lambda: None
+        return
+    rabbit, numbers = RabbitProcess(tmp_path_factory.mktemp("rabbit")), count()
+    try:
+        rabbit.start()
+        yield lambda: RabbitBroker(rabbit, f"stack-{next(numbers)}")
+    finally:
+        rabbit.stop()
+
+
 @pytest.fixture(scope="package")
 def shared_stack(
-    redis_server: str, provider: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
+    redis_server: str,
+    provider: OpenAIServer,
+    new_broker: Callable[[], Broker | None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """One gateway and one modem."""
     # A database of its own: tests of other folders empty theirs.
     redis_url = urlunsplit(urlsplit(redis_server)._replace(path="/1"))
     with Redis.from_url(redis_url) as redis:
         redis.flushdb()
-    with Stack(redis_url, tmp_path_factory.mktemp("stack"), model_settings(provider)) as stack:
+    folder = tmp_path_factory.mktemp("stack")
+    with Stack(redis_url, folder, model_settings(provider), broker=new_broker()) as stack:
         yield stack
 
 
@@ -70,7 +91,11 @@ def stack(shared_stack: Stack, openai_server: OpenAIServer) -> Stack:
 
 @pytest.fixture
 def fresh_stack(
-    own_redis: RedisProcess, openai_server: OpenAIServer, tmp_path: Path, request: pytest.FixtureRequest
+    own_redis: RedisProcess,
+    openai_server: OpenAIServer,
+    new_broker: Callable[[], Broker | None],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[FreshStack]:
     """Start a stack of the test's own: `fresh_stack(modems=1, BAUD_AGENT__MAX_STEPS="3")`; `None` unsets a key."""
     with ExitStack() as opened:
@@ -80,7 +105,7 @@ def fresh_stack(
         def start(*, modems: int = 1, **settings: str | None) -> Stack:
             wanted = {**model_settings(openai_server), **settings}
             given = {name: value for name, value in wanted.items() if value is not None}
-            stack = Stack(own_redis.url, tmp_path, given, modems=modems)
+            stack = Stack(own_redis.url, tmp_path, given, modems=modems, broker=new_broker())
             stacks.append(stack)
             return opened.enter_context(stack)
 

@@ -11,6 +11,7 @@ from redis import Redis
 
 from shared.contract.event import TASK_EVENT, AgentExecuteData
 from shared.contract.run import RunRecord
+from tests.e2e.broker import Broker, RedisBroker
 from tests.e2e.event_log import EndedRun, Frame, LogEvent, read_frames
 from tests.e2e.service_process import ServiceProcess, wait_until
 
@@ -22,12 +23,27 @@ _READ_SECONDS = 30.0
 class Stack:
     """An open stack; a context manager that stops its processes, modems first."""
 
-    def __init__(self, redis_url: str, folder: Path, settings: Mapping[str, str], *, modems: int = 1) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        folder: Path,
+        settings: Mapping[str, str],
+        *,
+        modems: int = 1,
+        redis: Redis | None = None,
+        broker: Broker | None = None,
+    ) -> None:
         self.redis_url = redis_url
         self.folder = folder
-        self.settings = {"REDIS_URL": redis_url, "BAUD_DATA_DIR": str(folder / "data"), **settings}
+        self.redis = redis or Redis.from_url(redis_url, decode_responses=True)
+        self.broker: Broker = broker or RedisBroker(redis_url, self.redis)
+        self.settings = {
+            "REDIS_URL": redis_url,
+            "BAUD_DATA_DIR": str(folder / "data"),
+            **({"BAUD_MODEM__BROKER_URL": broker.url} if broker else {}),
+            **settings,
+        }
         self.modems: list[ServiceProcess] = []
-        self._redis: Redis | None = None
         self._gateway: ServiceProcess | None = None
         self._http: httpx.Client | None = None
         self._modem_count = modems
@@ -38,7 +54,6 @@ class Stack:
         )
         for number in range(self._modem_count):
             self.start_modem(f"modem-{number}")
-        self._redis = Redis.from_url(self.redis_url, decode_responses=True)
         try:
             url = self._gateway.wait_for(GATEWAY_URL, _START_SECONDS)
             self._http = httpx.Client(base_url=url, timeout=_READ_SECONDS, trust_env=False)
@@ -63,8 +78,7 @@ class Stack:
             process.stop()
         if self._http is not None:
             self._http.close()
-        if self._redis is not None:
-            self._redis.close()
+        self.redis.close()
 
     @property
     def processes(self) -> list[ServiceProcess]:
@@ -87,12 +101,6 @@ class Stack:
     def url(self) -> str:
         """The gateway's address."""
         return str(self.http.base_url)
-
-    @property
-    def redis(self) -> "Redis":
-        """The Redis behind it all."""
-        assert self._redis is not None
-        return self._redis
 
     def start_modem(self, name: str, settings: Mapping[str, str] | None = None) -> ServiceProcess:
         """Start a modem, with settings of its own if given."""

@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from shared.contract.api import CancelResponse
 from shared.contract.event import ExecuteState
 from shared.contract.result import AssistantDeltaResult
@@ -13,6 +15,8 @@ from tests.e2e.test_steering import why
 from tests.e2e.test_takeover import PLAN, SETTINGS, assert_every_call_ended_once, is_begun, is_delta, shell, watched
 from tests.fakes.openai_script import Answer
 from tests.fakes.openai_server import OpenAIServer
+
+pytestmark = pytest.mark.brokers
 
 
 def test_a_run_without_a_worker_is_cancelled_at_once_and_its_call_closed(

@@ -58,6 +58,7 @@ def test_a_task_that_the_broker_does_not_take_is_failed(fresh_stack: FreshStack)
     assert stack.http.get("/ready").status_code == 503
 
 
+@pytest.mark.brokers
 def test_without_a_modem_the_line_is_degraded_and_keeps_tasks(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
@@ -109,6 +110,7 @@ def test_without_redis_every_route_says_503(fresh_stack: FreshStack, own_redis: 
     assert stack.http.post("/api/agent/initiate", json={}).status_code == 200
 
 
+@pytest.mark.brokers
 def test_a_modem_told_to_stop_hands_its_runs_over_and_exits(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
@@ -149,6 +151,7 @@ def wait_for_event(stack: Stack, thread_id: str, text: str) -> None:
         assert any(text in frame.data for frame in frames)
 
 
+@pytest.mark.brokers
 def test_a_run_that_ends_in_time_is_not_cut_short_by_a_stop(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:

@@ -16,6 +16,8 @@ from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer
 from tests.fakes.openai_server import OpenAIServer
 
+pytestmark = pytest.mark.brokers
+
 TASK = "main.process_flow_data"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -28,7 +30,7 @@ class LegacyProducer:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._celery = Celery(broker=stack.redis_url, set_as_current=False)
+        self._celery = Celery(broker=stack.broker.url, set_as_current=False)
         self.flow, self.flow_input = str(uuid4()), str(uuid4())
 
     def send(self, content: Any, **changes: Any) -> None:
@@ -199,8 +201,8 @@ def test_messages_that_cannot_be_read_are_dropped(
         producer.send_text(rubbish)
     producer.send("Are you there?")
     assert producer.read().stop_reason == "completed"
-    wait_until(lambda: stack.redis.llen("celery") == 0, "every message is taken")
-    wait_until(lambda: stack.redis.hlen("unacked") == 0, "every message is done with")
+    wait_until(lambda: stack.broker.waiting() == 0, "every message is taken")
+    wait_until(lambda: stack.broker.unacknowledged() == 0, "every message is done with")
 
 
 def test_the_same_message_twice_runs_once(stack: Stack, openai_server: OpenAIServer, producer: LegacyProducer) -> None:
@@ -209,8 +211,8 @@ def test_the_same_message_twice_runs_once(stack: Stack, openai_server: OpenAISer
     producer.send("Do it")
     run = producer.read()
     producer.send("Do it")
-    wait_until(lambda: stack.redis.llen("celery") == 0, "every message is taken")
-    wait_until(lambda: stack.redis.hlen("unacked") == 0, "every message is done with")
+    wait_until(lambda: stack.broker.waiting() == 0, "every message is taken")
+    wait_until(lambda: stack.broker.unacknowledged() == 0, "every message is done with")
     assert run.stop_reason == "completed"
     assert len(openai_server.requests) == 1
     assert stack.log(producer.flow)[-1] == run.completion

@@ -1,15 +1,19 @@
 """More than one task on a thread, and the same one more than once: each runs once, in order."""
 
+import pytest
 from celery import Celery
 
 from shared.contract.run import RunStatus
 from shared.keys import EXECUTE_RUN_TASK
 from tests.e2e.asked import read_requests
+from tests.e2e.conftest import FreshStack
 from tests.e2e.event_log import LogEvent, assert_read_whole
 from tests.e2e.service_process import wait_until
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
+
+pytestmark = pytest.mark.brokers
 
 SLOW = Answer(text="This takes a while to say.", piece=2, delay=0.05)
 PLAN = Answer(calls=(Call(name="job_plan", arguments={"name": "n", "plan": "p"}),))
@@ -98,17 +102,33 @@ def test_a_job_delivered_five_times_runs_once(stack: Stack, openai_server: OpenA
     openai_server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": "echo x >> log"}),)), SLOW])
     thread_id = stack.initiate()
     run_id = stack.execute(thread_id, "Work once")
-    with Celery(broker=stack.redis_url, set_as_current=False) as producer:
+    with Celery(broker=stack.broker.url, set_as_current=False) as producer:
         for _ in range(5):
             producer.send_task(EXECUTE_RUN_TASK, args=[thread_id, run_id])
         run = stack.follow(thread_id, run_id)
         producer.send_task(EXECUTE_RUN_TASK, args=[thread_id, run_id])
-        wait_until(lambda: stack.redis.llen("celery") == 0, "every message is taken")
+        wait_until(lambda: stack.broker.waiting() == 0, "every message is taken")
     assert run.stop_reason == "completed"
     assert run.record.attempts == 1
     assert len(openai_server.requests) == 3
     assert (stack.workspace(thread_id) / "log").read_text() == "x\n"
     assert stack.log(thread_id)[-1] == run.completion
+
+
+def test_a_worker_takes_no_more_jobs_than_it_has_slots(fresh_stack: FreshStack, openai_server: OpenAIServer) -> None:
+    wait = Answer(calls=(Call(name="bash", arguments={"cmd": "touch begun; until [ -e go ]; do sleep 0.05; done"}),))
+    openai_server.play([PLAN, PLAN, wait, wait, PLAN, wait, Answer(text="Done.", times=0)])
+    stack = fresh_stack(modems=2, BAUD_MODEM__CONCURRENCY="1")
+    threads = [stack.initiate() for _ in range(3)]
+    runs = [stack.execute(thread_id, "Take your time") for thread_id in threads]
+    begun = [stack.workspace(thread_id) / "begun" for thread_id in threads]
+    wait_until(lambda: sum(path.exists() for path in begun) == 2, "each worker has one run")
+    wait_until(lambda: (stack.broker.unacknowledged(), stack.broker.waiting()) == (2, 1), "the third job waits")
+    for path in begun:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name("go").touch()
+    for thread_id, run_id in zip(threads, runs, strict=True):
+        assert stack.follow(thread_id, run_id).record.attempts == 1
 
 
 def test_many_threads_at_once_do_not_disturb_each_other(stack: Stack, openai_server: OpenAIServer) -> None:

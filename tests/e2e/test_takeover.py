@@ -105,6 +105,7 @@ def assert_every_call_ended_once(run: EndedRun) -> None:
     assert [ended.count(uuid) for uuid in begun] == [1] * len(begun)
 
 
+@pytest.mark.brokers
 def test_a_killed_worker_is_replaced_and_the_client_reads_on(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_killed_worker_is_replaced_and_the_client_reads_on(
     assert "may have been carried out fully, partly, or not at all" in str(asked)
 
 
+@pytest.mark.brokers
 def test_a_worker_that_hung_for_longer_than_its_lease_writes_nothing_more(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
@@ -146,6 +148,7 @@ def test_a_worker_that_hung_for_longer_than_its_lease_writes_nothing_more(
     assert stack.run("Again", thread_id=run.thread_id).record.attempts == 1, "the thread is free"
 
 
+@pytest.mark.brokers
 @pytest.mark.parametrize(
     ("script", "condition"),
     [([PLAN, shell("sleep 20"), END], is_begun), ([PLAN, HANG.model_copy(update={"times": 1}), END], is_delta)],
@@ -186,6 +189,7 @@ def processes_of(marker: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter(["cmdline"]) if marker in (process.info["cmdline"] or [])]
 
 
+@pytest.mark.brokers
 def test_a_cancel_ends_the_running_command_and_the_run(stack: Stack, openai_server: OpenAIServer) -> None:
     marker = f"300.{os.getpid()}"
     openai_server.play([PLAN, shell(f"sleep {marker} & sleep {marker}"), END])
@@ -203,6 +207,7 @@ def test_a_cancel_ends_the_running_command_and_the_run(stack: Stack, openai_serv
     assert stack.http.post(f"/api/agent/{run.thread_id}/runs/{run.run_id}/cancel").json()["status"] == "cancelled"
 
 
+@pytest.mark.brokers
 def test_a_queued_run_is_cancelled_and_the_one_behind_it_runs(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, shell("until [ -e go ]; do sleep 0.05; done"), END, END])
     with watched(stack) as run:

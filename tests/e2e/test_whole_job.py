@@ -11,6 +11,8 @@ from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
 
+pytestmark = pytest.mark.brokers
+
 INIT, COMPLETE, ERROR = ExecuteState.INIT, ExecuteState.COMPLETE, ExecuteState.ERROR
 
 PLAN = Answer(

@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -30,16 +32,24 @@ def find_redis_binary() -> str:
 
 
 class RedisProcess:
-    """One redis-server; with a folder it writes every command to a log there, and comes back with all it had."""
+    """One redis-server; with a folder it writes every command to a log there, and comes back with all it had.
 
-    def __init__(self, port: int | None = None, *, folder: Path | None = None) -> None:
+    `options` are further lines of its configuration, such as ("--replicaof", "127.0.0.1", "6379").
+    """
+
+    def __init__(
+        self, port: int | None = None, *, folder: Path | None = None, password: str = "", options: Sequence[str] = ()
+    ) -> None:
         self.port = port or free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        user_info = f":{quote(password, safe='')}@" if password else ""
+        self.url = f"redis://{user_info}127.0.0.1:{self.port}/0"
+        self._options = [*(("--requirepass", password, "--masterauth", password) if password else ()), *options]
         self._storage = ["--dir", str(folder), "--appendonly", "yes"] if folder else ["--dir", "/tmp"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         argv = [find_redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._storage]
+        argv += self._options
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _wait_until_it_answers(self.url)
 

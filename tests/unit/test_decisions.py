@@ -38,7 +38,7 @@ ALLOWED_IN: dict[str, tuple[str, ...]] = {
     "httpx2": (),
     "sse_starlette": (),
     "litellm": ("workflow/llm/", "workflow/service/litellm_search.py"),
-    "redis": ("shared/store/",),
+    "redis": ("shared/store/", "shared/broker_address.py"),
     "jinja2": ("workflow/agent/prompts.py",),
     "tomli_w": ("shared/settings/edit.py",),
 }

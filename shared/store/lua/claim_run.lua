@@ -2,7 +2,7 @@
 -- KEYS[8] the run. ARGV: run_id, owner, claim_id, ttl, now, run prefix, lease in milliseconds.
 -- Returns {} when refused, else {run, metadata, state, messages} as they stand after the claim.
 local run = KEYS[8]
-local found = redis.call('HMGET', run, 'status', 'claim_id', 'lease_until', 'released')
+local found = redis.call('HMGET', run, 'status', 'claim_id', 'lease_until', 'released', 'token')
 local is_mine = found[1] == 'processing' and found[2] == ARGV[3]
 if not is_mine then
   if found[1] == 'processing' then
@@ -12,11 +12,12 @@ if not is_mine then
   elseif found[1] ~= 'pending' or redis.call('HGET', METADATA, 'active_run_id') ~= ARGV[1] then
     return {}
   end
-  redis.call('HINCRBY', run, 'token', 1)
+  -- Higher than any before, and by the clock: a claim that a fail-over has forgotten must not have the same.
+  local token = math.max(now_ms(), (tonumber(found[5]) or 0) + 1)
   redis.call('HINCRBY', run, 'attempts', 1)
   redis.call('HSETNX', run, 'started_at', ARGV[5])
   redis.call('HSET', run, 'status', 'processing', 'owner', ARGV[2], 'claim_id', ARGV[3], 'sequence', 0,
-    'released', 0, 'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
+    'token', string.format('%.0f', token), 'released', 0, 'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
   keep_alive(ARGV[4], {})
   keep_runs_alive(ARGV[4], ARGV[6])
 end

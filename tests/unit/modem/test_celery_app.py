@@ -13,11 +13,12 @@ from modem.core.runtime import Runtime
 from modem.service.active_runs import ActiveRuns
 from modem.task.legacy import register_legacy_task
 from modem.task.run import register_run_task
+from shared.broker_address import VISIBILITY_TIMEOUT_SECONDS
 from shared.contract.config import ModemConfig, RedisConfig
 from shared.contract.thread import ThreadRecord
 from shared.errors import StoreUnavailableError
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
-from shared.queue import VISIBILITY_TIMEOUT_SECONDS, make_celery
+from shared.queue import make_celery
 from shared.store.threads import ThreadStore
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
 from tests.unit.modem.test_execute_run import services_with

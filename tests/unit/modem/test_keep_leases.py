@@ -135,3 +135,14 @@ async def test_a_bell_has_the_leases_looked_at_at_once_even_on_a_second_line(kep
     await kept.leases.until(lambda: len(kept.leases.renewed) == 3)
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_a_line_that_says_nothing_for_too_long_is_opened_anew(kept: Kept) -> None:
+    bells = FakeBells()
+    hearing = asyncio.create_task(hear_bell(cast(Bells, bells), "bell", kept.keeper, kept.active, silence_seconds=0.01))
+    async with asyncio.timeout(5):
+        while bells.opened < 3:
+            bells.changed.clear()
+            await bells.changed.wait()
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)

@@ -15,6 +15,7 @@ from shared.redaction import Redactor, is_secret_name, secret_values
         pytest.param("redis://user:hush@host:6379/0", id="url"),
         pytest.param("redis://:hush@hush@host/0", id="at-sign-in-password"),
         pytest.param("redis://a:hush@one,redis://b:hush@two", id="two-urls"),
+        pytest.param("redis+sentinel://:hush@one:1,two:2/line?sentinel_password=hush", id="sentinel-url"),
         pytest.param('{"api_key": "hush hush"}', id="json"),
         pytest.param(r"{\"api_key\": \"hush hush\"}", id="json-in-json"),
         pytest.param("{'db_password': 'hush hush'}", id="repr"),
@@ -50,9 +51,14 @@ def test_known_values_are_masked_longest_first() -> None:
 
 
 def test_secrets_of_an_environment_are_found_by_name_and_in_urls() -> None:
-    environ = {"A_API_KEY": "long-enough", "B_TOKEN": "short", "REDIS_URL": "redis://:p%40ssword@h", "HOME": "/home/me"}
+    environ = {
+        "A_API_KEY": "long-enough",
+        "B_TOKEN": "short",
+        "REDIS_URL": "redis+sentinel://:p%40ssword@h/line?sentinel_password=sent%40inel",
+        "HOME": "/home/me",
+    }
 
-    assert secret_values(environ) == {"long-enough", "p%40ssword", "p@ssword"}
+    assert secret_values(environ) == {"long-enough", "p%40ssword", "p@ssword", "sent@inel"}
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,8 @@ def test_secrets_in_a_file_are_refused_unseen(toml: str, secret: str, variable: 
     ("name", "value"),
     [
         pytest.param("REDIS_URL", "http://:hush@h/0", id="bad-scheme"),
+        pytest.param("REDIS_URL", "redis+sentinel://h?sentinel_password=hush", id="sentinel"),
+        pytest.param("BAUD_MODEM__BROKER_URL", "redis+sentinel://a:hush@b:hush/line", id="password-with-at"),
         pytest.param("BAUD_REDIS__PASSWORD", "hush", id="unknown-key"),
         pytest.param("BAUD_GATEWAY__PORT", "redis://:hush@h/0", id="wrong-variable"),
     ],
@@ -147,7 +149,17 @@ def test_secrets_in_variables_are_masked_in_errors(name: str, value: str, tmp_pa
         pytest.param({"BAUD_STREAM__MAX_DURATION": "10"}, "stream.keep_alive_interval", id="max-duration"),
         pytest.param({"BAUD_LLM__X__RETRY_MIN_WAIT": "60"}, "llm.x.retry_min_wait", id="retry"),
         pytest.param({"REDIS_URL": "h:6379"}, "redis.url", id="redis-scheme"),
+        pytest.param({"REDIS_URL": "redis://h:port/0"}, "redis.url", id="redis-port"),
+        pytest.param({"REDIS_URL": "redis:///0"}, "redis.url", id="redis-host"),
+        pytest.param({"REDIS_URL": "redis://h/first"}, "redis.url", id="redis-database"),
+        pytest.param({"REDIS_URL": "unix://"}, "redis.url", id="redis-socket"),
+        pytest.param({"REDIS_URL": "redis+sentinel://h:26379"}, "redis.url", id="sentinel-master"),
+        pytest.param({"REDIS_URL": "amqp://h//"}, "redis.url", id="redis-amqp"),
         pytest.param({"BAUD_MODEM__BROKER_URL": "rabbit"}, "modem.broker_url", id="broker"),
+        pytest.param({"BAUD_MODEM__BROKER_URL": "sqs://h"}, "modem.broker_url", id="broker-scheme"),
+        pytest.param({"BAUD_MODEM__BROKER_URL": "amqp://h:port//"}, "modem.broker_url", id="broker-port"),
+        pytest.param({"BAUD_MODEM__BROKER_URL": "amqp://a//;redis://b/0"}, "modem.broker_url", id="broker-mixed"),
+        pytest.param({"BAUD_MODEM__BROKER_URL": "sentinel://h"}, "modem.broker_url", id="broker-sentinel"),
         pytest.param(
             {"BAUD_CORS__ALLOW_ORIGINS": "*", "BAUD_CORS__ALLOW_CREDENTIALS": "true"}, "cors.allow_origins", id="cors"
         ),

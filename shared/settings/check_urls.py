@@ -1,0 +1,58 @@
+"""What is wrong with the URL of Redis or of the broker; the sentences hold nothing of the URL, which may be secret."""
+
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from shared.sentinel_url import is_sentinel_url, parse_sentinel_url
+
+_REDIS: Final = ("redis", "rediss", "unix")
+_AMQP: Final = ("amqp", "amqps", "pyamqp")
+_REDIS_FORMS: Final = "redis://, rediss://, redis+sentinel://, rediss+sentinel:// or unix://"
+
+
+def redis_fault(url: str) -> str:
+    """Return what is wrong with redis.url; empty when nothing is."""
+    if is_sentinel_url(url):
+        return _sentinel_fault(url)
+    parts = _split(url)
+    if parts is None or parts.scheme not in _REDIS:
+        return f"must begin with {_REDIS_FORMS}"
+    if parts.scheme == "unix":
+        return "" if parts.path.strip("/") else "must name a socket, as in unix:///run/redis.sock?db=0"
+    if not _has_good_port(parts) or not parts.hostname:
+        return f"must name a host, and a port that is a number: {parts.scheme}://host:6379/0"
+    db = dict(parse_qsl(parts.query)).get("db", parts.path.strip("/"))
+    return "" if not db or db.isdecimal() else f"must end in the number of a database: {parts.scheme}://host:6379/0"
+
+
+def broker_fault(url: str) -> str:
+    """Return what is wrong with modem.broker_url; empty when nothing is. RabbitMQ may be several, joined by `;`."""
+    if url.partition("://")[0] not in _AMQP:
+        fault = redis_fault(url)
+        return f"{fault}, or amqp://host:5672// or amqps:// for RabbitMQ" if fault.startswith("must begin") else fault
+    each = [_split(part) for part in url.split(";")]
+    if all(parts and parts.scheme in _AMQP and parts.hostname and _has_good_port(parts) for parts in each):
+        return ""
+    return "must name a host, and a port that is a number: amqp://user:password@host:5672/vhost"
+
+
+def _sentinel_fault(url: str) -> str:
+    try:
+        parse_sentinel_url(url)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False

@@ -1,0 +1,103 @@
+"""The store behind Sentinels: it finds the master, leaves one that was deposed, and waits for the next."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from redis import Redis as SyncRedis
+
+from shared.contract.config import RedisConfig
+from shared.errors import StoreUnavailableError
+from shared.keys import IDLE_BELL
+from shared.store.bells import Bells
+from shared.store.connection import Connection, open_redis
+from shared.store.threads import ThreadStore
+from tests.integration.redis_process import RedisProcess, free_port
+from tests.integration.sentinel_group import SentinelGroup
+
+_LIMIT_SECONDS = 30.0
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[SentinelGroup]:
+    with SentinelGroup(tmp_path) as started:
+        yield started
+
+
+def config(url: str, **members: object) -> RedisConfig:
+    return RedisConfig.model_validate({"url": url, "command_timeout": 1.0, "connect_timeout": 1.0, **members})
+
+
+@pytest.fixture
+async def connection(group: SentinelGroup) -> AsyncIterator[Connection]:
+    redis = open_redis(config(group.url, max_connections=4))
+    yield Connection(redis)
+    await redis.aclose()
+
+
+async def create_thread(threads: ThreadStore, thread_id: str) -> None:
+    """Create a thread as soon as Redis takes it."""
+    async with asyncio.timeout(_LIMIT_SECONDS):
+        while True:
+            with suppress(StoreUnavailableError):
+                await threads.create(thread_id)
+                return
+
+
+async def test_writes_go_to_the_new_master_after_the_old_one_dies(group: SentinelGroup, connection: Connection) -> None:
+    threads = ThreadStore(connection, ttl_seconds=600)
+    await asyncio.gather(*(threads.create(f"before-{number}") for number in range(20)))
+    old = group.master()
+    group.kill_master()
+    await create_thread(threads, "after")
+    assert group.wait_for_other_master(old).port != old.port
+    assert group.redis.exists("thread:after:metadata", "thread:before-7:metadata") == 2
+    assert (await threads.get("before-7")).thread_id == "before-7"
+
+
+async def test_a_bell_line_follows_the_master(group: SentinelGroup, connection: Connection) -> None:
+    async with Bells(connection).open() as line:
+        await line.watch(["bell"])
+        old = group.master()
+        group.kill_master()
+        group.wait_for_other_master(old)
+        with suppress(StoreUnavailableError):  # either it says that it broke, or it is heard from again
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                for _ in range(4):  # both bells when first watched, and both of them anew
+                    await line.heard()
+    async with asyncio.timeout(_LIMIT_SECONDS), Bells(connection).open() as line:
+        await line.watch(["bell"])
+        assert [await line.heard(), await line.heard()] == [IDLE_BELL, "bell"]
+        group.redis.publish("bell", "")
+        assert await line.heard() == "bell"
+
+
+async def test_a_demoted_server_is_left_and_asked_anew(own_redis: RedisProcess) -> None:
+    redis = open_redis(config(own_redis.url), retries=0)
+    threads = ThreadStore(Connection(redis), ttl_seconds=600)
+    await threads.create("before")
+    before = await redis.client_id()
+    with SyncRedis.from_url(own_redis.url) as operator:
+        operator.replicaof("127.0.0.1", str(free_port()))
+        with pytest.raises(StoreUnavailableError):
+            await threads.create("meanwhile")
+        operator.replicaof("NO", "ONE")
+    await threads.create("after")
+    assert await redis.client_id() != before
+    await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    "setting", [("maxmemory", "1"), ("min-replicas-to-write", "1")], ids=["memory full", "too few replicas"]
+)
+async def test_a_master_that_refuses_to_write_is_unavailable(own_redis: RedisProcess, setting: tuple[str, str]) -> None:
+    redis = open_redis(config(own_redis.url), retries=0)
+    threads = ThreadStore(Connection(redis), ttl_seconds=600)
+    await threads.create("before")
+    with SyncRedis.from_url(own_redis.url) as operator:
+        operator.config_set(*setting)
+    with pytest.raises(StoreUnavailableError):
+        await threads.create("after")
+    await redis.aclose()
