@@ -9,6 +9,7 @@ from shared.contract.message import ChatMessage, Role
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import LeaseLostError
 from shared.ids import new_id
+from shared.store.leases import RenewalOutcome
 from shared.store.run_values import RunWrite, SteerText, SubmitOutcome, Submitted
 from tests.integration.store_scene import StoreScene, end_of, open_store
 
@@ -130,6 +131,15 @@ async def test_who_interrupts_is_next_ahead_of_those_who_wait(store: StoreScene)
     ended = await store.runs.finish(run, end_of("a", RunStatus.CANCELLED))
     assert ended is not None
     assert ended.next_run_id == "c"
+
+
+async def test_who_is_interrupted_hears_of_it_even_if_nobody_rings(store: StoreScene) -> None:
+    run = await at_work(store)
+    await store.runs.submit(store.run("b"), on_busy=OnBusy.QUEUE)
+    assert (await store.runs.get("t", "a")).cancel_requested_at is None
+    await store.runs.submit(store.run("c"), on_busy=OnBusy.INTERRUPT)
+    assert await store.leases.renew([run], lease_seconds=5) == [RenewalOutcome.CANCEL_ASKED]
+    assert (await store.runs.get("t", "b")).cancel_requested_at is None
 
 
 async def test_taking_renews_every_life_and_rings(store: StoreScene) -> None:

@@ -40,8 +40,9 @@ redis.call('HINCRBY', METADATA, 'run_count', 1)
 redis.call('HSET', METADATA, 'last_run_id', run_id, 'updated_at', now)
 if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, run_id) end
 if is_busy then
-  -- Who interrupts is next; the gateway cancels the active run.
   redis.call(on_busy == 'interrupt' and 'LPUSH' or 'RPUSH', INBOX, run_id)
+  -- Who interrupts is next. The gateway cancels the active run at once; were it to die first, a renewal or a reaper sees it.
+  if on_busy == 'interrupt' then redis.call('HSETNX', run_prefix .. active, 'cancel_requested_at', now) end
 else
   redis.call('HSET', METADATA, 'active_run_id', run_id)
 end

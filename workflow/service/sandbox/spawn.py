@@ -39,7 +39,7 @@ class SpawnedProcess:
     def __init__(self, process: asyncio.subprocess.Process, spawn: Spawn) -> None:
         self._process = process
         self._spawn = spawn
-        self._descendants: list[psutil.Process] = []
+        self._others: list[psutil.Process] = []  # that the command has started, older ones first
 
     @property
     def pid(self) -> int:
@@ -60,7 +60,7 @@ class SpawnedProcess:
         """Terminate what still runs, give it the grace to end by itself, then kill all of it."""
         try:
             if self._process.returncode is None:
-                self._descendants = await asyncio.to_thread(_descendants, self.pid)
+                self._others = await asyncio.to_thread(_others, self.pid)
                 self._terminate()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._process.wait(), grace_seconds)
@@ -72,17 +72,18 @@ class SpawnedProcess:
             await asyncio.wait_for(self._process.wait(), _KILL_WAIT_SECONDS)
 
     def _terminate(self) -> None:
-        for process in self._descendants:
-            with suppress(psutil.Error):
-                process.terminate()
+        """Ask each process once, parents first: a shell that outlived its child would write that it was terminated."""
         if not self._spawn.contained:  # the container itself would take the command with it without grace
             with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGTERM)
+                self._process.terminate()
+        for process in self._others:
+            with suppress(psutil.Error):
+                process.terminate()
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        for process in self._descendants:
+        for process in self._others:
             with suppress(psutil.Error):
                 process.kill()
 
@@ -125,11 +126,27 @@ def _memory_file(content: bytes) -> int:
     return descriptor
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
+def _others(leader: int) -> list[psutil.Process]:
+    """Return what descends from the leader and what is left in its group, in the order in which it was started."""
+    found: set[psutil.Process] = set()
+    with suppress(psutil.NoSuchProcess):
+        found.update(psutil.Process(leader).children(recursive=True))
+    found.update(process for process in psutil.process_iter() if _group_of(process.pid) == leader != process.pid)
+    return sorted(found, key=lambda process: (_start_of(process), process.pid))
+
+
+def _start_of(process: psutil.Process) -> float:
     try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+        return process.create_time()
+    except psutil.Error:
+        return 0.0  # it has ended meanwhile
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _kill_marked(marker: str) -> None:
