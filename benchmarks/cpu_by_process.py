@@ -59,7 +59,9 @@ async def measure() -> None:
     """Print the figures; the baseline is an agent inside the web process, which dies with it."""
     results: dict[str, dict[str, float]] = {}
     for name, coalesce in (("each delta an event", "false"), ("coalesced", "true")):
-        async with running_stack(workers=2, settings={"BAUD_STREAM__COALESCE_DELTAS": coalesce}) as stack:
+        # Kept, so that every piece can be counted: the last of a text would give way to the whole message.
+        settings = {"BAUD_STREAM__COALESCE_DELTAS": coalesce, "BAUD_STREAM__DROP_DELTAS": "false"}
+        async with running_stack(workers=2, settings=settings) as stack:
             results[name] = await _cost(stack.gateway_url, _processes(stack))
     async with in_process_server() as url:
         server = [child for child in psutil.Process().children() if "benchmarks.in_process_server" in child.cmdline()]

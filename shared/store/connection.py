@@ -25,6 +25,7 @@ from shared.contract.config import RedisConfig
 from shared.errors import StoreUnavailableError
 from shared.keys import ThreadKeys
 from shared.store.master_pool import open_pool
+from shared.store.round_trips import SharedRoundTrips
 
 # Every script may be sent twice without a second effect, so a lost answer may be asked for again.
 _RETRIES: Final = 3
@@ -90,6 +91,7 @@ class Connection:
         self._cluster = cluster
         folder = resources.files("shared.store") / "lua"
         library = (folder / "_library.lua").read_text()
+        self._round_trips = SharedRoundTrips(self._exchange)
         self._scripts: dict[str, AsyncScript] = {
             name: redis.register_script(library + (folder / f"{name}.lua").read_text()) for name in _SCRIPTS
         }
@@ -100,18 +102,14 @@ class Connection:
 
     async def call(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script of ours; raises StoreUnavailableError."""
-        with redis_errors():
-            return await self._scripts[script](keys=list(keys), args=list(arguments))
+        return (await self.call_many([ScriptCall(script, keys, arguments)]))[0]
 
     async def call_many(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run several scripts in order in one round trip, each atomic by itself; raises StoreUnavailableError."""
         if not calls:
             return []
-        try:
-            return await self._send(calls)
-        except NoScriptError:
-            await self.load_scripts()
-            return await self._send(calls)
+        with redis_errors():
+            return await self._round_trips.send(calls)
 
     async def load_scripts(self) -> None:
         """Make all scripts known to Redis, so that the first calls need not; raises StoreUnavailableError."""
@@ -121,10 +119,20 @@ class Connection:
                 pipe.script_load(script.script)
             await pipe.execute()
 
+    async def _exchange(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Return what each call gave, its error included."""
+        results = await self._send(calls)
+        unknown = [position for position, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if unknown:
+            await self.load_scripts()
+            again = await self._send([calls[position] for position in unknown])
+            for position, result in zip(unknown, again, strict=True):
+                results[position] = result
+        return results
+
     async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
         # redis-py's own way with scripts would ask Redis before every pipeline whether it knows them.
-        with redis_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            for call in calls:
-                pipe.evalsha(self._scripts[call.script].sha, len(call.keys), *call.keys, *call.arguments)
-            return list(await pipe.execute())
+        pipe = self.redis.pipeline(transaction=False)
+        for call in calls:
+            pipe.evalsha(self._scripts[call.script].sha, len(call.keys), *call.keys, *call.arguments)
+        return list(await pipe.execute(raise_on_error=False))
