@@ -23,7 +23,7 @@ class Pace:
 
     sweep: float = 5.0  # every watched stream is read so often, bell or not
     deaf_sweep: float = 2.0  # the same while no bell can be heard
-    breath: float = 0.002  # between two readings of the bells: those of a busy time are heard, and answered, together
+    breath: float = 0.001  # between two readings of the bells: those of a busy time are heard, and answered, together
     retry: float = 0.5  # between two tries to reach a Redis that does not answer
     give_up: float = 10.0  # without Redis for so long, streams are ended
     silence: float = 6.0  # the line of the bells is pinged; silent for so long it is dead

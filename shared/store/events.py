@@ -8,6 +8,7 @@ from shared.contract.event import StreamEntry
 from shared.ids import parse_stream_id
 from shared.keys import metadata_beside
 from shared.store.connection import Connection, redis_errors
+from shared.store.tail_line import TailLine
 
 RawEntry = tuple[bytes, dict[bytes, bytes] | None]
 # Kept by the scripts in a thread's metadata wherever the beginning of its log goes.
@@ -31,6 +32,7 @@ class EventStore:
 
     def __init__(self, connection: Connection) -> None:
         self._redis = connection.redis
+        self._tails = TailLine(connection)
 
     async def page(self, stream: str, *, after: str, limit: int) -> list[StreamEntry]:
         """Return at most `limit` entries behind the id `after` (exclusive), oldest first."""
@@ -55,8 +57,11 @@ class EventStore:
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
         """Return what stands behind each stream's position, at most `limit` each, without blocking."""
         with redis_errors():
-            raw = await self._redis.xread(dict(positions), count=limit)
-        return {name.decode(): [_entry(item) for item in items] for name, items in _pairs(raw)}
+            found = await self._tails.read(positions, limit=limit)
+        return {
+            name.decode(): [_entry((entry_id, _paired(fields or ()))) for entry_id, fields in entries]
+            for name, entries in found
+        }
 
     async def first_id(self, stream: str) -> str | None:
         """Return the id of the oldest entry that is kept."""
@@ -98,7 +103,6 @@ def _whole_after(
     return str(max(parse_stream_id(lost.decode()) for lost in (lost_to, lost_text_to, b"0-0") if lost))
 
 
-def _pairs(raw: object) -> list[tuple[bytes, Sequence[RawEntry]]]:
-    if isinstance(raw, dict):  # RESP3 answers with a map of stream to [entries]
-        return [(name, lists[0]) for name, lists in raw.items()]
-    return list(raw) if isinstance(raw, list) else []
+def _paired(fields: Sequence[bytes]) -> dict[bytes, bytes]:
+    names_and_values = iter(fields)
+    return dict(zip(names_and_values, names_and_values, strict=True))

@@ -80,3 +80,20 @@ async def test_a_store_without_redis_says_so() -> None:
     with pytest.raises(StoreUnavailableError):
         async with open_store(process.url):
             pass
+
+
+async def test_tails_are_read_on_after_their_connection_was_closed(store: StoreScene) -> None:
+    await fill(store, "a", "1-0")
+    assert list(await store.events.tails({"a": "0-0"}, limit=9)) == ["a"]
+    await store.redis.client_kill_filter(_type="normal", skipme=True)
+    assert list(await store.events.tails({"a": "0-0"}, limit=9)) == ["a"]
+
+
+async def test_a_reading_that_was_given_up_leaves_no_answer_for_the_next(store: StoreScene) -> None:
+    await fill(store, "a", "1-0")
+    await fill(store, "b", "2-0")
+    given_up = asyncio.create_task(store.events.tails({"a": "0-0"}, limit=9))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    assert list(await store.events.tails({"b": "0-0"}, limit=9)) == ["b"]

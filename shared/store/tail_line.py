@@ -1,0 +1,75 @@
+"""A connection of its own for the tails of streams: one reading at a time, its bytes parsed without redis-py's detours.
+
+A gateway reads tails some hundred times a second, a few streams at a time. Of what that costs, redis-py's way from the
+pool to the parsed answer is the larger part. So redis-py opens the connection, with all that a URL can ask for, and no
+more.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import hiredis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from shared.store.connection import Connection
+
+_READ_BYTES: Final = 262_144
+RawEntries = Sequence[tuple[bytes, Sequence[bytes] | None]]
+
+
+class TailLine:
+    """Asks for tails; opens its connection when it is first needed and after each failure."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._pool: Any = connection.redis.connection_pool  # redis-py leaves what we need of it untyped
+        self._timeout_seconds: float | None = self._pool.connection_kwargs.get("socket_timeout")
+        self._turn = asyncio.Lock()
+        self._connection: Any = None
+        self._replies = hiredis.Reader(replyError=ResponseError)
+
+    async def read(self, positions: Mapping[str, str], *, limit: int) -> Sequence[tuple[bytes, RawEntries]]:
+        """Return each stream that has something behind its position; raises RedisError, OSError."""
+        words: Any = ("XREAD", "COUNT", limit, "STREAMS", *positions, *positions.values())
+        command = hiredis.pack_command(words)
+        async with self._turn:
+            try:
+                reply = await self._exchange(command, is_first=self._connection is None)
+            except (AttributeError, hiredis.HiredisError) as error:  # it was closed, and has no writer any more
+                raise RedisConnectionError(str(error)) from error
+        if isinstance(reply, Exception):
+            raise reply
+        return list(reply.items()) if isinstance(reply, dict) else reply or []  # RESP3 and RESP2
+
+    async def _exchange(self, command: bytes, *, is_first: bool) -> Any:
+        """Return the answer. A connection that has been used may have been closed since: then another is tried."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._ask(command)
+        except RedisConnectionError:
+            await self._drop()
+            if is_first:
+                raise
+        except BaseException:  # what is still on its way would be taken for the next answer
+            await self._drop()
+            raise
+        return await self._exchange(command, is_first=True)
+
+    async def _ask(self, command: bytes) -> Any:
+        if self._connection is None:
+            self._connection = await self._pool.get_connection()
+            self._replies = hiredis.Reader(replyError=ResponseError)
+        self._connection._writer.write(command)
+        while (reply := self._replies.gets()) is False:
+            received = await self._connection._reader.read(_READ_BYTES)
+            if not received:
+                raise RedisConnectionError("Redis closed the connection of the tails.")
+            self._replies.feed(received)
+        return reply
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
