@@ -30,6 +30,7 @@ class EventStore:
     """Reads streams by key. Every method raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._redis = connection.redis
 
     async def page(self, stream: str, *, after: str, limit: int) -> list[StreamEntry]:
@@ -57,6 +58,10 @@ class EventStore:
         with redis_errors():
             raw = await self._redis.xread(dict(positions), count=limit)
         return {name.decode(): [_entry(item) for item in items] for name, items in _pairs(raw)}
+
+    def place(self, stream: str) -> str:
+        """Return where a stream is: `tails` of one place do not wait for the servers of another."""
+        return self._connection.place(stream)
 
     async def first_id(self, stream: str) -> str | None:
         """Return the id of the oldest entry that is kept."""
