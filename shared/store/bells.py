@@ -99,7 +99,7 @@ class Bells:
 @asynccontextmanager
 async def open_line(redis: Redis, kind: Callable[[Any], L]) -> AsyncIterator[L]:
     """Yield a line to one server, with a connection of its pool; raises StoreUnavailableError."""
-    pool = redis.connection_pool
+    pool: Any = redis.connection_pool  # redis-py leaves it untyped
     with redis_errors():
         connection = await pool.get_connection()
     try:

@@ -36,6 +36,8 @@ class Command:
 class ClusterRedis(AsyncCoreCommands):
     """Has the methods of redis-py's client for commands with a key; all keys of one command must share a slot."""
 
+    _event_dispatcher: Any = None  # of redis-py's own connections
+
     def __init__(self, config: RedisConfig, *, retries: int) -> None:
         self.map = ClusterMap(config, retries=retries)
 
@@ -49,7 +51,9 @@ class ClusterRedis(AsyncCoreCommands):
         """Return a collector of commands; with `transaction` all must have keys of one slot."""
         return ClusterPipeline(self, transaction=transaction)
 
-    async def xread(self, streams: Mapping[str, str], count: int) -> Any:
+    async def xread(  # type: ignore[override]  # only as the store asks
+        self, streams: Mapping[str, str], count: int
+    ) -> Any:
         """Read the tails of streams of any slots, each by a command of its own."""
         answers = await self.send(
             [
@@ -115,7 +119,7 @@ class _Sending:
                 [self.answers[index]] = await self._run(importing, [self.commands[index]], is_asking=True)
 
     async def _run(self, address: Address, commands: Sequence[Command], *, is_asking: bool = False) -> list[Any]:
-        client = self.map.client(address)
+        client: Any = self.map.client(address)  # redis-py leaves it untyped
         try:
             if len(commands) == 1 and not (self.transaction or is_asking):
                 return [await client.execute_command(*commands[0].arguments, **commands[0].options)]
@@ -133,6 +137,8 @@ class _Sending:
 
 class ClusterPipeline(AsyncCoreCommands):
     """Collects commands and sends them together."""
+
+    _event_dispatcher: Any = None  # of redis-py's own connections
 
     def __init__(self, client: ClusterRedis, *, transaction: bool) -> None:
         self._client = client

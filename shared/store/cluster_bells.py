@@ -71,8 +71,9 @@ class ShardLine(BellLine):
 class ClusterLine:
     """The lines to all nodes; every line has a task of `tasks` that keeps it open."""
 
-    def __init__(self, nodes: ClusterMap, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, nodes: ClusterMap, tasks: asyncio.TaskGroup, *, silence_seconds: float) -> None:
         self._nodes = nodes
+        self._silence = silence_seconds
         self._tasks = tasks
         self._keepers: dict[Address, asyncio.Task[None]] = {}
         self._wanted: dict[Address, set[str]] = {}
@@ -158,8 +159,9 @@ class ClusterLine:
 
     async def _listen(self, line: ShardLine) -> None:
         while True:
-            async with asyncio.timeout(_SILENCE_SECONDS):
-                self._heard.update(await line.heard())
+            async with asyncio.timeout(self._silence):
+                rung = await line.heard()
+            self._heard.update(rung)
             self._something_heard.set()
             await asyncio.sleep(_BREATH_SECONDS)
 
@@ -167,15 +169,16 @@ class ClusterLine:
 class ClusterBells:
     """Opens lines to all nodes."""
 
-    def __init__(self, connection: ClusterConnection) -> None:
+    def __init__(self, connection: ClusterConnection, *, silence_seconds: float = _SILENCE_SECONDS) -> None:
         self._nodes = connection.cluster.map
+        self._silence = silence_seconds
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[ClusterLine]:
         """Yield a line that listens to nothing yet; raises StoreUnavailableError when no node answers."""
         await self._nodes.load()
         async with asyncio.TaskGroup() as tasks:
-            line = ClusterLine(self._nodes, tasks)
+            line = ClusterLine(self._nodes, tasks, silence_seconds=self._silence)
             try:
                 yield line
             finally:

@@ -117,7 +117,8 @@ class ClusterMap:
 
     async def _ask(self, address: Address) -> list[Address | None]:
         try:
-            ranges: Any = await self.client(address).execute_command("CLUSTER", "SLOTS")
+            client: Any = self.client(address)  # redis-py leaves it untyped
+            ranges = await client.execute_command("CLUSTER", "SLOTS")
         except ResponseError as error:
             raise StoreUnavailableError(f"redis.cluster is true, but Redis does not serve as one: {error}") from error
         except (RedisError, OSError, RuntimeError) as error:

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncCoreCommands, AsyncScript
+from redis.commands.core import AsyncScript
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -88,9 +88,9 @@ def open_redis(config: RedisConfig, *, retries: int = RETRIES) -> Redis:
 class Connection:
     """One process's Redis client with its scripts; the stores share it."""
 
-    def __init__(self, redis: "Redis | AsyncCoreCommands", *, cluster: bool = False) -> None:
+    def __init__(self, redis: Any, *, cluster: bool = False) -> None:  # a Redis, or what has its methods
         # redis-py types every answer as bytes or str; what comes here is always bytes.
-        self.redis: Any = redis
+        self.redis = redis
         self._cluster = cluster
         folder = resources.files("shared.store") / "lua"
         library = _RING[cluster] + (folder / "_library.lua").read_text()

@@ -17,9 +17,8 @@ from shared.errors import ConfigurationError, StoreUnavailableError
 from shared.keys import IDLE_BELL, OPEN_RUNS_INDEX, WORKER_BELL_PREFIX
 from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster
-from shared.store.cluster_bells import open_bells
-from shared.store.cluster_connection import open_connection
-from shared.store.connection import Connection
+from shared.store.cluster_bells import ClusterBells
+from shared.store.cluster_connection import ClusterConnection, open_connection
 from shared.store.events import EventStore
 from shared.store.leases import UNSEEN, LeaseStore, RenewalOutcome
 from shared.store.run_values import Claim, RunWrite
@@ -40,6 +39,8 @@ from tests.unit.modem.test_execute_run import FakeEngineBuilder, FakePublisher, 
 THREADS = ("a", "b", "c", "d", "f", "g")
 _LIMIT_SECONDS = 60.0
 _TTL = 1000
+_FOR_EVER = 3600.0  # no line is opened again only because it was silent
+_SILENCE = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ class Scene:
     """The stores on the cluster; every thread of THREADS is there."""
 
     processes: ClusterProcesses
-    connection: Connection
+    connection: ClusterConnection
     threads: ThreadStore
     runs: RunStore
     events: EventStore
@@ -92,6 +93,7 @@ def config(url: str) -> RedisConfig:
 async def scene(processes: ClusterProcesses) -> AsyncIterator[Scene]:
     processes.empty()
     connection = open_connection(config(processes.url), retries=1)
+    assert isinstance(connection, ClusterConnection)
     threads = ThreadStore(connection, ttl_seconds=_TTL)
     for thread_id in THREADS:
         await threads.create(thread_id)
@@ -157,7 +159,7 @@ async def _hear(line: object, wanted: set[str]) -> None:
 async def test_the_bells_of_all_nodes_are_heard_on_one_line(scene: Scene) -> None:
     claims = [await scene.claim(thread_id) for thread_id in THREADS]
     bells = {scene.connection.keys(thread_id).bell for thread_id in THREADS}
-    async with open_bells(scene.connection).open() as line:
+    async with ClusterBells(scene.connection, silence_seconds=_FOR_EVER).open() as line:
         await line.watch(bells)
         await _hear(line, bells)
         for claim in claims:
@@ -188,7 +190,7 @@ async def test_commands_and_bells_follow_a_slot_that_moves(scene: Scene) -> None
     claim = await scene.claim("a")
     bell, giver = scene.connection.keys("a").bell, scene.node_of("a")
     taker = next(node for node in scene.processes.nodes if node is not giver)
-    async with open_bells(scene.connection).open() as line:
+    async with ClusterBells(scene.connection, silence_seconds=_FOR_EVER).open() as line:
         await line.watch([bell])
         await _hear(line, {bell})
         scene.processes.give_slot(bell, taker)
@@ -210,7 +212,7 @@ async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
     there = [thread_id for thread_id in THREADS if scene.node_of(thread_id) is lost]
     elsewhere = [thread_id for thread_id in THREADS if thread_id not in there]
     bells = {thread_id: scene.connection.keys(thread_id).bell for thread_id in THREADS}
-    async with open_bells(scene.connection).open() as line:
+    async with ClusterBells(scene.connection, silence_seconds=_SILENCE).open() as line:
         await line.watch(bells.values())
         await _hear(line, set(bells.values()))
         lost.stop() if way == "killed" else lost.pause()
