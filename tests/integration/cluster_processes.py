@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -37,13 +38,19 @@ def find_cluster_server() -> str | None:
 class ClusterProcesses:
     """A context manager that ends all its processes; `url` names one node."""
 
-    def __init__(self, folder: Path, *, node_timeout_ms: int = _NODE_TIMEOUT_MILLISECONDS) -> None:
+    def __init__(self, folder: Path, *, node_timeout_ms: int = _NODE_TIMEOUT_MILLISECONDS, password: str = "") -> None:
         program = find_cluster_server()
         if program is None:
             pytest.skip("there is no redis-server 7 or newer in the path: apt-get install redis-server")
-        self.nodes = [_node(program, folder / f"node-{number}", node_timeout_ms) for number in range(_MASTERS)]
+        self._program, self._folder, self._password = program, folder, password
+        self._options = (
+            "--cluster-enabled", "yes",
+            "--cluster-require-full-coverage", "no",
+            "--cluster-node-timeout", str(node_timeout_ms),
+        )  # fmt: skip
+        self.nodes = [self._make(f"node-{number}") for number in range(_MASTERS)]
+        self._replicas: list[RedisProcess] = []
         self.url = self.nodes[0].url
-        self._bus_ports = {node.port: bus for node, bus in ((node, _bus_port(node)) for node in self.nodes)}
 
     def __enter__(self) -> Self:
         try:
@@ -67,8 +74,28 @@ class ClusterProcesses:
 
     def wait_until_whole(self) -> None:
         """Return once every node serves and knows all others and all slots."""
+        known = len(self.nodes) + len(self._replicas)
         for node in self.nodes:
-            wait_until(lambda node=node: _is_whole(node), f"{node.url} is part of a whole cluster", _LIMIT_SECONDS)  # type: ignore[misc]  # bound at once
+            wait_until(partial(_is_whole, node, known), f"{node.port} is part of a whole cluster", _LIMIT_SECONDS)
+
+    def add_replica(self, master: RedisProcess) -> None:
+        """Start a replica that takes over when the master is gone; it is in step with it now."""
+        replica = self._make("replica")
+        self._replicas.append(replica)
+        replica.start()
+        with Redis.from_url(replica.url) as redis, Redis.from_url(master.url) as followed:
+            _meet(redis, master)
+            master_id = str(_call(followed, "CLUSTER", "MYID"), "ascii")
+            wait_until(lambda: _follows(redis, master_id), "the replica knows its master", _LIMIT_SECONDS)
+            wait_until(lambda: _is_in_step(redis), "the replica is in step", _LIMIT_SECONDS)
+        self.wait_until_whole()
+
+    def wait_for_replica(self, master: RedisProcess, key: str) -> None:
+        """Return once the replica has all that the master has; writes a key of the master's, and removes it."""
+        with Redis.from_url(master.url) as redis:
+            redis.set(key, "")
+            redis.delete(key)
+            assert redis.wait(1, int(_LIMIT_SECONDS * 1000)) == 1
 
     def empty(self) -> None:
         """Remove all keys."""
@@ -98,6 +125,12 @@ class ClusterProcesses:
             for node in (target, source):
                 _call(node, "CLUSTER", "SETSLOT", slot, "NODE", taker_id)
 
+    def _make(self, name: str) -> RedisProcess:
+        folder = self._folder / name
+        folder.mkdir()
+        options = (*self._options, "--cluster-port", str(free_port()))
+        return RedisProcess(folder=folder, options=options, program=self._program, password=self._password)
+
     def _join(self) -> None:
         with self.clients() as clients:
             for number, client in enumerate(clients):
@@ -106,29 +139,32 @@ class ClusterProcesses:
                 _call(client, "CLUSTER", "ADDSLOTSRANGE", first, last)
                 _call(client, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             for node in self.nodes[1:]:
-                _call(clients[0], "CLUSTER", "MEET", "127.0.0.1", node.port, self._bus_ports[node.port])
+                _meet(clients[0], node)
 
     def _stop(self) -> None:
-        for node in self.nodes:
+        for node in (*self._replicas, *self.nodes):
             node.stop()
 
 
-def _node(program: str, folder: Path, node_timeout_ms: int) -> RedisProcess:
-    folder.mkdir()
-    options = (
-        "--cluster-enabled", "yes",
-        "--cluster-port", str(free_port()),
-        "--cluster-node-timeout", str(node_timeout_ms),
-        "--cluster-require-full-coverage", "no",
-    )  # fmt: skip
-    return RedisProcess(folder=folder, options=options, program=program)
+def _meet(redis: Any, node: RedisProcess) -> None:
+    bus_port = node.options[node.options.index("--cluster-port") + 1]
+    _call(redis, "CLUSTER", "MEET", "127.0.0.1", node.port, bus_port)
 
 
-def _bus_port(node: RedisProcess) -> int:
-    return int(node.options[node.options.index("--cluster-port") + 1])
+def _follows(replica: Any, master_id: str) -> bool:
+    """Make it a replica of the master, which it has to have met before."""
+    try:
+        _call(replica, "CLUSTER", "REPLICATE", master_id)
+    except RedisError:
+        return False
+    return True
 
 
-def _is_whole(node: RedisProcess) -> bool:
+def _is_in_step(replica: Any) -> bool:
+    return bool(replica.info("replication").get("master_link_status") == "up")
+
+
+def _is_whole(node: RedisProcess, known: int) -> bool:
     with Redis.from_url(node.url) as redis:
         try:
             info = str(_call(redis, "CLUSTER", "INFO"), "ascii")
@@ -138,7 +174,7 @@ def _is_whole(node: RedisProcess) -> bool:
         line in info.split()
         for line in (
             "cluster_state:ok",
-            f"cluster_known_nodes:{_MASTERS}",
+            f"cluster_known_nodes:{known}",
             f"cluster_slots_ok:{REDIS_CLUSTER_HASH_SLOTS}",
         )
     )

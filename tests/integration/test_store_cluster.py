@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,8 @@ _LIMIT_SECONDS = 60.0
 _TTL = 1000
 _FOR_EVER = 3600.0  # no line is opened again only because it was silent
 _SILENCE = 3.0
+# As short as a busy machine allows: a master that gets no processor for so long is replaced.
+_QUICK_TIMEOUT_MS = 2000
 
 
 @pytest.fixture(scope="module")
@@ -89,23 +92,23 @@ def config(url: str) -> RedisConfig:
     return RedisConfig.model_validate({"url": url, "cluster": True, "command_timeout": 1.0, "connect_timeout": 1.0})
 
 
-@pytest.fixture
-async def scene(processes: ClusterProcesses) -> AsyncIterator[Scene]:
-    processes.empty()
+@asynccontextmanager
+async def open_scene(processes: ClusterProcesses) -> AsyncIterator[Scene]:
     connection = open_connection(config(processes.url), retries=1)
     assert isinstance(connection, ClusterConnection)
     threads = ThreadStore(connection, ttl_seconds=_TTL)
     for thread_id in THREADS:
         await threads.create(thread_id)
-    yield Scene(
-        processes,
-        connection,
-        threads,
-        RunStore(connection, ttl_seconds=_TTL, max_length=0),
-        EventStore(connection),
-        LeaseStore(connection),
-    )
+    runs = RunStore(connection, ttl_seconds=_TTL, max_length=0)
+    yield Scene(processes, connection, threads, runs, EventStore(connection), LeaseStore(connection))
     await connection.aclose()
+
+
+@pytest.fixture
+async def scene(processes: ClusterProcesses) -> AsyncIterator[Scene]:
+    processes.empty()
+    async with open_scene(processes) as opened:
+        yield opened
 
 
 async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Scene) -> None:
@@ -190,16 +193,19 @@ async def test_commands_and_bells_follow_a_slot_that_moves(scene: Scene) -> None
     claim = await scene.claim("a")
     bell, giver = scene.connection.keys("a").bell, scene.node_of("a")
     taker = next(node for node in scene.processes.nodes if node is not giver)
+    scene.processes.give_slot(bell, taker)
+    await scene.write(claim, 1)
+    scene.processes.give_slot(bell, giver, giver=taker)
     async with ClusterBells(scene.connection, silence_seconds=_FOR_EVER).open() as line:
         await line.watch([bell])
         await _hear(line, {bell})
         scene.processes.give_slot(bell, taker)
         try:
-            await scene.write(claim, 1)
-            assert await scene.tails(["a"]) == {"a": 1}
+            await scene.write(claim, 2)
+            assert await scene.tails(["a"]) == {"a": 2}
             await _hear(line, {bell})
             # Heard only when the line has moved too.
-            await scene.write(claim, 2)
+            await scene.write(claim, 3)
             await _hear(line, {bell})
         finally:
             scene.processes.give_slot(bell, giver, giver=taker)
@@ -245,6 +251,25 @@ async def _write_when_back(scene: Scene, claim: Claim) -> None:
             await scene.write(claim, 1)
             return
         await asyncio.sleep(0.05)
+
+
+async def test_a_replica_that_takes_over_is_found_and_heard(tmp_path: Path) -> None:
+    with ClusterProcesses(tmp_path, node_timeout_ms=_QUICK_TIMEOUT_MS, password="cluster/p@ss:1") as processes:
+        lost = processes.node_of("thread:{b}:stream")
+        processes.add_replica(lost)
+        async with open_scene(processes) as scene:
+            claim, bell = await scene.claim("b"), scene.connection.keys("b").bell
+            async with ClusterBells(scene.connection, silence_seconds=_SILENCE).open() as line:
+                await line.watch([bell])
+                await _hear(line, {bell})
+                processes.wait_for_replica(lost, "{b}")
+                lost.stop()
+                async with asyncio.timeout(_LIMIT_SECONDS):
+                    await _write_when_back(scene, claim)
+                await _hear(line, {bell})
+                await scene.write(claim, 2)
+                await _hear(line, {bell})
+                assert await scene.tails(["b"]) == {"b": 2}
 
 
 async def test_scripts_that_a_node_has_forgotten_are_sent_again(scene: Scene) -> None:
