@@ -108,8 +108,9 @@ def assert_whole(stack: Stack, thread_id: str, run_id: str, seen: list[LogEvent]
     assert (stack.workspace(thread_id) / "deeds").read_text() == "done\n"
 
 
+@pytest.mark.parametrize("with_the_lists", [False, True], ids=["any node", "the node that lists runs"])
 def test_streams_go_on_while_a_node_is_gone_and_its_own_after_it_is_back(
-    cluster: ClusterProcesses, stack: Stack, openai_server: OpenAIServer
+    cluster: ClusterProcesses, stack: Stack, openai_server: OpenAIServer, *, with_the_lists: bool
 ) -> None:
     threads = threads_by_node(stack, cluster)
     everywhere = [thread_id for there in threads.values() for thread_id in there]
@@ -121,8 +122,7 @@ def test_streams_go_on_while_a_node_is_gone_and_its_own_after_it_is_back(
         }
         for thread_id in everywhere:
             wait_until((stack.workspace(thread_id) / "begun").exists, "the command has begun", _LIMIT_SECONDS)
-        # The lists of all threads and of all open runs are on one node; without it no run begins.
-        lost = next(node for node in cluster.nodes if node is not cluster.node_of(OPEN_RUNS_INDEX))
+        lost = next(node for node in cluster.nodes if (node is cluster.node_of(OPEN_RUNS_INDEX)) is with_the_lists)
         lost.stop()
         for thread_id in everywhere:
             (stack.workspace(thread_id) / "go").touch()

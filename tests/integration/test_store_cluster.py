@@ -250,7 +250,6 @@ async def _write_when_back(scene: Scene, claim: Claim) -> None:
         with suppress(StoreUnavailableError):
             await scene.write(claim, 1)
             return
-        await asyncio.sleep(0.05)
 
 
 async def test_a_replica_that_takes_over_is_found_and_heard(tmp_path: Path) -> None:
