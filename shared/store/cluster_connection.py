@@ -28,7 +28,13 @@ class ClusterConnection(Connection):
 
     async def call_many(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run several scripts one after the other, since the next may be on another node."""
-        return [await self.call(call.script, call.keys, call.arguments) for call in calls]
+        answers = []
+        for call in calls:
+            [answer] = await self.call_each([call])
+            if isinstance(answer, StoreUnavailableError) and call.is_needed:
+                raise answer
+            answers.append(answer)
+        return answers
 
     async def call_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts on all nodes at once; where a node cannot be used, the answer is a StoreUnavailableError."""

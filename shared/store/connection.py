@@ -52,11 +52,12 @@ Argument = str | bytes | int | float
 
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """One call of a script of ours."""
+    """One call of a script of ours; without one that is not needed a cluster goes on if its node cannot be used."""
 
     script: str
     keys: Sequence[str]
     arguments: Sequence[Argument]
+    is_needed: bool = True
 
 
 @contextmanager

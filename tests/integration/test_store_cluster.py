@@ -1,45 +1,39 @@
 """The store on a real Redis Cluster of three masters: commands find their node, and a lost node costs only its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from modem.service.accept_flow import TORN, accept_flow
 from modem.service.active_runs import ActiveRuns
-from shared.clock import isoformat
 from shared.contract.api import OnBusy
-from shared.contract.config import RedisConfig
 from shared.contract.run import RunJob, RunRecord, RunStatus
 from shared.errors import ConfigurationError, StoreUnavailableError
-from shared.keys import IDLE_BELL, OPEN_RUNS_INDEX, WORKER_BELL_PREFIX
+from shared.keys import IDLE_BELL, OPEN_RUNS_INDEX, WORKER_BELL_PREFIX, run_thread
 from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster
 from shared.store.cluster_bells import ClusterBells
-from shared.store.cluster_connection import ClusterConnection, open_connection
-from shared.store.events import EventStore
-from shared.store.leases import UNSEEN, LeaseStore, RenewalOutcome
-from shared.store.run_values import Claim, RunWrite
-from shared.store.runs import RunStore
+from shared.store.cluster_connection import open_connection
+from shared.store.leases import UNSEEN, RenewalOutcome
+from shared.store.run_values import Claim, SubmitOutcome
 from shared.store.situations import SituationStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
-from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
 from tests.fakes.scripted_model import says
 from tests.integration.cluster_processes import ClusterProcesses
+from tests.integration.cluster_scene import THREADS, TTL, Scene, config, open_scene
 from tests.integration.redis_process import RedisProcess
-from tests.integration.store_scene import end_of, event_of
+from tests.integration.store_scene import end_of
 from tests.integration.test_store_legacy import message
 from tests.unit.modem.test_execute_run import FakeEngineBuilder, FakePublisher, services_with
 
-# Two on each node.
-THREADS = ("a", "b", "c", "d", "f", "g")
 _LIMIT_SECONDS = 60.0
-_TTL = 1000
 _FOR_EVER = 3600.0  # no line is opened again only because it was silent
 _SILENCE = 3.0
 # As short as a busy machine allows: a master that gets no processor for so long is replaced.
@@ -50,58 +44,6 @@ _QUICK_TIMEOUT_MS = 2000
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProcesses]:
     with ClusterProcesses(tmp_path_factory.mktemp("cluster")) as started:
         yield started
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """The stores on the cluster; every thread of THREADS is there."""
-
-    processes: ClusterProcesses
-    connection: ClusterConnection
-    threads: ThreadStore
-    runs: RunStore
-    events: EventStore
-    leases: LeaseStore
-
-    def stream(self, thread_id: str) -> str:
-        return self.connection.keys(thread_id).stream
-
-    def node_of(self, thread_id: str) -> RedisProcess:
-        return self.processes.node_of(self.stream(thread_id))
-
-    async def claim(self, thread_id: str) -> Claim:
-        """Submit and claim the run `r-{thread_id}` of a thread."""
-        run = RunRecord(
-            run_id=f"r-{thread_id}", thread_id=thread_id, task="tea", created_at=isoformat(FakeClock().now())
-        )
-        await self.runs.submit(run, on_busy=OnBusy.QUEUE)
-        claim = await self.runs.claim(thread_id, run.run_id, owner="w", claim_id="c", lease_seconds=600)
-        assert claim is not None
-        return claim
-
-    async def write(self, claim: Claim, sequence: int) -> None:
-        await self.runs.append(claim.run, RunWrite(sequence, events=[event_of("assistant_response", f'"{sequence}"')]))
-
-    async def tails(self, thread_ids: Sequence[str]) -> dict[str, int]:
-        """Return how many events each thread's log holds, by one reading."""
-        found = await self.events.tails({self.stream(thread_id): "0-0" for thread_id in thread_ids}, limit=100)
-        return {thread_id: len(found.get(self.stream(thread_id), ())) for thread_id in thread_ids}
-
-
-def config(url: str) -> RedisConfig:
-    return RedisConfig.model_validate({"url": url, "cluster": True, "command_timeout": 1.0, "connect_timeout": 1.0})
-
-
-@asynccontextmanager
-async def open_scene(processes: ClusterProcesses) -> AsyncIterator[Scene]:
-    connection = open_connection(config(processes.url), retries=1)
-    assert isinstance(connection, ClusterConnection)
-    threads = ThreadStore(connection, ttl_seconds=_TTL)
-    for thread_id in THREADS:
-        await threads.create(thread_id)
-    runs = RunStore(connection, ttl_seconds=_TTL, max_length=0)
-    yield Scene(processes, connection, threads, runs, EventStore(connection), LeaseStore(connection))
-    await connection.aclose()
 
 
 @pytest.fixture
@@ -235,6 +177,7 @@ async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
                 await scene.write(claims[thread_id], sequence)
             await _hear(line, {bells[thread_id] for thread_id in elsewhere})
         assert await scene.tails(elsewhere) == dict.fromkeys(elsewhere, 3)
+        await _submit_with_name_on(lost, scene, claims[elsewhere[0]].run)
         lost.start() if way == "killed" else lost.resume()
         async with asyncio.timeout(_LIMIT_SECONDS):
             for thread_id in there:
@@ -243,6 +186,12 @@ async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
             await _hear(line, {bells[thread_id] for thread_id in there})
     assert await scene.tails(there) == dict.fromkeys(there, 1)
     scene.processes.wait_until_whole()
+
+
+async def _submit_with_name_on(lost: RedisProcess, scene: Scene, like: RunRecord) -> None:
+    run_id = next(name for name in map(str, count()) if scene.processes.node_of(run_thread(name)) is lost)
+    submitted = await scene.runs.submit(like.model_copy(update={"run_id": run_id}), on_busy=OnBusy.QUEUE)
+    assert submitted.outcome is SubmitOutcome.QUEUED, "though nobody can find it by its id alone"
 
 
 async def _write_when_back(scene: Scene, claim: Claim) -> None:
@@ -303,5 +252,5 @@ async def test_a_redis_that_is_no_cluster_is_refused_at_the_start(redis_url: str
     await check_cluster(config("redis://127.0.0.1:1/0"))
     connection = open_connection(config(redis_url), retries=0)
     with pytest.raises(StoreUnavailableError, match="does not serve as one"):
-        await ThreadStore(connection, ttl_seconds=_TTL).get("a")
+        await ThreadStore(connection, ttl_seconds=TTL).get("a")
     await connection.aclose()
