@@ -26,8 +26,9 @@ from shared.contract.config import RedisConfig
 from shared.errors import StoreUnavailableError
 from shared.queue import make_celery
 from shared.settings.model import Settings
-from shared.store.bells import Bells
-from shared.store.connection import Connection, open_redis
+from shared.store.cluster_bells import open_bells
+from shared.store.cluster_connection import open_connection
+from shared.store.connection import Connection
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
 from shared.store.runs import RunStore
@@ -87,9 +88,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
 @asynccontextmanager
 async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
-        redis = open_redis(_impatient(settings.redis), retries=_REDIS_RETRIES)
-        stack.push_async_callback(redis.aclose)
-        connection = Connection(redis, cluster=settings.redis.cluster)
+        connection = open_connection(_impatient(settings.redis), retries=_REDIS_RETRIES)
+        stack.push_async_callback(connection.aclose)
         ttl_seconds = settings.thread.ttl
         threads = ThreadStore(connection, ttl_seconds=ttl_seconds)
         runs = RunStore(connection, ttl_seconds=ttl_seconds, max_length=settings.stream.max_length)
@@ -98,7 +98,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(publisher.close)
         hub = EventHub(
             events,
-            Bells(connection),
+            open_bells(connection),
             buffer_bytes=settings.stream.client_buffer_bytes // BUFFER_SHARE,
             max_length=settings.stream.max_length,
         )

@@ -54,7 +54,12 @@ class Channel:
         self.joined: set[Member] = set()
         self.page_entries = _FIRST_PAGE_ENTRIES
         self._page_bytes = page_bytes
-        self._mark = mark
+        self.mark = mark
+
+    def end(self, reason: StreamEnd) -> None:
+        """End the streams of all clients."""
+        for follower in self.followers:
+            follower.end(reason)
 
     def note_sizes(self, frames: Sequence[Frame]) -> None:
         """Make the next pages so long that entries of this size fit into what a client may hold."""
@@ -82,6 +87,6 @@ class Channel:
         if not self.joined or follower.cursor < self.position:
             # Also when others have joined: one of them may have named an id that the log has not reached yet.
             self.position = follower.cursor
-            self._mark(self)
+            self.mark(self)
         self.joined.add(follower)
         return True

@@ -1,40 +1,29 @@
-"""The one tail reader of a gateway: hears the bells of watched streams, reads what rang, hands it to all followers.
+"""The one tail reader of a gateway: hears the bells of watched streams, has what rang read and handed to all followers.
 
 A bell is a hint only: after every (re)connect of the bells, and every few seconds in slices, streams are read anyway.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from gateway.service.bell_watch import BellLines, BellWatch
 from gateway.service.channel import Channel, StreamEnd
 from gateway.service.event_filter import EventFilter
 from gateway.service.follower import Follower, Pace
-from gateway.service.frame import frame_of
-from gateway.service.shared_pages import PageReader, SharedPages
+from gateway.service.shared_pages import SharedPages
+from gateway.service.tail_lane import TailLane, TailReader
 from gateway.service.timer_wheel import TimerWheel
-from shared.contract.event import StreamEntry
-from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
 
-_TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
-_STREAMS_PER_READ: Final = 256
 _SWEPT_PER_SECOND: Final = 500  # at most, so that thousands of idle streams cost next to nothing
 _SWEEP_SLICE: Final = 128  # so many streams at once, so that those that rang wait behind few others
 
 logger = logging.getLogger(__name__)
-
-
-class TailReader(PageReader, Protocol):
-    """Reads pages, and many tails at once."""
-
-    async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
-        """Return what stands behind each position without blocking."""
 
 
 class EventHub:
@@ -47,15 +36,13 @@ class EventHub:
         self._reader = reader
         self._pages = SharedPages(reader)
         self._buffer_bytes = buffer_bytes
-        # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
-        self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
+        self._max_length = max_length
         self._pace = pace or Pace()
         self._channels: dict[str, Channel] = {}
         self._by_bell: dict[str, set[Channel]] = {}
         self._watch = BellWatch(bells, self._pace, wanted=self._by_bell.keys(), ring=self._mark_all)
-        self._dirty: dict[Channel, None] = {}
-        self._something_dirty = asyncio.Event()
-        self._lost_since: float | None = None
+        self._lanes: dict[str, TailLane] = {}  # by place
+        self._lane_added = asyncio.Event()
         self._closing = False
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -104,7 +91,9 @@ class EventHub:
                 self._remove(channel)
 
     def _add(self, stream: str, bell: str) -> Channel:
-        channel = Channel(stream, bell, page_bytes=self._buffer_bytes, mark=self._mark)
+        lane = self._lane_of(stream)
+        channel = Channel(stream, bell, page_bytes=self._buffer_bytes, mark=lane.mark)
+        lane.add(channel)
         self._channels[stream] = channel
         self._by_bell.setdefault(bell, set()).add(channel)
         self._watch.note_change(bell)
@@ -112,25 +101,28 @@ class EventHub:
 
     def _remove(self, channel: Channel) -> None:
         del self._channels[channel.stream]
-        self._dirty.pop(channel, None)
+        for lane in self._lanes.values():
+            lane.remove(channel)
         sharing = self._by_bell[channel.bell]
         sharing.discard(channel)
         if not sharing:
             del self._by_bell[channel.bell]
             self._watch.note_change(channel.bell)
 
-    def _mark(self, channel: Channel) -> None:
-        self._dirty[channel] = None
-        self._something_dirty.set()
+    def _lane_of(self, stream: str) -> TailLane:
+        place = self._reader.place(stream)
+        if place not in self._lanes:
+            self._lanes[place] = TailLane(self._reader, self._pace, max_length=self._max_length)
+            self._lane_added.set()
+        return self._lanes[place]
 
     def _mark_all(self, bell: str) -> None:
         for channel in self._by_bell.get(bell, ()):
-            self._mark(channel)
+            channel.mark(channel)
 
     def _end_all(self, reason: StreamEnd) -> None:
         for channel in self._channels.values():
-            for follower in channel.followers:
-                follower.end(reason)
+            channel.end(reason)
 
     async def _supervise(self) -> None:
         """Keep the tasks running; a fault in one is logged, ends the streams, and all are started again."""
@@ -147,58 +139,19 @@ class EventHub:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read_tails())
+            tasks.create_task(self._run_lanes())
             tasks.create_task(self._sweep())
             tasks.create_task(self._watch.run())
 
-    async def _read_tails(self) -> None:
-        while True:
-            await self._something_dirty.wait()
-            batch = self._take_dirty()
-            try:
-                await self._read(batch)
-            except StoreUnavailableError:
-                self._dirty.update(dict.fromkeys(batch))
-                await self._bear_loss()
-            else:
-                self._lost_since = None
-            if self._dirty:
-                self._something_dirty.set()
-
-    def _take_dirty(self) -> list[Channel]:
-        self._something_dirty.clear()
-        batch = [channel for channel in self._dirty if channel.joined][:_STREAMS_PER_READ]
-        if len(batch) < _STREAMS_PER_READ:
-            self._dirty.clear()
-        for channel in batch:
-            self._dirty.pop(channel, None)
-        return batch
-
-    async def _read(self, batch: Sequence[Channel]) -> None:
-        issued = {channel: channel.position for channel in batch}
-        if not issued:
-            return
-        positions = {channel.stream: str(position) for channel, position in issued.items()}
-        found = await self._reader.tails(positions, limit=self._tail_entries)
-        for channel, position in issued.items():
-            entries = found.get(channel.stream)
-            if entries:
-                self._hand_out(channel, position, entries)
-
-    def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry]) -> None:
-        if len(entries) >= self._tail_entries:
-            # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
-            for follower in tuple(channel.joined):
-                follower.detach()
-        elif not channel.deliver(issued_from, [frame_of(entry) for entry in entries]):
-            self._mark(channel)
-
-    async def _bear_loss(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._lost_since = self._lost_since or now
-        if now - self._lost_since > self._pace.give_up:
-            self._end_all(StreamEnd.UNAVAILABLE)
-        await asyncio.sleep(self._pace.retry)
+    async def _run_lanes(self) -> None:
+        running: set[str] = set()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._lane_added.clear()
+                for place in self._lanes.keys() - running:
+                    tasks.create_task(self._lanes[place].run())
+                running = set(self._lanes)
+                await self._lane_added.wait()
 
     async def _sweep(self) -> None:
         while True:
@@ -206,7 +159,7 @@ class EventHub:
             slices = max(1, -(-len(self._channels) // _SWEEP_SLICE))
             for _ in range(slices):
                 for channel in islice(channels, _SWEEP_SLICE):
-                    self._mark(channel)
+                    channel.mark(channel)
                 await asyncio.sleep(self._sweep_seconds() / slices)
 
     def _sweep_seconds(self) -> float:

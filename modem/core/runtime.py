@@ -29,7 +29,8 @@ from shared.keys import WORKER_BELL_PREFIX
 from shared.redaction import secret_values
 from shared.settings.model import Settings
 from shared.store.bells import Bells
-from shared.store.connection import Connection, open_redis
+from shared.store.check_cluster import check_cluster
+from shared.store.cluster_connection import open_connection
 from shared.store.leases import LeaseStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -50,9 +51,8 @@ class Runtime:
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        connection = Connection(open_redis(settings.redis), cluster=settings.redis.cluster)
+        connection = open_connection(settings.redis)
         self._connection = connection
-        self._redis = connection.redis
         self._workers = WorkerStore(connection)
         self._bells = Bells(connection)
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
@@ -80,7 +80,8 @@ class Runtime:
         )
 
     async def __aenter__(self) -> Self:
-        self._stack.push_async_callback(self._redis.aclose)
+        self._stack.push_async_callback(self._connection.aclose)
+        await check_cluster(self._settings.redis)
         self._stack.push_async_callback(self._sandboxes.close)
         self._tasks = [
             asyncio.create_task(keep_going(name, work))

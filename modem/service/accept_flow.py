@@ -1,6 +1,7 @@
 """Takes in a legacy message: makes the thread and the run that it names, where they do not exist."""
 
 import logging
+from typing import Final
 
 from modem.service.execute_run import RunServices, execute_run, refuse_run
 from modem.service.patience import patience
@@ -14,6 +15,8 @@ from shared.store.threads import ThreadStore
 
 _log = logging.getLogger(__name__)
 
+# A script may write to one slot only, and who reads the flow's stream has nothing but the flow's ids to find it by.
+TORN: Final = "In a Redis Cluster thread_id must be the flow_uuid or absent: a flow's stream lives with its thread."
 _NO_TASK = "The message has no task: the first item of context_data must hold a text."
 
 
@@ -22,8 +25,9 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
 
     Raises StoreUnavailableError.
     """
-    thread_id = request.thread_id or request.flow_uuid
     flow = services.keys(request.flow_uuid)
+    is_torn = flow.cluster and request.thread_id not in (None, "", request.flow_uuid)
+    thread_id = request.flow_uuid if is_torn else request.thread_id or request.flow_uuid
     run = RunRecord(
         run_id=request.run_id or request.flow_input_uuid,
         thread_id=thread_id,
@@ -37,6 +41,8 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
     submitted = await _submit(run, services, threads)
     if not run.task:
         await refuse_run(run, _NO_TASK, services)
+    elif is_torn:
+        await refuse_run(run, TORN, services)
     elif submitted.outcome is SubmitOutcome.ACTIVE:
         await execute_run(RunJob(thread_id=thread_id, run_id=run.run_id), services)
     else:

@@ -45,6 +45,9 @@ class LeaseKeeper:
             self._stop_outlived(runs)
             return
         for each, outcome in zip(runs, outcomes, strict=True):
+            if outcome is RenewalOutcome.UNKNOWN:
+                self._stop_outlived([each])
+                continue
             self._renewed_at[each.run.run_id] = asked_at
             if outcome is RenewalOutcome.LOST:
                 _log.warning("run %s is no longer this worker's", each.run.run_id)

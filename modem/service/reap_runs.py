@@ -12,7 +12,7 @@ from modem.service.publish import JobPublisher
 from shared.contract.config import ModemConfig
 from shared.contract.run import Question, RunJob, RunStatus
 from shared.errors import StoreUnavailableError
-from shared.store.leases import LeaseStore, OpenRun
+from shared.store.leases import UNSEEN, LeaseStore, OpenRun
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ class Reaper:
         while True:
             due = await self._leases.take_due(limit=_BATCH, hold_seconds=self._config.lease_seconds)
             for job, found in zip(due, await self._leases.look(due), strict=True):
-                published += await self._settle(job, found)
+                if found is not UNSEEN:  # else it is due again soon
+                    published += await self._settle(job, found)
             if len(due) < _BATCH:
                 return published
 

@@ -20,8 +20,10 @@ class RedisConfig(Section):
     url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="Redis URL; a password belongs into REDIS_URL"
     )
-    cluster: bool = Field(False, description="wrap ids in braces, so that one thread is one slot")
-    max_connections: int = Field(64, ge=4, description="connections of one process at most")
+    cluster: bool = Field(
+        False, description="the URL is of a node of a Redis Cluster; each thread lives in one of its slots"
+    )
+    max_connections: int = Field(64, ge=4, description="connections of one process at most; in a cluster, to each node")
     connect_timeout: float = Field(2.0, gt=0, description="seconds to wait for a connection")
     command_timeout: float = Field(5.0, gt=0, description="seconds to wait for an answer")
 

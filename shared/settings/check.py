@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.contract.config import Isolation, LLMConfig, Network
-from shared.settings.check_urls import broker_fault, redis_fault
+from shared.settings.check_urls import broker_fault, cluster_fault, is_same_server, redis_fault
 from shared.settings.model import Settings
 from shared.settings.problem import Problem
 
 _PROVIDERS: Final = ("local",)
+_NO_BROKER_IN_A_CLUSTER: Final = (
+    "must name another server when redis.cluster is true, since Celery's queue cannot live in a Redis Cluster: "
+    "name a Redis of its own, as in redis://host:6379/0, or a RabbitMQ, as in amqp://host:5672//"
+)
 
 
 def find_conflicts(settings: Settings) -> Iterator[Problem]:
@@ -27,6 +31,11 @@ def _redis(settings: Settings) -> Iterator[Problem]:
     if fault := redis_fault(settings.redis.url.get_secret_value()):
         yield Problem(("redis", "url"), fault)
     broker = settings.modem.broker_url.get_secret_value()
+    if settings.redis.cluster:
+        if fault := cluster_fault(settings.redis.url.get_secret_value()):
+            yield Problem(("redis", "cluster"), fault)
+        if not broker or is_same_server(broker, settings.redis.url.get_secret_value()):
+            yield Problem(("modem", "broker_url"), _NO_BROKER_IN_A_CLUSTER)
     if broker and (fault := broker_fault(broker)):
         yield Problem(("modem", "broker_url"), fault)
 

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from shared.sentinel_url import is_sentinel_url, parse_sentinel_url
 
 _REDIS: Final = ("redis", "rediss", "unix")
+_PORT: Final = 6379
 _AMQP: Final = ("amqp", "amqps", "pyamqp")
 _REDIS_FORMS: Final = "redis://, rediss://, redis+sentinel://, rediss+sentinel:// or unix://"
 
@@ -25,6 +26,19 @@ def redis_fault(url: str) -> str:
     return "" if not db or db.isdecimal() else f"must end in the number of a database: {parts.scheme}://host:6379/0"
 
 
+def cluster_fault(url: str) -> str:
+    """Return why redis.url does not go with redis.cluster; empty when it does, or has a fault of its own."""
+    parts = _split(url)
+    if redis_fault(url) or parts is None:
+        return ""
+    if is_sentinel_url(url):
+        return "does not go with a redis.url of Sentinels: name a node of the cluster, or set cluster = false"
+    if parts.scheme == "unix":
+        return "needs nodes that are reached over TCP: redis.url must begin with redis:// or rediss://"
+    db = dict(parse_qsl(parts.query)).get("db", parts.path.strip("/"))
+    return "" if int(db or 0) == 0 else "has database 0 only: redis.url must end in /0"
+
+
 def broker_fault(url: str) -> str:
     """Return what is wrong with modem.broker_url; empty when nothing is. RabbitMQ may be several, joined by `;`."""
     if url.partition("://")[0] not in _AMQP:
@@ -34,6 +48,13 @@ def broker_fault(url: str) -> str:
     if all(parts and parts.scheme in _AMQP and parts.hostname and _has_good_port(parts) for parts in each):
         return ""
     return "must name a host, and a port that is a number: amqp://user:password@host:5672/vhost"
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Whether both are URLs of the same host and port."""
+    places = [_split(url) for url in (one, other)]
+    named = {(parts.hostname, parts.port or _PORT) for parts in places if parts and _has_good_port(parts)}
+    return len(named) == 1 and all(parts and parts.scheme in _REDIS for parts in places)
 
 
 def _sentinel_fault(url: str) -> str:

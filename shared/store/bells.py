@@ -4,11 +4,13 @@ What redis-py's PubSub does for each message costs several times what hearing a 
 So redis-py opens the connection, with all that a URL can ask for, and its bytes are read here, many bells at a time.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import hiredis
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.errors import StoreUnavailableError
@@ -20,7 +22,7 @@ _RINGS: Final = (b"message", b"subscribe")
 
 
 @contextmanager
-def _line_errors() -> Iterator[None]:
+def line_errors() -> Iterator[None]:
     """As redis_errors; a line that was found dead meanwhile has no writer any more."""
     try:
         with redis_errors():
@@ -55,7 +57,7 @@ class BellLine:
 
         Between two calls nothing is read, so that the bells of a busy time wait for each other in the kernel.
         """
-        with _line_errors():
+        with line_errors():
             self._transport.resume_reading()
             received = await self._stream.read(_READ_BYTES)
             if not received:
@@ -65,7 +67,7 @@ class BellLine:
             return list(self._rung())
 
     async def _send(self, *command: str) -> None:
-        with _line_errors():
+        with line_errors():
             await self._connection.send_command(*command, check_health=False)
 
     def _rung(self) -> Iterator[str]:
@@ -76,22 +78,35 @@ class BellLine:
                 yield reply[1].decode()
 
 
+L = TypeVar("L", bound=BellLine)
+
+
 class Bells:
     """Opens subscription connections."""
 
     def __init__(self, connection: Connection) -> None:
-        self._pool = connection.redis.connection_pool
+        self._connection = connection
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[BellLine]:
         """Yield a connection that listens to nothing of a thread yet; raises StoreUnavailableError."""
-        with redis_errors():
-            connection = await self._pool.get_connection()
-        try:
-            line = BellLine(connection)
-            await line.watch([IDLE_BELL])
+        # In a cluster each node passes on what was published on another.
+        redis = random.choice(await self._connection.servers())  # noqa: S311 - no secret
+        async with open_line(redis, BellLine) as line:
             yield line
-        finally:
-            with redis_errors():
-                await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+
+
+@asynccontextmanager
+async def open_line(redis: Redis, kind: Callable[[Any], L]) -> AsyncIterator[L]:
+    """Yield a line to one server, with a connection of its pool; raises StoreUnavailableError."""
+    pool: Any = redis.connection_pool  # redis-py leaves it untyped
+    with redis_errors():
+        connection = await pool.get_connection()
+    try:
+        line = kind(connection)
+        await BellLine.watch(line, [IDLE_BELL])
+        yield line
+    finally:
+        with redis_errors():
+            await connection.disconnect(nowait=True)
+        await pool.release(connection)

@@ -1,7 +1,7 @@
 """The connection to Redis, its Lua scripts, and its failures in our own words."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
     ClusterDownError,
     NoScriptError,
@@ -26,17 +27,18 @@ from shared.errors import StoreUnavailableError
 from shared.keys import ThreadKeys
 from shared.store.master_pool import open_pool
 from shared.store.round_trips import SharedRoundTrips
+from shared.store.tail_line import RawEntry, TailLine
 
 # Every script may be sent twice without a second effect, so a lost answer may be asked for again.
-_RETRIES: Final = 3
+RETRIES: Final = 3
 _SCRIPTS: Final = (
     "answer_run", "append_run", "cancel_run", "claim_run", "create_thread", "delete_thread", "fail_pending",
-    "finish_run", "name_run", "release_run", "renew_index", "renew_run", "submit_run", "take_due", "take_steer",
-    "wait_run", "watch_run",
+    "finish_run", "look_run", "name_run", "release_run", "renew_index", "renew_run", "submit_run", "take_due",
+    "take_steer", "wait_run", "watch_run",
 )  # fmt: skip
 
-# A replica during fail-over, a full memory, a failed fork: the command was refused, not wrong.
-_REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+# A replica during fail-over, a full memory, a failed fork, a slot on its way: the command was refused, not wrong.
+_REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError, AskError)
 # Codes that redis-py has no class for, and all those that a Redis before version 7 hides behind its own words about the
 # script, or redis-py behind its own about the pipeline.
 _REFUSED: Final = re.compile(
@@ -44,16 +46,20 @@ _REFUSED: Final = re.compile(
     r"(?:OOM|MISCONF|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOREPLICAS|MASTERDOWN)\b"
 )
 
+# In a cluster PUBLISH reaches every node; a bell of a thread is rung where the thread is.
+_RING: Final = {False: "local RING = 'PUBLISH'\n", True: "local RING = 'SPUBLISH'\n"}
+
 Argument = str | bytes | int | float
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """One call of a script of ours."""
+    """One call of a script of ours; without one that is not needed a cluster goes on if its node cannot be used."""
 
     script: str
     keys: Sequence[str]
     arguments: Sequence[Argument]
+    is_needed: bool = True
 
 
 @contextmanager
@@ -74,7 +80,7 @@ def redis_errors() -> Iterator[None]:
         raise
 
 
-def open_redis(config: RedisConfig, *, retries: int = _RETRIES) -> Redis:
+def open_redis(config: RedisConfig, *, retries: int = RETRIES) -> Redis:
     """Return a client with its own pool; nothing is connected before the first command. The caller closes it.
 
     A command that finds every connection in use waits for one.
@@ -85,15 +91,17 @@ def open_redis(config: RedisConfig, *, retries: int = _RETRIES) -> Redis:
 class Connection:
     """One process's Redis client with its scripts; the stores share it."""
 
-    def __init__(self, redis: Redis, *, cluster: bool = False) -> None:
+    def __init__(self, redis: Any, *, cluster: bool = False) -> None:  # a Redis, or what has its methods
         # redis-py types every answer as bytes or str; what comes here is always bytes.
-        self.redis: Any = redis
+        self.redis = redis
         self._cluster = cluster
-        folder = resources.files("shared.store") / "lua"
-        library = (folder / "_library.lua").read_text()
         self._round_trips = SharedRoundTrips(self._exchange)
+        self._tail_line: TailLine | None = None
+        folder = resources.files("shared.store") / "lua"
+        library = _RING[cluster] + (folder / "_library.lua").read_text()
         self._scripts: dict[str, AsyncScript] = {
-            name: redis.register_script(library + (folder / f"{name}.lua").read_text()) for name in _SCRIPTS
+            name: self.redis.register_script((library + (folder / f"{name}.lua").read_text()).encode())
+            for name in _SCRIPTS
         }
 
     def keys(self, thread_id: str) -> ThreadKeys:
@@ -111,13 +119,38 @@ class Connection:
         with redis_errors():
             return await self._round_trips.send(calls)
 
+    async def call_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts of several threads; only in a cluster, the answer of one may be a StoreUnavailableError."""
+        return await self.call_many(calls)
+
+    async def read_tails(
+        self, positions: Mapping[str, str], *, limit: int
+    ) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
+        """Return what stands behind each stream's position, without blocking; raises RedisError, OSError."""
+        if self._tail_line is None:
+            self._tail_line = TailLine(self.redis.connection_pool)
+        return await self._tail_line.read(positions, limit=limit)
+
     async def load_scripts(self) -> None:
         """Make all scripts known to Redis, so that the first calls need not; raises StoreUnavailableError."""
         with redis_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            for script in self._scripts.values():
-                pipe.script_load(script.script)
-            await pipe.execute()
+            for redis in await self.servers():
+                pipe = redis.pipeline(transaction=False)
+                for script in self._scripts.values():
+                    pipe.script_load(script.script)
+                await pipe.execute()
+
+    async def servers(self) -> list[Redis]:
+        """Return a client for each server that may be written to."""
+        return [self.redis]
+
+    def place(self, key: str) -> str:
+        """Return a name of the server that has a key: what is at one place is read together."""
+        return ""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.redis.aclose()
 
     async def _exchange(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Return what each call gave, its error included."""

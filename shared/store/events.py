@@ -8,9 +8,8 @@ from shared.contract.event import StreamEntry
 from shared.ids import parse_stream_id
 from shared.keys import metadata_beside
 from shared.store.connection import Connection, redis_errors
-from shared.store.tail_line import TailLine
+from shared.store.tail_line import RawEntry
 
-RawEntry = tuple[bytes, dict[bytes, bytes] | None]
 # Kept by the scripts in a thread's metadata wherever the beginning of its log goes.
 _ACCOUNT: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")
 
@@ -31,8 +30,8 @@ class EventStore:
     """Reads streams by key. Every method raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._redis = connection.redis
-        self._tails = TailLine(connection)
 
     async def page(self, stream: str, *, after: str, limit: int) -> list[StreamEntry]:
         """Return at most `limit` entries behind the id `after` (exclusive), oldest first."""
@@ -57,11 +56,12 @@ class EventStore:
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
         """Return what stands behind each stream's position, at most `limit` each, without blocking."""
         with redis_errors():
-            found = await self._tails.read(positions, limit=limit)
-        return {
-            name.decode(): [_entry((entry_id, _paired(fields or ()))) for entry_id, fields in entries]
-            for name, entries in found
-        }
+            found = await self._connection.read_tails(positions, limit=limit)
+        return {stream.decode(): [_entry(item) for item in items] for stream, items in found}
+
+    def place(self, stream: str) -> str:
+        """Return where a stream is: `tails` of one place do not wait for the servers of another."""
+        return self._connection.place(stream)
 
     async def first_id(self, stream: str) -> str | None:
         """Return the id of the oldest entry that is kept."""
@@ -101,8 +101,3 @@ def _whole_after(
     if first_id is None or accounted_first is None or accounted_first.decode() != first_id:
         return first_id
     return str(max(parse_stream_id(lost.decode()) for lost in (lost_to, lost_text_to, b"0-0") if lost))
-
-
-def _paired(fields: Sequence[bytes]) -> dict[bytes, bytes]:
-    names_and_values = iter(fields)
-    return dict(zip(names_and_values, names_and_values, strict=True))

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Final
 
 from shared.contract.run import Question, RunJob, RunRecord, RunStatus
+from shared.errors import StoreUnavailableError
 from shared.keys import OPEN_RUNS_INDEX
 from shared.store.connection import Connection, ScriptCall, redis_errors
 
@@ -15,6 +17,7 @@ class RenewalOutcome(StrEnum):
     HELD = "held"  # the lease goes on
     CANCEL_ASKED = "cancel asked"  # it goes on, and somebody wants the run to stop
     LOST = "lost"  # another worker owns the run, or it has ended
+    UNKNOWN = "unknown"  # the node of a cluster that has the run did not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,15 @@ class OpenRun:
     question: Question | None = None
 
 
+class Unseen(Enum):
+    """Stands for a run of which nothing is known now."""
+
+    UNSEEN = "unseen"  # the node of a cluster that has the run did not answer
+
+
+UNSEEN: Final = Unseen.UNSEEN
+
+
 class LeaseStore:
     """Every method raises StoreUnavailableError when Redis does not answer."""
 
@@ -41,7 +53,7 @@ class LeaseStore:
     ) -> list[RenewalOutcome]:
         """Renew the leases of runs in one round trip; attempts in `lasted` (run ids) no longer count as crashes."""
         milliseconds = _ms(lease_seconds)
-        outcomes = await self._connection.call_many(
+        outcomes = await self._connection.call_each(
             [
                 ScriptCall(
                     "renew_run",
@@ -59,9 +71,9 @@ class LeaseStore:
         return released is not None
 
     async def ping(self) -> None:
-        """Return when Redis answers."""
+        """Return when Redis can be asked for open runs."""
         with redis_errors():
-            await self._redis.ping()
+            await self._redis.exists(OPEN_RUNS_INDEX)
 
     async def watch(self, job: RunJob, *, due_in_seconds: float) -> None:
         """Have a reaper look at a run after a while, unless somebody says otherwise before."""
@@ -77,34 +89,31 @@ class LeaseStore:
         due = await self._connection.call("take_due", [OPEN_RUNS_INDEX], [limit, _ms(hold_seconds)])
         return [_job(member) for member in due]
 
-    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | None]:
+    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unseen | None]:
         """Return how these runs stand now; None for one that is gone or has ended."""
-        if not jobs:
-            return []
-        with redis_errors():
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.time()
-            for job in jobs:
-                keys = self._connection.keys(job.thread_id)
-                pipe.hmget(keys.run(job.run_id), "status", "lease_until", "cancel_requested_at", "waiting")
-                pipe.hget(keys.metadata, "active_run_id")
-            (seconds, microseconds), *found = await pipe.execute()
-        now = seconds * 1000 + microseconds / 1000
-        return [_open_run(job, found[2 * i], found[2 * i + 1], now) for i, job in enumerate(jobs)]
+        found = await self._connection.call_each(
+            [ScriptCall("look_run", self._keys(job.thread_id, job.run_id), []) for job in jobs]
+        )
+        return [
+            UNSEEN if isinstance(run, StoreUnavailableError) else _open_run(job, run)
+            for job, run in zip(jobs, found, strict=True)
+        ]
 
     def _keys(self, thread_id: str, run_id: str) -> list[str]:
         keys = self._connection.keys(thread_id)
         return [*keys.shared, keys.run(run_id)]
 
 
-def _renewal(outcome: bytes | None) -> RenewalOutcome:
+def _renewal(outcome: bytes | StoreUnavailableError | None) -> RenewalOutcome:
+    if isinstance(outcome, StoreUnavailableError):
+        return RenewalOutcome.UNKNOWN
     if outcome is None:
         return RenewalOutcome.LOST
     return RenewalOutcome.CANCEL_ASKED if outcome else RenewalOutcome.HELD
 
 
-def _open_run(job: RunJob, fields: Sequence[bytes | None], active: bytes | None, now_ms: float) -> OpenRun | None:
-    status, lease_until, cancel_requested, waiting = fields
+def _open_run(job: RunJob, found: tuple[bytes | None, bytes | None, bytes, bytes, bytes | None, int]) -> OpenRun | None:
+    status, lease_until, cancel_requested, waiting, active, now_ms = found
     if status is None or RunStatus(status.decode()).is_terminal:
         return None
     return OpenRun(

@@ -64,8 +64,9 @@ class RunStore:
         # Watched before it is stored: a gateway that dies in between leaves no run that nobody looks for.
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
         watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_LOOK_MS])
-        # Named before it is stored too: whoever is told its id can find it. A name without its run does no harm.
-        name = ScriptCall("name_run", [run_thread(run.run_id)], [run.thread_id, self._ttl])
+        # Named before it is stored too: whoever is told its id can find it. A name without its run does no harm, and a
+        # run is not refused because a node of a cluster is gone that would have nothing of it but its name.
+        name = ScriptCall("name_run", [run_thread(run.run_id)], [run.thread_id, self._ttl], is_needed=False)
         submit = ScriptCall(
             "submit_run",
             [*keys.shared, keys.run(run.run_id)],
@@ -81,7 +82,7 @@ class RunStore:
                 *flatten(to_fields(run)),
             ],
         )
-        index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl])
+        index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl], is_needed=False)
         _, _, (outcome, run_id, active), _ = await self._connection.call_many([watch, name, submit, index])
         if outcome == b"unknown":
             raise ThreadNotFoundError

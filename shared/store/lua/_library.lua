@@ -109,9 +109,10 @@ local function keep_deltas(run)
   redis.call('HDEL', METADATA, 'log_lost_text_to')
 end
 
+-- RING stands before this text: PUBLISH, or SPUBLISH in a cluster.
 local function ring(bell, legacy_bell)
-  redis.call('PUBLISH', bell, '')
-  if legacy_bell ~= '' then redis.call('PUBLISH', legacy_bell, '') end
+  redis.call(RING, bell, '')
+  if legacy_bell ~= '' then redis.call(RING, legacy_bell, '') end
 end
 
 -- Milliseconds by Redis' own clock: leases do not depend on the clocks of workers.

@@ -11,7 +11,7 @@ if found[1] == 'cancelled' then return {'cancelled', found[4], found[5]} end
 redis.call('HSETNX', run, 'cancel_requested_at', ARGV[7])
 if found[1] == 'processing' and is_held(found[2]) then
   local owners_bell = ARGV[1] .. found[3]
-  ring(owners_bell, '')
+  redis.call('PUBLISH', owners_bell, '')
   return {'asked', '', ''}
 end
 -- The state is the active run's, so what it shows open was begun by this run only if it has been claimed.

@@ -110,6 +110,25 @@ async def test_streams_are_read_again_after_the_bells_were_lost() -> None:
             assert await _read(follower, 1) == _ids(log)
 
 
+async def test_a_place_that_hangs_holds_up_no_stream_of_another() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    log.places = {_STREAM: "here", "thread:u:stream": "there"}
+    async with _hub(log, bells) as hub:
+        with (
+            hub.follow(_STREAM, _BELL, START) as follower,
+            hub.follow("thread:u:stream", "thread:u:bell", START) as other,
+        ):
+            await _join(follower)
+            await _join(other)
+            log.hung = {"there"}
+            log.append("thread:u:stream")
+            bells.ring("thread:u:bell")
+            for _ in range(3):
+                log.append(_STREAM)
+                bells.ring(_BELL)
+                await _read(follower, 1)
+
+
 async def test_a_line_that_died_without_a_word_is_replaced() -> None:
     log, bells = FakeEventLog(), FakeBells()
     pace = Pace(sweep=3600.0, retry=0.005, silence=0.05)

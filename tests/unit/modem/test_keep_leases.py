@@ -99,6 +99,17 @@ async def test_runs_are_stopped_when_redis_is_away_for_longer_than_a_lease(kept:
     assert (await told(kept.a), await told(kept.b)) == (Stop.LEASE_LOST, Stop.LEASE_LOST)
 
 
+async def test_a_run_whose_node_is_away_is_stopped_alone_after_a_lease(kept: Kept) -> None:
+    await kept.renew()
+    kept.leases.outcomes["a"] = RenewalOutcome.UNKNOWN
+    kept.clock.advance(9.9)
+    await kept.renew()
+    assert (await told(kept.a), await told(kept.b)) == (None, None)
+    kept.clock.advance(0.2)
+    await kept.renew()
+    assert (await told(kept.a), await told(kept.b)) == (Stop.LEASE_LOST, None)
+
+
 async def test_a_lease_that_was_never_renewed_counts_from_its_claim(kept: Kept) -> None:
     kept.clock.advance(6)
     with kept.active.enter(_record("late"), kept.clock.now()) as late:

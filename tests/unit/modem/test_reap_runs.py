@@ -110,6 +110,15 @@ async def test_a_run_that_ended_or_is_gone_is_forgotten() -> None:
     assert (published, leases.watched, leases.forgotten) == ([], [], ["r"])
 
 
+async def test_a_run_of_which_nothing_is_known_now_stays_due_and_stops_no_other() -> None:
+    leases, publisher = FakeLeaseStore(), FakePublisher()
+    leases.due = [RunJob(thread_id="t", run_id="unseen"), JOB]
+    leases.unseen, leases.standing = {"unseen"}, {"r": standing(RunStatus.PROCESSING)}
+    assert await Reaper(leases, publisher, CONFIG, expiry()).look_once() == 1
+    assert publisher.jobs == [JOB]
+    assert (leases.watched, leases.forgotten) == ([], [])
+
+
 async def test_every_run_that_is_due_is_looked_at_batch_by_batch() -> None:
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [RunJob(thread_id="t", run_id=f"r{number}") for number in range(450)]

@@ -112,7 +112,7 @@ def test_a_bad_configuration_ends_with_code_2_and_no_traceback() -> None:
     ("key", "text", "expected"),
     [
         pytest.param("modem.concurrency", "500", {"modem": {"concurrency": 500}}, id="number"),
-        pytest.param("redis.cluster", "yes", {"redis": {"cluster": True}}, id="bool"),
+        pytest.param("stream.drop_deltas", "no", {"stream": {"drop_deltas": False}}, id="bool"),
         pytest.param("redis.url", "redis://h/1", {"redis": {"url": "redis://h/1"}}, id="url"),
         pytest.param("sandbox.network", "none", {"sandbox": {"network": "none"}}, id="enum"),
         pytest.param("cors.allow_origins", "a,b", {"cors": {"allow_origins": ["a", "b"]}}, id="list"),

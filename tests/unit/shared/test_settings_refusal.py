@@ -7,6 +7,8 @@ import pytest
 from shared.errors import ConfigurationError
 from shared.settings.load import load_settings
 
+_CLUSTER = {"BAUD_REDIS__CLUSTER": "true", "BAUD_MODEM__BROKER_URL": "amqp://h//"}
+
 
 def refusal(folder: Path, environ: dict[str, str] | None = None, toml: str = "") -> str:
     (folder / "config.toml").write_text(toml, encoding="utf-8")
@@ -155,6 +157,15 @@ def test_secrets_in_variables_are_masked_in_errors(name: str, value: str, tmp_pa
         pytest.param({"REDIS_URL": "unix://"}, "redis.url", id="redis-socket"),
         pytest.param({"REDIS_URL": "redis+sentinel://h:26379"}, "redis.url", id="sentinel-master"),
         pytest.param({"REDIS_URL": "amqp://h//"}, "redis.url", id="redis-amqp"),
+        pytest.param({"BAUD_REDIS__CLUSTER": "true"}, "modem.broker_url", id="cluster-without-broker"),
+        pytest.param(
+            {"BAUD_REDIS__CLUSTER": "true", "REDIS_URL": "redis://h/0", "BAUD_MODEM__BROKER_URL": "redis://h:6379/1"},
+            "modem.broker_url",
+            id="cluster-as-broker",
+        ),
+        pytest.param({**_CLUSTER, "REDIS_URL": "redis+sentinel://h/line"}, "redis.cluster", id="cluster-of-sentinels"),
+        pytest.param({**_CLUSTER, "REDIS_URL": "unix:///run/redis.sock"}, "redis.cluster", id="cluster-socket"),
+        pytest.param({**_CLUSTER, "REDIS_URL": "redis://h/1"}, "redis.cluster", id="cluster-database"),
         pytest.param({"BAUD_MODEM__BROKER_URL": "rabbit"}, "modem.broker_url", id="broker"),
         pytest.param({"BAUD_MODEM__BROKER_URL": "sqs://h"}, "modem.broker_url", id="broker-scheme"),
         pytest.param({"BAUD_MODEM__BROKER_URL": "amqp://h:port//"}, "modem.broker_url", id="broker-port"),

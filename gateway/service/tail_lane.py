@@ -1,0 +1,105 @@
+"""Reads the tails of the streams of one place together, so that a slow or dead place holds up only its own."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from gateway.service.channel import Channel, StreamEnd
+from gateway.service.follower import Pace
+from gateway.service.frame import frame_of
+from gateway.service.shared_pages import PageReader
+from shared.contract.event import StreamEntry
+from shared.errors import StoreUnavailableError
+from shared.ids import StreamId
+
+_TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
+_STREAMS_PER_READ: Final = 256
+
+
+class TailReader(PageReader, Protocol):
+    """Reads pages, and many tails at once."""
+
+    async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
+        """Return what stands behind each position without blocking."""
+
+    def place(self, stream: str) -> str:
+        """Return where a stream is; the tails of one place are read together."""
+
+
+class TailLane:
+    """Reads the marked channels of one place."""
+
+    def __init__(self, reader: TailReader, pace: Pace, *, max_length: int) -> None:
+        self._reader = reader
+        self._pace = pace
+        # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
+        self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
+        self._channels: set[Channel] = set()
+        self._dirty: dict[Channel, None] = {}
+        self._something_dirty = asyncio.Event()
+        self._lost_since: float | None = None
+
+    def add(self, channel: Channel) -> None:
+        """Be responsible for a channel."""
+        self._channels.add(channel)
+
+    def remove(self, channel: Channel) -> None:
+        """Nobody follows the channel any more."""
+        self._channels.discard(channel)
+        self._dirty.pop(channel, None)
+
+    def mark(self, channel: Channel) -> None:
+        """Read this channel's stream soon."""
+        self._dirty[channel] = None
+        self._something_dirty.set()
+
+    async def run(self) -> None:
+        """Read what is marked until cancelled."""
+        while True:
+            await self._something_dirty.wait()
+            batch = self._take_dirty()
+            try:
+                await self._read(batch)
+            except StoreUnavailableError:
+                self._dirty.update(dict.fromkeys(channel for channel in batch if channel in self._channels))
+                await self._bear_loss()
+            else:
+                self._lost_since = None
+            if self._dirty:
+                self._something_dirty.set()
+
+    def _take_dirty(self) -> list[Channel]:
+        self._something_dirty.clear()
+        batch = [channel for channel in self._dirty if channel.joined][:_STREAMS_PER_READ]
+        if len(batch) < _STREAMS_PER_READ:
+            self._dirty.clear()
+        for channel in batch:
+            self._dirty.pop(channel, None)
+        return batch
+
+    async def _read(self, batch: Sequence[Channel]) -> None:
+        issued = {channel: channel.position for channel in batch}
+        if not issued:
+            return
+        positions = {channel.stream: str(position) for channel, position in issued.items()}
+        found = await self._reader.tails(positions, limit=self._tail_entries)
+        for channel, position in issued.items():
+            entries = found.get(channel.stream)
+            if entries:
+                self._hand_out(channel, position, entries)
+
+    def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry]) -> None:
+        if len(entries) >= self._tail_entries:
+            # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
+            for follower in tuple(channel.joined):
+                follower.detach()
+        elif not channel.deliver(issued_from, [frame_of(entry) for entry in entries]):
+            self.mark(channel)
+
+    async def _bear_loss(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._lost_since = self._lost_since or now
+        if now - self._lost_since > self._pace.give_up:
+            for channel in self._channels:
+                channel.end(StreamEnd.UNAVAILABLE)
+        await asyncio.sleep(self._pace.retry)

@@ -1,0 +1,256 @@
+"""The store on a real Redis Cluster of three masters: commands find their node, and a lost node costs only its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from modem.service.accept_flow import TORN, accept_flow
+from modem.service.active_runs import ActiveRuns
+from shared.contract.api import OnBusy
+from shared.contract.run import RunJob, RunRecord, RunStatus
+from shared.errors import ConfigurationError, StoreUnavailableError
+from shared.keys import IDLE_BELL, OPEN_RUNS_INDEX, WORKER_BELL_PREFIX, run_thread
+from shared.store.bells import Bells
+from shared.store.check_cluster import check_cluster
+from shared.store.cluster_bells import ClusterBells
+from shared.store.cluster_connection import open_connection
+from shared.store.leases import UNSEEN, RenewalOutcome
+from shared.store.run_values import Claim, SubmitOutcome
+from shared.store.situations import SituationStore
+from shared.store.threads import ThreadStore
+from shared.store.workers import WorkerStore
+from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
+from tests.fakes.scripted_model import says
+from tests.integration.cluster_processes import ClusterProcesses
+from tests.integration.cluster_scene import THREADS, TTL, Scene, config, open_scene
+from tests.integration.redis_process import RedisProcess
+from tests.integration.store_scene import end_of
+from tests.integration.test_store_legacy import message
+from tests.unit.modem.test_execute_run import FakeEngineBuilder, FakePublisher, services_with
+
+_LIMIT_SECONDS = 60.0
+_FOR_EVER = 3600.0  # no line is opened again only because it was silent
+_SILENCE = 3.0
+# As short as a busy machine allows: a master that gets no processor for so long is replaced.
+_QUICK_TIMEOUT_MS = 2000
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProcesses]:
+    with ClusterProcesses(tmp_path_factory.mktemp("cluster")) as started:
+        yield started
+
+
+@pytest.fixture
+async def scene(processes: ClusterProcesses) -> AsyncIterator[Scene]:
+    processes.empty()
+    async with open_scene(processes) as opened:
+        yield opened
+
+
+async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Scene) -> None:
+    assert {scene.node_of(thread_id).port for thread_id in THREADS} == {node.port for node in scene.processes.nodes}
+    claims = [await scene.claim(thread_id) for thread_id in THREADS]
+    await asyncio.gather(*(scene.write(claim, 1) for claim in claims))
+    assert await scene.leases.renew([claim.run for claim in claims], lease_seconds=60) == [RenewalOutcome.HELD] * 6
+    looked = await scene.leases.look([RunJob(thread_id=each.run.thread_id, run_id=each.run.run_id) for each in claims])
+    assert [
+        (run.status, run.is_active, run.lease_left_seconds > 50) for run in looked if run and run is not UNSEEN
+    ] == [(RunStatus.PROCESSING, True, True)] * 6
+    situation = await SituationStore(scene.connection).read("a", "r-a")
+    assert (situation.is_active, situation.last_event_at is not None) == (True, True)
+    assert situation.next_look_at is not None
+    for claim in claims:
+        assert await scene.runs.finish(claim.run, end_of(claim.run.run_id)) is not None
+    assert await scene.tails(THREADS) == dict.fromkeys(THREADS, 2)
+    page = await scene.events.page_with_first(scene.stream("a"), after="0-0", limit=10)
+    assert [entry.is_final for entry in page.entries] == [False, True]
+    assert (await scene.runs.find("r-d")).status is RunStatus.COMPLETED
+    assert {record.thread_id for record in (await scene.threads.newest(cursor=None, limit=10)).items} == set(THREADS)
+    for thread_id in THREADS:
+        await scene.threads.delete(thread_id)
+    assert (await scene.threads.newest(cursor=None, limit=10)).items == ()
+    assert await _all_keys(scene.processes) == {OPEN_RUNS_INDEX}, "which a reaper clears"
+
+
+async def _all_keys(processes: ClusterProcesses) -> set[str]:
+    with processes.clients() as clients:
+        return {key.decode() for client in clients for key in client.keys("*")}
+
+
+async def test_modems_are_counted_and_their_node_tells_the_time(scene: Scene) -> None:
+    workers = WorkerStore(scene.connection)
+    await workers.ping()
+    await workers.report_alive("w", lifetime_seconds=60)
+    assert await workers.count_alive() == 1
+    assert await workers.find_risks() == []
+    await workers.report_gone("w")
+    assert await workers.count_alive() == 0
+
+
+async def _hear(line: object, wanted: set[str]) -> None:
+    """Return once each of these bells was heard."""
+    left = set(wanted)
+    async with asyncio.timeout(_LIMIT_SECONDS):
+        while left:
+            left -= set(await line.heard())  # type: ignore[attr-defined]  # BellLine or ClusterLine
+
+
+async def test_the_bells_of_all_nodes_are_heard_on_one_line(scene: Scene) -> None:
+    claims = [await scene.claim(thread_id) for thread_id in THREADS]
+    bells = {scene.connection.keys(thread_id).bell for thread_id in THREADS}
+    async with ClusterBells(scene.connection, silence_seconds=_FOR_EVER).open() as line:
+        await line.watch(bells)
+        await _hear(line, bells)
+        for claim in claims:
+            await scene.write(claim, 1)
+        await _hear(line, bells)
+        silent, *others = claims
+        await line.forget([scene.connection.keys(silent.run.thread_id).bell])
+        for claim in claims:
+            await scene.write(claim, 2)
+        await _hear(line, {scene.connection.keys(claim.run.thread_id).bell for claim in others})
+        await line.ping()
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            assert scene.connection.keys(silent.run.thread_id).bell not in await line.heard()
+
+
+async def test_a_workers_bell_is_heard_from_any_node(scene: Scene) -> None:
+    bell = f"{WORKER_BELL_PREFIX}w"
+    async with Bells(scene.connection).open() as line:
+        await line.watch([bell])
+        await _hear(line, {IDLE_BELL, bell})
+        for thread_id in ("a", "b", "c"):
+            claim = await scene.claim(thread_id)
+            await scene.runs.cancel(claim.run, end_of(claim.run.run_id, RunStatus.CANCELLED))
+            await _hear(line, {bell})
+
+
+async def test_commands_and_bells_follow_a_slot_that_moves(scene: Scene) -> None:
+    claim = await scene.claim("a")
+    bell, giver = scene.connection.keys("a").bell, scene.node_of("a")
+    taker = next(node for node in scene.processes.nodes if node is not giver)
+    scene.processes.give_slot(bell, taker)
+    await scene.write(claim, 1)
+    scene.processes.give_slot(bell, giver, giver=taker)
+    async with ClusterBells(scene.connection, silence_seconds=_FOR_EVER).open() as line:
+        await line.watch([bell])
+        await _hear(line, {bell})
+        scene.processes.give_slot(bell, taker)
+        try:
+            await scene.write(claim, 2)
+            assert await scene.tails(["a"]) == {"a": 2}
+            await _hear(line, {bell})
+            # Heard only when the line has moved too.
+            await scene.write(claim, 3)
+            await _hear(line, {bell})
+        finally:
+            scene.processes.give_slot(bell, giver, giver=taker)
+
+
+@pytest.mark.parametrize("way", ["killed", "hung"])
+async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
+    claims = {thread_id: await scene.claim(thread_id) for thread_id in THREADS}
+    lost = next(node for node in scene.processes.nodes if node is not scene.processes.node_of(OPEN_RUNS_INDEX))
+    there = [thread_id for thread_id in THREADS if scene.node_of(thread_id) is lost]
+    elsewhere = [thread_id for thread_id in THREADS if thread_id not in there]
+    bells = {thread_id: scene.connection.keys(thread_id).bell for thread_id in THREADS}
+    async with ClusterBells(scene.connection, silence_seconds=_SILENCE).open() as line:
+        await line.watch(bells.values())
+        await _hear(line, set(bells.values()))
+        lost.stop() if way == "killed" else lost.pause()
+        with pytest.raises(StoreUnavailableError):
+            await scene.write(claims[there[0]], 1)
+        runs = [claim.run for claim in claims.values()]
+        outcomes = dict(zip(claims, await scene.leases.renew(runs, lease_seconds=600), strict=True))
+        assert outcomes == {
+            **dict.fromkeys(there, RenewalOutcome.UNKNOWN),
+            **dict.fromkeys(elsewhere, RenewalOutcome.HELD),
+        }
+        for sequence in (1, 2, 3):
+            for thread_id in elsewhere:
+                await scene.write(claims[thread_id], sequence)
+            await _hear(line, {bells[thread_id] for thread_id in elsewhere})
+        assert await scene.tails(elsewhere) == dict.fromkeys(elsewhere, 3)
+        await _submit_with_name_on(lost, scene, claims[elsewhere[0]].run)
+        lost.start() if way == "killed" else lost.resume()
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            for thread_id in there:
+                await _write_when_back(scene, claims[thread_id])
+            # Their line was opened again, or it has held all the time.
+            await _hear(line, {bells[thread_id] for thread_id in there})
+    assert await scene.tails(there) == dict.fromkeys(there, 1)
+    scene.processes.wait_until_whole()
+
+
+async def _submit_with_name_on(lost: RedisProcess, scene: Scene, like: RunRecord) -> None:
+    run_id = next(name for name in map(str, count()) if scene.processes.node_of(run_thread(name)) is lost)
+    submitted = await scene.runs.submit(like.model_copy(update={"run_id": run_id}), on_busy=OnBusy.QUEUE)
+    assert submitted.outcome is SubmitOutcome.QUEUED, "though nobody can find it by its id alone"
+
+
+async def _write_when_back(scene: Scene, claim: Claim) -> None:
+    while True:
+        with suppress(StoreUnavailableError):
+            await scene.write(claim, 1)
+            return
+
+
+async def test_a_replica_that_takes_over_is_found_and_heard(tmp_path: Path) -> None:
+    with ClusterProcesses(tmp_path, node_timeout_ms=_QUICK_TIMEOUT_MS, password="cluster/p@ss:1") as processes:
+        lost = processes.node_of("thread:{b}:stream")
+        processes.add_replica(lost)
+        async with open_scene(processes) as scene:
+            claim, bell = await scene.claim("b"), scene.connection.keys("b").bell
+            async with ClusterBells(scene.connection, silence_seconds=_SILENCE).open() as line:
+                await line.watch([bell])
+                await _hear(line, {bell})
+                processes.wait_for_replica(lost, "{b}")
+                lost.stop()
+                async with asyncio.timeout(_LIMIT_SECONDS):
+                    await _write_when_back(scene, claim)
+                await _hear(line, {bell})
+                await scene.write(claim, 2)
+                await _hear(line, {bell})
+                assert await scene.tails(["b"]) == {"b": 2}
+
+
+async def test_scripts_that_a_node_has_forgotten_are_sent_again(scene: Scene) -> None:
+    claims = [await scene.claim(thread_id) for thread_id in THREADS]
+    with scene.processes.clients() as clients:
+        for client in clients:
+            client.script_flush()
+    assert await scene.leases.renew([claim.run for claim in claims], lease_seconds=60) == [RenewalOutcome.HELD] * 6
+    await scene.connection.load_scripts()
+    await scene.write(claims[0], 1)
+
+
+async def test_a_legacy_message_for_a_thread_of_another_slot_is_refused_with_the_reason(scene: Scene) -> None:
+    made = services_with(FakeWorkerRunStore(), ActiveRuns(), FakeEngineBuilder([says("Tea.")]), FakePublisher())
+    services = replace(made, runs=scene.runs, keys=scene.connection.keys)
+    await accept_flow(message("flow", "torn", thread_id="a"), services, scene.threads)
+    refused = await scene.runs.get("flow", "torn")
+    assert (refused.status, refused.message) == (RunStatus.FAILED, TORN)
+    await accept_flow(message("flow", "whole"), services, scene.threads)
+    assert (await scene.runs.get("flow", "whole")).status is RunStatus.COMPLETED
+    for number in ("torn", "whole"):
+        legacy = await scene.events.page(f"stream:{{flow}}:{number}", after="0-0", limit=10)
+        assert [entry.is_final for entry in legacy][-1:] == [True]
+    await scene.threads.delete("flow")
+    assert not await scene.events.exists("stream:{flow}:whole")
+
+
+async def test_a_redis_that_is_no_cluster_is_refused_at_the_start(redis_url: str, processes: ClusterProcesses) -> None:
+    with pytest.raises(ConfigurationError, match="not in cluster mode"):
+        await check_cluster(config(redis_url))
+    await check_cluster(config(processes.url))
+    await check_cluster(config("redis://127.0.0.1:1/0"))
+    connection = open_connection(config(redis_url), retries=0)
+    with pytest.raises(StoreUnavailableError, match="does not serve as one"):
+        await ThreadStore(connection, ttl_seconds=TTL).get("a")
+    await connection.aclose()
