@@ -158,7 +158,7 @@ async def _wait(run: RunRecord, asked: Question, journal: Journal, log: StoreRun
     patience = services.agent.question_timeout
     expires_at = isoformat(services.clock.now() + timedelta(seconds=patience))
     question = asked.model_copy(update={"expires_at": expires_at})
-    await log.wait(question, journal.interrupt(question))
+    await log.wait(question, journal.interrupt)
     await services.leases.watch(RunJob(thread_id=run.thread_id, run_id=run.run_id), due_in_seconds=patience)
     _log.info("the run waits for a person")
 
