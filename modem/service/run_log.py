@@ -18,7 +18,7 @@ from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, RunRecord, Usage
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError, StoreUnavailableError
-from shared.store.run_values import Ended, RunEnd, RunWrite
+from shared.store.run_values import Ended, RunEnd, RunWrite, WaitOutcome
 from shared.store.runs import RunStore
 from workflow.agent.consent import shorten
 
@@ -96,8 +96,8 @@ class StoreRunLog:
                 return await self._runs.take_steer(self._run, nonce=nonce)
         raise StoreUnavailableError
 
-    async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> None:
-        """Write what was emitted, then let the run wait. Raises LeaseLostError, StoreUnavailableError.
+    async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> WaitOutcome:
+        """Write what was emitted, then let the run wait if nobody wants something of it. Raises LeaseLostError, StoreUnavailableError.
 
         `interrupt` makes the event of the question as it is shown. Masked before it is cut: of a secret that is cut in
         two nobody would know the half.
@@ -108,7 +108,8 @@ class StoreRunLog:
         await self.close()
         async for attempt in patience(self._run.run_id):
             with attempt:
-                await self._runs.wait(self._run, shown, event)
+                return await self._runs.wait(self._run, shown, event)
+        raise StoreUnavailableError
 
     async def finish(self, end: RunEnd) -> Ended | None:
         """Write what was emitted, then end the run. Raises LeaseLostError, StoreUnavailableError.

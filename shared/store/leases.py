@@ -19,7 +19,10 @@ class RenewalOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """What a reaper needs to know of a run; `lease_left_seconds` is 0 or less without a lease."""
+    """What a reaper needs to know of a run; `lease_left_seconds` is 0 or less without a lease.
+
+    `behind` is the thread's active run, if that is another.
+    """
 
     job: RunJob
     status: RunStatus
@@ -27,6 +30,7 @@ class OpenRun:
     is_cancel_requested: bool
     lease_left_seconds: float
     question: Question | None = None
+    behind: str | None = None
 
 
 class LeaseStore:
@@ -107,13 +111,16 @@ def _open_run(job: RunJob, fields: Sequence[bytes | None], active: bytes | None,
     status, lease_until, cancel_requested, waiting = fields
     if status is None or RunStatus(status.decode()).is_terminal:
         return None
+    active_run_id = active.decode() if active else None
+    is_active = active_run_id == job.run_id
     return OpenRun(
         job=job,
         status=RunStatus(status.decode()),
-        is_active=active is not None and active.decode() == job.run_id,
+        is_active=is_active,
         is_cancel_requested=bool(cancel_requested),
         lease_left_seconds=(float(lease_until or 0) - now_ms) / 1000,
         question=Question.model_validate_json(waiting) if waiting else None,
+        behind=None if is_active else active_run_id,
     )
 
 

@@ -34,6 +34,7 @@ from shared.store.run_values import (
     SteerText,
     SubmitOutcome,
     Submitted,
+    WaitOutcome,
 )
 
 # By then an idle worker has long claimed a run whose job was published.
@@ -189,15 +190,20 @@ class RunStore:
             raise LeaseLostError
         return _ended(found) if found else None
 
-    async def wait(self, run: RunRecord, question: Question, event: bytes) -> None:
-        """Let a run that this worker owns wait for a person; `event` is its interrupt. Raises LeaseLostError."""
+    async def wait(self, run: RunRecord, question: Question, event: bytes) -> WaitOutcome:
+        """Let a run that this worker owns wait for a person, unless it was cancelled or spoken to.
+
+        `event` is its interrupt. Raises LeaseLostError.
+        """
         keys = self._connection.keys(run.thread_id)
         arguments: list[Argument] = [
             run.run_id, run.token, self._ttl, self._max_length, keys.bell, run.legacy_bell or "",
             question.model_dump_json(), TASK_EVENT, event,
         ]  # fmt: skip
-        if await self._connection.call("wait_run", self._run_keys(run), arguments) is None:
+        outcome = await self._connection.call("wait_run", self._run_keys(run), arguments)
+        if outcome is None:
             raise LeaseLostError
+        return WaitOutcome(outcome.decode())
 
     async def answer(self, thread_id: str, run_id: str, answer: Answer) -> None:
         """Give a waiting run its answer; its job has to be published then.
