@@ -118,3 +118,13 @@ async def test_a_queued_run_is_seen_behind_the_one_that_waits(store: StoreScene,
     assert first is not None
     assert second is not None
     assert (first.behind, first.is_cancel_requested, second.behind) == (None, True, "a")
+
+
+async def test_an_answered_run_is_half_done_and_cannot_be_failed_as_if_it_had_never_begun(store: StoreScene) -> None:
+    await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE, idempotency_key="k")
+    run = (await store.claim("a")).run
+    await store.runs.wait(run, QUESTION, EVENT)
+    await store.runs.answer("t", "a", ANSWER)
+    before = await store.everything()
+    assert await store.runs.fail_pending(run, end_of("a", RunStatus.FAILED)) is None
+    assert await store.everything() == before, "nor is its key free for a second run of the same task"
