@@ -199,7 +199,7 @@ async def _outcome(
         raise
     except BaudError as error:
         _log.exception("the run failed: %s", error.message)
-        return Outcome(StopReason.INTERNAL_ERROR, error.message, journal.usage)
+        return await _close(journal, StopReason.INTERNAL_ERROR, error.message)
     except Exception:  # noqa: BLE001 - the task's edge: whatever happens, the run gets its one end
         _log.exception("the run failed unexpectedly")
         return await _close(journal, StopReason.INTERNAL_ERROR, _FAULT)
