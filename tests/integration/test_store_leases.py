@@ -101,6 +101,16 @@ async def test_a_lease_that_ran_out_is_claimed_with_a_higher_token_and_counts_a_
     assert second.started_at == first.started_at
 
 
+async def test_a_claim_asked_for_again_after_its_lease_is_a_whole_one(store: StoreScene) -> None:
+    await submit(store, "a")
+    assert await store.runs.claim("t", "a", owner="w", claim_id="same", lease_seconds=SHORT) is not None
+    await until_expired(store)
+    again = await store.runs.claim("t", "a", owner="w", claim_id="same", lease_seconds=60)
+    assert again is not None
+    assert (again.run.attempts, again.run.crashes) == (1, 0)
+    assert await claim(store, "w2") is None
+
+
 async def test_of_many_workers_one_takes_a_lease_that_ran_out(store: StoreScene) -> None:
     await submit(store, "a")
     await owned(store, lease_seconds=SHORT)
