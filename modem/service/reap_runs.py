@@ -76,7 +76,7 @@ class Reaper:
         return await self._expiry.answer(job, question)
 
     async def _see_who_is_before(self, queued: OpenRun) -> int:
-        """Settle a run that waits for a person although another was to take its place; nothing else calls for a look."""
+        """Settle a run that waits for a person although another was to take its place: nothing else would."""
         if queued.behind is None:
             return 0
         job = RunJob(thread_id=queued.job.thread_id, run_id=queued.behind)

@@ -97,12 +97,11 @@ class StoreRunLog:
         raise StoreUnavailableError
 
     async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> WaitOutcome:
-        """Write what was emitted, then let the run wait if nobody wants something of it. Raises LeaseLostError, StoreUnavailableError.
+        """Write what was emitted, then let the run wait if nobody wants something of it.
 
-        `interrupt` makes the event of the question as it is shown. Masked before it is cut: of a secret that is cut in
-        two nobody would know the half.
+        `interrupt` makes the event of the question as it is shown. Raises LeaseLostError, StoreUnavailableError.
         """
-        shown = shorten(self._mask.question(question))
+        shown = shorten(self._mask.question(question))  # in this order: half a secret would not be known as one
         event = interrupt(shown).to_json()
         await self.commit([])
         await self.close()
