@@ -1,6 +1,7 @@
 """Run records and their life: submitted, claimed, written to under a token, ended once."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from shared.clock import SystemClock, isoformat
@@ -10,7 +11,14 @@ from shared.contract.message import ChatMessage
 from shared.contract.run import Answer, Question, RunJob, RunRecord
 from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
-from shared.errors import LeaseLostError, RunNotFoundError, RunNotWaitingError, ThreadBusyError, ThreadNotFoundError
+from shared.errors import (
+    LeaseLostError,
+    RunNotFoundError,
+    RunNotWaitingError,
+    StoreUnavailableError,
+    ThreadBusyError,
+    ThreadNotFoundError,
+)
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX, run_thread
 from shared.store.connection import Argument, Connection, ScriptCall, redis_errors
 from shared.store.leases import open_run_member
@@ -84,6 +92,8 @@ class RunStore:
         )
         index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl])
         _, _, (outcome, run_id, active), _ = await self._connection.call_many([watch, name, submit, index])
+        if outcome not in (b"active", b"queued"):
+            await self._unname(run.run_id)
         if outcome == b"unknown":
             raise ThreadNotFoundError
         if outcome == b"busy":
@@ -92,6 +102,11 @@ class RunStore:
         if result in (SubmitOutcome.REPEATED, SubmitOutcome.STEERED, SubmitOutcome.WAITING):
             run = await self.get(run.thread_id, run_id.decode())
         return Submitted(result, run, active.decode() if result is SubmitOutcome.QUEUED else None)
+
+    async def _unname(self, run_id: str) -> None:
+        """Forget the name of a run that was not stored; a name that cannot be forgotten now fades by itself."""
+        with suppress(StoreUnavailableError), redis_errors():
+            await self._connection.redis.unlink(run_thread(run_id))
 
     async def get(self, thread_id: str, run_id: str) -> RunRecord:
         """Return the record, or raise RunNotFoundError."""

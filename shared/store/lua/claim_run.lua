@@ -21,8 +21,7 @@ else
   redis.call('HSETNX', run, 'started_at', ARGV[5])
   redis.call('HSET', run, 'status', 'processing', 'owner', ARGV[2], 'claim_id', ARGV[3], 'sequence', 0,
     'token', string.format('%.0f', token), 'released', 0, 'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
-  keep_alive(ARGV[4], {})
-  keep_runs_alive(ARGV[4], ARGV[6])
+  keep_alive(ARGV[4], run)
 end
 return {
   redis.call('HGETALL', run), redis.call('HGETALL', METADATA),

@@ -13,6 +13,6 @@ if found[5] then return 'steered' end
 append(run, legacy, tonumber(ARGV[4]), ARGV[1], ARGV[8], ARGV[9], false)
 redis.call('HDEL', run, 'owner', 'lease_until', 'answer')
 redis.call('HSET', run, 'status', 'waiting', 'waiting', ARGV[7], 'waiting_since_ms', now_ms())
-keep_alive(ARGV[3], {run, legacy})
+keep_alive(ARGV[3], run, legacy)
 ring(ARGV[5], ARGV[6])
 return 'waiting'
