@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+from pydantic_core import from_json, to_json
 
 from shared.contract.run import Question, RunJob, RunRecord, RunStatus
 from shared.keys import OPEN_RUNS_INDEX
 from shared.store.connection import Connection, ScriptCall, redis_errors
+
+# How a member of the index begins that is a list of both ids in JSON.
+_WRITTEN_OUT: Final = '["'
 
 
 class RenewalOutcome(StrEnum):
@@ -74,7 +80,8 @@ class LeaseStore:
     async def forget(self, job: RunJob) -> None:
         """A run has ended: nobody needs to look at it again."""
         with redis_errors():
-            await self._redis.zrem(OPEN_RUNS_INDEX, open_run_member(job))
+            # The second is how earlier versions wrote it, whatever its ids.
+            await self._redis.zrem(OPEN_RUNS_INDEX, open_run_member(job), f"{job.thread_id} {job.run_id}")
 
     async def take_due(self, *, limit: int, hold_seconds: float) -> list[RunJob]:
         """Take runs that are due; no other reaper gets them for `hold_seconds`."""
@@ -130,9 +137,16 @@ def _ms(seconds: float) -> int:
 
 def open_run_member(job: RunJob) -> str:
     """Return what stands for a run in the index of open runs."""
-    return f"{job.thread_id} {job.run_id}"
+    plain = f"{job.thread_id} {job.run_id}"
+    # Ids of legacy producers may hold spaces, too many to tell where the first one ends.
+    is_plain = plain.count(" ") == 1 and not plain.startswith(_WRITTEN_OUT)
+    return plain if is_plain else to_json([job.thread_id, job.run_id]).decode()
 
 
 def _job(member: bytes) -> RunJob:
-    thread_id, _, run_id = member.decode().rpartition(" ")
+    text = member.decode()
+    if text.startswith(_WRITTEN_OUT):
+        thread_id, run_id = from_json(text)
+    else:
+        thread_id, _, run_id = text.rpartition(" ")
     return RunJob(thread_id=thread_id, run_id=run_id)

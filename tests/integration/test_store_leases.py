@@ -273,3 +273,24 @@ async def test_leases_leave_everything_with_a_time_to_live(store: StoreScene) ->
     run = await lost(store, "b")
     await store.leases.renew([run], lease_seconds=1)
     assert all(left > 0 for left in (await store.lifetimes()).values()), await store.lifetimes()
+
+
+ODD_IDS = [("flow", "input one"), ("flow one", "input"), ("a b", "c d"), ('["x","y"', "z"), ("[", '"')]
+
+
+@pytest.mark.parametrize(("thread_id", "run_id"), [*ODD_IDS, ("flow", "input")])
+async def test_a_run_with_odd_ids_is_looked_after_as_itself(store: StoreScene, thread_id: str, run_id: str) -> None:
+    job = RunJob(thread_id=thread_id, run_id=run_id)
+    await store.leases.watch(job, due_in_seconds=0)
+    assert await store.leases.take_due(limit=9, hold_seconds=60) == [job]
+    await store.leases.forget(job)
+    assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0
+
+
+async def test_a_run_that_an_earlier_version_watches_is_found_and_forgotten(store: StoreScene) -> None:
+    await store.redis.zadd(OPEN_RUNS_INDEX, {"flow input": 0, "flow input one": 0})
+    due = await store.leases.take_due(limit=9, hold_seconds=60)
+    assert RunJob(thread_id="flow", run_id="input") in due
+    for found in due:
+        await store.leases.forget(found)
+    assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0, "what cannot be told apart does not come back for ever"

@@ -86,7 +86,10 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
     fields[9], fields[10] = 'final', '1'
   end
   local id = redis.call('XADD', STREAM, '*', unpack(fields))
-  if legacy ~= STREAM then redis.call('XADD', legacy, id, unpack(fields)) end
+  if legacy ~= STREAM then
+    redis.call('XADD', legacy, id, unpack(fields))
+    if max_length > 0 then redis.call('XTRIM', legacy, 'MAXLEN', '~', max_length) end
+  end
   if kind == DELTA then redis.call('HSETNX', run, 'deltas_from', id) end
   trim(run_id, max_length)
   return id
