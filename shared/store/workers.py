@@ -1,9 +1,14 @@
 """Which modems are alive, by Redis' own clock."""
 
+from typing import Final
+
 from redis.exceptions import ResponseError
 
 from shared.keys import MODEM_INDEX
 from shared.store.connection import Connection, redis_errors
+
+# Asked for one by one: Redis 6 takes no more.
+_SETTINGS: Final = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save")
 
 
 class WorkerStore:
@@ -43,7 +48,7 @@ class WorkerStore:
         try:
             with redis_errors():
                 pipe = self._redis.pipeline(transaction=False)
-                for name in ("maxmemory", "maxmemory-policy", "appendonly", "save"):  # one each: Redis 6 takes no more
+                for name in _SETTINGS:
                     pipe.config_get(name)
                 answers = await pipe.execute()
         except ResponseError:  # managed services forbid CONFIG
@@ -52,6 +57,12 @@ class WorkerStore:
         risks = []
         if values.get("appendonly") == "no" and not values.get("save"):
             risks.append("Redis writes nothing to disk: a restart loses every thread; set appendonly yes")
+        fsync = values.get("appendfsync", "always")
+        if values.get("appendonly") == "yes" and fsync != "always":
+            risks.append(
+                f"Redis answers before it has written to disk (appendfsync {fsync}): the end of its machine takes back"
+                " the last events that clients saw; set appendfsync always"
+            )
         if values.get("maxmemory", "0") != "0" and values.get("maxmemory-policy", "noeviction") != "noeviction":
             policy = values["maxmemory-policy"]
             risks.append(f"Redis may evict data (maxmemory-policy {policy}); set maxmemory-policy noeviction")
