@@ -94,6 +94,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         threads = ThreadStore(connection, ttl_seconds=ttl_seconds)
         runs = RunStore(connection, ttl_seconds=ttl_seconds, max_length=settings.stream.max_length)
         events = EventStore(connection)
+        workers = WorkerStore(connection)
         publisher = _make_publisher(settings)
         stack.push_async_callback(publisher.close)
         hub = EventHub(
@@ -106,14 +107,14 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         clock = SystemClock()
         cancellation = RunCancellation(runs, LeaseStore(connection), publisher, clock)
         answering = RunAnswer(runs, LeaseStore(connection), publisher)
-        warm_up = asyncio.create_task(_warm_up(connection, publisher))
+        warm_up = asyncio.create_task(_warm_up(connection, workers, publisher))
         stack.push_async_callback(_cancel, warm_up)
         yield Services(
             connection=connection,
             threads=threads,
             runs=runs,
             events=events,
-            workers=WorkerStore(connection),
+            workers=workers,
             hub=hub,
             admission=StreamAdmission(settings.gateway),
             publisher=publisher,
@@ -127,10 +128,11 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         )
 
 
-async def _warm_up(connection: Connection, publisher: JobPublisher) -> None:
+async def _warm_up(connection: Connection, workers: WorkerStore, publisher: JobPublisher) -> None:
     await publisher.warm_up()
     with suppress(StoreUnavailableError):
         await connection.load_scripts()
+        await workers.warn_of_risks()
 
 
 def _make_publisher(settings: Settings) -> JobPublisher:

@@ -114,6 +114,7 @@ class Runtime:
         """Load scripts, models and tools ahead of the first run; what is wrong with them each run will say again."""
         with suppress(StoreUnavailableError):
             await self._connection.load_scripts()
+            await self._workers.warn_of_risks()
         try:
             await self.services.engines.prepare()
         except BaudError as error:

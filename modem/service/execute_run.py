@@ -23,7 +23,7 @@ from shared.errors import BaudError, LeaseLostError, StoreUnavailableError
 from shared.keys import ThreadKeys
 from shared.log import bind
 from shared.store.leases import LeaseStore
-from shared.store.run_values import Claim, Ended, RunEnd
+from shared.store.run_values import Claim, Ended, RunEnd, WaitOutcome
 from shared.store.runs import RunStore
 from workflow.agent.agent import Agent
 from workflow.agent.task_message import task_message
@@ -41,6 +41,10 @@ _CANCELLED: Final = "The run was cancelled."
 _POISON: Final = "The run took its worker down several times in a row; it is not tried again."
 # The published job comes first; this is for the case that the broker loses it.
 _HAND_OVER_LOOK_SECONDS: Final = 1.0
+_OVERTAKEN: Final = (
+    "The user said something before this was put to them, so it was not. Read that first, and do this again if it is"
+    " still right."
+)
 _FAULT: Final = "A fault of the server ended the run."
 
 
@@ -121,15 +125,20 @@ async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> 
     try:
         journal = Journal(log, events, claim.run, messages=claim.messages, state=claim.state)
         ended: Ended | None = None
-        while ended is None:  # a run that was spoken to while it ended goes on
+        while ended is None:  # a run that was spoken to while it ended or began to wait goes on
             outcome = await _outcome(claim, services, journal, active)
             if outcome is None:
                 await log.commit([])
                 await _hand_over(claim.run, services)
                 return
             if isinstance(outcome, Question):
-                await _wait(claim.run, outcome, journal, log, services)
-                return
+                waits = await _wait(claim.run, outcome, journal, log, services)
+                if waits is WaitOutcome.WAITING:
+                    return
+                if waits is WaitOutcome.STEERED:
+                    await journal.withdraw(outcome.call_id, _OVERTAKEN)
+                    continue
+                outcome = await _close(journal, StopReason.CANCELLED, _CANCELLED)
             ended = await log.finish(_end_of(outcome, events))
             _log.info("run ended: %s", outcome.stop_reason)
     finally:
@@ -153,14 +162,21 @@ async def _hand_over(run: RunRecord, services: RunServices) -> None:
         _log.info("run handed over")
 
 
-async def _wait(run: RunRecord, asked: Question, journal: Journal, log: StoreRunLog, services: RunServices) -> None:
-    """Let a run wait for a person: no slot, no lease; a reaper looks after it when the time is up."""
+async def _wait(
+    run: RunRecord, asked: Question, journal: Journal, log: StoreRunLog, services: RunServices
+) -> WaitOutcome:
+    """Let a run wait for a person: no slot, no lease; a reaper looks after it when the time is up.
+
+    It does not wait if somebody wanted something of it meanwhile.
+    """
     patience = services.agent.question_timeout
     expires_at = isoformat(services.clock.now() + timedelta(seconds=patience))
     question = asked.model_copy(update={"expires_at": expires_at})
-    await log.wait(question, journal.interrupt(question))
-    await services.leases.watch(RunJob(thread_id=run.thread_id, run_id=run.run_id), due_in_seconds=patience)
-    _log.info("the run waits for a person")
+    outcome = await log.wait(question, journal.interrupt)
+    if outcome is WaitOutcome.WAITING:
+        await services.leases.watch(RunJob(thread_id=run.thread_id, run_id=run.run_id), due_in_seconds=patience)
+        _log.info("the run waits for a person")
+    return outcome
 
 
 async def _outcome(
@@ -168,11 +184,9 @@ async def _outcome(
 ) -> Outcome | Question | None:
     run = claim.run
     if run.crashes >= services.modem.max_crashes:
-        await journal.close_open_calls(_POISON)
-        return Outcome(StopReason.POISON, _POISON, journal.usage)
+        return await _close(journal, StopReason.POISON, _POISON)
     if run.cancel_requested_at:
-        await journal.close_open_calls(_CANCELLED)
-        return Outcome(StopReason.CANCELLED, _CANCELLED, journal.usage)
+        return await _close(journal, StopReason.CANCELLED, _CANCELLED)
     try:
         with services.arrivals.arriving():
             await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)))
@@ -185,11 +199,16 @@ async def _outcome(
         raise
     except BaudError as error:
         _log.exception("the run failed: %s", error.message)
-        return Outcome(StopReason.INTERNAL_ERROR, error.message, journal.usage)
+        return await _close(journal, StopReason.INTERNAL_ERROR, error.message)
     except Exception:  # noqa: BLE001 - the task's edge: whatever happens, the run gets its one end
         _log.exception("the run failed unexpectedly")
-        await journal.close_open_calls(_FAULT)
-        return Outcome(StopReason.INTERNAL_ERROR, _FAULT, journal.usage)
+        return await _close(journal, StopReason.INTERNAL_ERROR, _FAULT)
+
+
+async def _close(journal: Journal, reason: StopReason, message: str) -> Outcome:
+    """End a run from outside of its steps: no call of it stays open."""
+    await journal.close_open_calls(message)
+    return Outcome(reason, message, journal.usage)
 
 
 def _elapsed_seconds(run: RunRecord, now: datetime) -> float:

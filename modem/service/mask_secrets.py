@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from modem.service.secret_values import MaskedStream, SecretValues
 from shared.contract.message import ChatMessage, ContentPart
+from shared.contract.run import Question
 from shared.contract.state import AgentState
 from shared.store.run_values import RunEnd
 
@@ -74,6 +75,11 @@ class SecretMask:
         )
         todos = tuple(todo.model_copy(update={"content": self.text(todo.content)}) for todo in state.todos)
         return state.model_copy(update={"plan": plan, "todos": todos})
+
+    def question(self, question: Question) -> Question:
+        """Return a question without secrets: it repeats what a model wants to call a tool with."""
+        options = tuple(self.foreign_text(option) for option in question.options)
+        return question.model_copy(update={"question": self.foreign_text(question.question), "options": options})
 
     def end(self, end: RunEnd) -> RunEnd:
         """Return an end without secrets."""

@@ -65,13 +65,31 @@ class Reaper:
             if len(due) < _BATCH:
                 return published
 
-    async def _is_answered(self, job: RunJob, question: Question) -> bool:
-        """Whether the run can go on because its question had been open for too long."""
+    async def _is_answered(self, job: RunJob, question: Question, *, is_cancelled: bool) -> bool:
+        """Whether the run can go on because its question had been open for too long, or because it shall stop.
+
+        It is its next owner who ends a run that shall stop.
+        """
         left_seconds = self._expiry.seconds_left(question)
-        if left_seconds > 0:
+        if left_seconds > 0 and not is_cancelled:
             await self._leases.watch(job, due_in_seconds=left_seconds + _MARGIN_SECONDS)
             return False
         return await self._expiry.answer(job, question)
+
+    async def _see_who_is_before(self, queued: OpenRun) -> int:
+        """Settle a run that waits for a person although another was to take its place: nothing else would."""
+        if queued.behind is None:
+            return 0
+        job = RunJob(thread_id=queued.job.thread_id, run_id=queued.behind)
+        (active,) = await self._leases.look([job])
+        if (
+            active is None
+            or active is UNSEEN
+            or active.status is not RunStatus.WAITING
+            or not active.is_cancel_requested
+        ):
+            return 0
+        return await self._settle(job, active)
 
     async def _settle(self, job: RunJob, found: OpenRun | None) -> int:
         if found is None:
@@ -81,12 +99,14 @@ class Reaper:
             await self._leases.watch(job, due_in_seconds=found.lease_left_seconds + _MARGIN_SECONDS)
             return 0
         if found.status is RunStatus.WAITING:
-            if found.question is None or not await self._is_answered(job, found.question):
+            if found.question is None or not await self._is_answered(
+                job, found.question, is_cancelled=found.is_cancel_requested
+            ):
                 return 0
         elif found.status is RunStatus.PENDING:
             await self._leases.watch(job, due_in_seconds=_PENDING_SECONDS if found.is_active else _INBOX_SECONDS)
             if not found.is_active:
-                return 0
+                return await self._see_who_is_before(found)
         _log.warning("run %s has no living worker (%s): its job is published again", job.run_id, found.status)
         await self._publisher.publish(job)
         return 1

@@ -18,8 +18,9 @@ from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, RunRecord, Usage
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError, StoreUnavailableError
-from shared.store.run_values import Ended, RunEnd, RunWrite
+from shared.store.run_values import Ended, RunEnd, RunWrite, WaitOutcome
 from shared.store.runs import RunStore
+from workflow.agent.consent import shorten
 
 # Beyond this much unwritten output the run waits for Redis instead of filling the memory.
 _MAX_WAITING_BYTES: Final = 1_048_576
@@ -95,13 +96,19 @@ class StoreRunLog:
                 return await self._runs.take_steer(self._run, nonce=nonce)
         raise StoreUnavailableError
 
-    async def wait(self, question: Question, event: AgentExecuteData) -> None:
-        """Write what was emitted, then let the run wait. Raises LeaseLostError, StoreUnavailableError."""
+    async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> WaitOutcome:
+        """Write what was emitted, then let the run wait if nobody wants something of it.
+
+        `interrupt` makes the event of the question as it is shown. Raises LeaseLostError, StoreUnavailableError.
+        """
+        shown = shorten(self._mask.question(question))  # in this order: half a secret would not be known as one
+        event = interrupt(shown).to_json()
         await self.commit([])
         await self.close()
         async for attempt in patience(self._run.run_id):
             with attempt:
-                await self._runs.wait(self._run, question, event.to_json())
+                return await self._runs.wait(self._run, shown, event)
+        raise StoreUnavailableError
 
     async def finish(self, end: RunEnd) -> Ended | None:
         """Write what was emitted, then end the run. Raises LeaseLostError, StoreUnavailableError.

@@ -158,10 +158,12 @@ class SandboxConfig(Section):
 
     provider: str = Field("local", description="local")
     isolation: Isolation = Field(Isolation.AUTO, description="local: auto | bubblewrap | process")
-    network: Network = Field(Network.OPEN, description="none | allow-list | open")
+    network: Network = Field(Network.OPEN, description="none | open; allow-list is refused by the local provider")
     root: str = Field("", description="folder that holds the workspaces; empty: {data_dir}/sandboxes")
     env_allow: tuple[str, ...] = Field((), description="variables of the worker that commands may see")
-    memory_bytes: int = Field(4_294_967_296, ge=67_108_864, description="address space of one process")
+    memory_bytes: int = Field(
+        4_294_967_296, ge=67_108_864, description="data of one process, without its code and shared memory"
+    )
     max_processes: int = Field(512, ge=16, description="processes of one command")
     max_file_bytes: int = Field(1_073_741_824, ge=1_048_576, description="largest file that a command may write")
     idle_timeout: float = Field(1800.0, gt=0, description="a sandbox unused for so long is stopped; its files stay")

@@ -27,7 +27,7 @@ class StopReason(StrEnum):
     """Why a run ended; part of its `flow_completion`."""
 
     COMPLETED = "completed"  # the agent says that the task is done
-    WAITING_INPUT = "waiting_input"  # the agent asked back and nobody can answer in time
+    WAITING_INPUT = "waiting_input"  # reserved: a run that asks waits, and goes on with a default answer
     CANCELLED = "cancelled"  # a cancel request
     MAX_STEPS = "max_steps"  # agent.max_steps reached
     MAX_TOKENS = "max_tokens"  # agent.max_tokens reached

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final
 
+from pydantic_core import from_json, to_json
+
 from shared.contract.run import Question, RunJob, RunRecord, RunStatus
 from shared.errors import StoreUnavailableError
 from shared.keys import OPEN_RUNS_INDEX
 from shared.store.connection import Connection, ScriptCall, redis_errors
+
+# How a member of the index begins that is a list of both ids in JSON.
+_WRITTEN_OUT: Final = '["'
 
 
 class RenewalOutcome(StrEnum):
@@ -22,7 +27,10 @@ class RenewalOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """What a reaper needs to know of a run; `lease_left_seconds` is 0 or less without a lease."""
+    """What a reaper needs to know of a run; `lease_left_seconds` is 0 or less without a lease.
+
+    `behind` is the thread's active run, if that is another.
+    """
 
     job: RunJob
     status: RunStatus
@@ -30,6 +38,7 @@ class OpenRun:
     is_cancel_requested: bool
     lease_left_seconds: float
     question: Question | None = None
+    behind: str | None = None
 
 
 class Unseen(Enum):
@@ -82,7 +91,8 @@ class LeaseStore:
     async def forget(self, job: RunJob) -> None:
         """A run has ended: nobody needs to look at it again."""
         with redis_errors():
-            await self._redis.zrem(OPEN_RUNS_INDEX, open_run_member(job))
+            # The second is how earlier versions wrote it, whatever its ids.
+            await self._redis.zrem(OPEN_RUNS_INDEX, open_run_member(job), f"{job.thread_id} {job.run_id}")
 
     async def take_due(self, *, limit: int, hold_seconds: float) -> list[RunJob]:
         """Take runs that are due; no other reaper gets them for `hold_seconds`."""
@@ -116,13 +126,16 @@ def _open_run(job: RunJob, found: tuple[bytes | None, bytes | None, bytes, bytes
     status, lease_until, cancel_requested, waiting, active, now_ms = found
     if status is None or RunStatus(status.decode()).is_terminal:
         return None
+    active_run_id = active.decode() if active else None
+    is_active = active_run_id == job.run_id
     return OpenRun(
         job=job,
         status=RunStatus(status.decode()),
-        is_active=active is not None and active.decode() == job.run_id,
+        is_active=is_active,
         is_cancel_requested=bool(cancel_requested),
         lease_left_seconds=(float(lease_until or 0) - now_ms) / 1000,
         question=Question.model_validate_json(waiting) if waiting else None,
+        behind=None if is_active else active_run_id,
     )
 
 
@@ -132,9 +145,16 @@ def _ms(seconds: float) -> int:
 
 def open_run_member(job: RunJob) -> str:
     """Return what stands for a run in the index of open runs."""
-    return f"{job.thread_id} {job.run_id}"
+    plain = f"{job.thread_id} {job.run_id}"
+    # Ids of legacy producers may hold spaces, too many to tell where the first one ends.
+    is_plain = plain.count(" ") == 1 and not plain.startswith(_WRITTEN_OUT)
+    return plain if is_plain else to_json([job.thread_id, job.run_id]).decode()
 
 
 def _job(member: bytes) -> RunJob:
-    thread_id, _, run_id = member.decode().rpartition(" ")
+    text = member.decode()
+    if text.startswith(_WRITTEN_OUT):
+        thread_id, run_id = from_json(text)
+    else:
+        thread_id, _, run_id = text.rpartition(" ")
     return RunJob(thread_id=thread_id, run_id=run_id)

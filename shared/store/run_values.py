@@ -73,6 +73,14 @@ class Ended:
     next_run_id: str | None
 
 
+class WaitOutcome(StrEnum):
+    """Whether a run waits for a person."""
+
+    WAITING = "waiting"  # it does, and is nobody's
+    CANCELLED = "cancelled"  # it shall stop, and is still its worker's
+    STEERED = "steered"  # it was spoken to, and is still its worker's
+
+
 class CancelOutcome(StrEnum):
     """What became of a cancel request."""
 

@@ -1,6 +1,7 @@
 """Run records and their life: submitted, claimed, written to under a token, ended once."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from shared.clock import SystemClock, isoformat
@@ -10,7 +11,14 @@ from shared.contract.message import ChatMessage
 from shared.contract.run import Answer, Question, RunJob, RunRecord
 from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
-from shared.errors import LeaseLostError, RunNotFoundError, RunNotWaitingError, ThreadBusyError, ThreadNotFoundError
+from shared.errors import (
+    LeaseLostError,
+    RunNotFoundError,
+    RunNotWaitingError,
+    StoreUnavailableError,
+    ThreadBusyError,
+    ThreadNotFoundError,
+)
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX, run_thread
 from shared.store.connection import Argument, Connection, ScriptCall, redis_errors
 from shared.store.leases import open_run_member
@@ -34,6 +42,7 @@ from shared.store.run_values import (
     SteerText,
     SubmitOutcome,
     Submitted,
+    WaitOutcome,
 )
 
 # By then an idle worker has long claimed a run whose job was published.
@@ -71,19 +80,14 @@ class RunStore:
             "submit_run",
             [*keys.shared, keys.run(run.run_id)],
             [
-                run.run_id,
-                self._ttl,
-                idempotency_key,
-                on_busy,
-                run.created_at,
-                keys.run_prefix,
-                write_message(steer.message) if steer else "",
-                steer.event if steer else "",
-                *flatten(to_fields(run)),
+                run.run_id, self._ttl, idempotency_key, on_busy, run.created_at, keys.run_prefix,
+                write_message(steer.message) if steer else "", steer.event if steer else "", *flatten(to_fields(run)),
             ],
-        )
+        )  # fmt: skip
         index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl], is_needed=False)
         _, _, (outcome, run_id, active), _ = await self._connection.call_many([watch, name, submit, index])
+        if outcome not in (b"active", b"queued"):
+            await self._unname(run.run_id)
         if outcome == b"unknown":
             raise ThreadNotFoundError
         if outcome == b"busy":
@@ -92,6 +96,11 @@ class RunStore:
         if result in (SubmitOutcome.REPEATED, SubmitOutcome.STEERED, SubmitOutcome.WAITING):
             run = await self.get(run.thread_id, run_id.decode())
         return Submitted(result, run, active.decode() if result is SubmitOutcome.QUEUED else None)
+
+    async def _unname(self, run_id: str) -> None:
+        """Forget the name of a run that was not stored; a name that cannot be forgotten now fades by itself."""
+        with suppress(StoreUnavailableError), redis_errors():
+            await self._connection.redis.unlink(run_thread(run_id))
 
     async def get(self, thread_id: str, run_id: str) -> RunRecord:
         """Return the record, or raise RunNotFoundError."""
@@ -190,15 +199,20 @@ class RunStore:
             raise LeaseLostError
         return _ended(found) if found else None
 
-    async def wait(self, run: RunRecord, question: Question, event: bytes) -> None:
-        """Let a run that this worker owns wait for a person; `event` is its interrupt. Raises LeaseLostError."""
+    async def wait(self, run: RunRecord, question: Question, event: bytes) -> WaitOutcome:
+        """Let a run that this worker owns wait for a person, unless it was cancelled or spoken to.
+
+        `event` is its interrupt. Raises LeaseLostError.
+        """
         keys = self._connection.keys(run.thread_id)
         arguments: list[Argument] = [
             run.run_id, run.token, self._ttl, self._max_length, keys.bell, run.legacy_bell or "",
             question.model_dump_json(), TASK_EVENT, event,
         ]  # fmt: skip
-        if await self._connection.call("wait_run", self._run_keys(run), arguments) is None:
+        outcome = await self._connection.call("wait_run", self._run_keys(run), arguments)
+        if outcome is None:
             raise LeaseLostError
+        return WaitOutcome(outcome.decode())
 
     async def answer(self, thread_id: str, run_id: str, answer: Answer) -> None:
         """Give a waiting run its answer; its job has to be published then.

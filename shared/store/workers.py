@@ -1,11 +1,16 @@
 """Which modems are alive, by Redis' own clock."""
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
 from shared.keys import MODEM_INDEX
 from shared.store.connection import Connection, redis_errors
+
+# Asked for one by one: Redis 6 takes no more.
+_log = logging.getLogger(__name__)
+_SETTINGS: Final = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save")
 
 
 class WorkerStore:
@@ -50,6 +55,11 @@ class WorkerStore:
             return []
         return list(dict.fromkeys(risk for risks in found for risk in risks))
 
+    async def warn_of_risks(self) -> None:
+        """Log what find_risks says."""
+        for risk in await self.find_risks():
+            _log.warning("%s", risk)
+
     async def _now(self) -> float:
         # TIME has no key, and the nodes of a cluster have a clock each.
         seconds, microseconds = await self._redis.eval("return redis.call('TIME')", 1, MODEM_INDEX)
@@ -58,12 +68,18 @@ class WorkerStore:
 
 async def _risks_of(redis: Any) -> list[str]:
     pipe = redis.pipeline(transaction=False)
-    for name in ("maxmemory", "maxmemory-policy", "appendonly", "save"):  # one each: Redis 6 takes no more
+    for name in _SETTINGS:  # one each: Redis 6 takes no more
         pipe.config_get(name)
     values = {_text(name): _text(value) for answer in await pipe.execute() for name, value in answer.items()}
     risks = []
     if values.get("appendonly") == "no" and not values.get("save"):
         risks.append("Redis writes nothing to disk: a restart loses every thread; set appendonly yes")
+    fsync = values.get("appendfsync", "always")
+    if values.get("appendonly") == "yes" and fsync != "always":
+        risks.append(
+            f"Redis answers before it has written to disk (appendfsync {fsync}): the end of its machine takes back"
+            " the last events that clients saw; set appendfsync always"
+        )
     if values.get("maxmemory", "0") != "0" and values.get("maxmemory-policy", "noeviction") != "noeviction":
         policy = values["maxmemory-policy"]
         risks.append(f"Redis may evict data (maxmemory-policy {policy}); set maxmemory-policy noeviction")

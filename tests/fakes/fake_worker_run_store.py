@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from shared.contract.api import OnBusy
 from shared.contract.message import ChatMessage
 from shared.contract.run import Answer, Question, RunRecord, RunStatus
-from shared.store.run_values import Claim, Ended, RunEnd, RunWrite, SteerText, SubmitOutcome, Submitted
+from shared.store.run_values import Claim, Ended, RunEnd, RunWrite, SteerText, SubmitOutcome, Submitted, WaitOutcome
 from shared.store.runs import RunStore
 
 
@@ -31,6 +31,7 @@ class FakeWorkerRunStore(RunStore):
         self.claim_ids: list[str] = []
         self.gate: asyncio.Event | None = None
         self.asked = asyncio.Event()
+        self.wait_outcomes: list[WaitOutcome] = []
         self.questions: list[tuple[Question, bytes]] = []
         self.answers: list[Answer] = []
         self.answer_failure: Exception | None = None
@@ -62,8 +63,9 @@ class FakeWorkerRunStore(RunStore):
     ) -> Submitted:
         return Submitted(SubmitOutcome.ACTIVE, run)
 
-    async def wait(self, run: RunRecord, question: Question, event: bytes) -> None:
+    async def wait(self, run: RunRecord, question: Question, event: bytes) -> WaitOutcome:
         self.questions.append((question, event))
+        return self.wait_outcomes.pop(0) if self.wait_outcomes else WaitOutcome.WAITING
 
     async def answer(self, thread_id: str, run_id: str, answer: Answer) -> None:
         if self.answer_failure is not None:

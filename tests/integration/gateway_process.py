@@ -99,6 +99,12 @@ class GatewayProcess:
             await self._log_grew.wait()
         self._log_grew.clear()
 
+    async def until_logged(self, message: str) -> None:
+        """Wait until a line of the log says this."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not any(message in line for line in self.log):
+                await self.more_log()
+
     async def logged_route(self, route: str) -> dict[str, Any]:
         """Return the log line of the one request to a route, once it is there."""
         async with asyncio.timeout(LIMIT_SECONDS):

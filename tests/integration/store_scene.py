@@ -57,10 +57,14 @@ class StoreScene:
         """
         return {key.decode(): await self.redis.ttl(key) for key in await self._names()}
 
-    async def grow_old(self) -> None:
-        """Let every key have only a hundred seconds left."""
+    async def grow_old(self, seconds: int | None = None) -> None:
+        """Let so many seconds pass for every key; or as many as leave a hundred to each."""
         for key in await self.redis.keys("*"):
-            await self.redis.expire(key, 100)
+            left = await self.redis.ttl(key)
+            if seconds is None or left > 0:
+                await self.redis.expire(key, 100 if seconds is None else left - seconds)
+        for metadata in await self.redis.keys("thread:*:metadata"):
+            await self.redis.hincrby(metadata, "runs_renewed_ms", -1000 * (TTL if seconds is None else seconds))
 
     async def completions(self, stream: str | None = None) -> list[str]:
         """Return the run ids of the final entries, in order."""

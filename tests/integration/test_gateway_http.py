@@ -145,12 +145,14 @@ async def test_health_is_degraded_without_a_modem_and_healthy_with_one(
 async def test_readiness_warns_of_a_redis_that_may_lose_data(
     start_gateway: StartGateway, own_redis: RedisProcess
 ) -> None:
-    gateway = await start_gateway(own_redis.url)
     async with open_worker(own_redis.url) as worker:
         await worker.connection.redis.config_set("maxmemory", "100mb")
         await worker.connection.redis.config_set("maxmemory-policy", "allkeys-lru")
+    gateway = await start_gateway(own_redis.url)
     warnings = (await gateway.http.get("/ready")).json()["warnings"]
     assert [("disk" in warning, "evict" in warning) for warning in warnings] == [(True, False), (False, True)]
+    for warning in warnings:
+        await gateway.until_logged(warning)
 
 
 _NEED_REDIS = (

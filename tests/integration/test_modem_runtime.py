@@ -50,6 +50,18 @@ async def test_a_worker_is_seen_while_it_is_open_and_leaves_nothing_behind(
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_a_redis_that_may_lose_runs_is_named_when_a_worker_starts(
+    redis_url: str, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(redis_url, tmp_path)
+    workers = WorkerStore(Connection(redis))
+    risks = await workers.find_risks()
+    async with Runtime(settings, make_celery(settings.modem, settings.redis), {}):
+        await until_alive(workers)
+    assert risks
+    assert all(risk in caplog.text for risk in risks)
+
+
 async def test_a_background_task_that_breaks_is_heard_of_and_begins_again(
     redis_url: str, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

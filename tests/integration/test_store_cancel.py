@@ -9,7 +9,7 @@ import pytest
 from gateway.service.cancel_run import RunCancellation
 from shared.contract.api import OnBusy
 from shared.contract.message import ChatMessage, Role, ToolCall
-from shared.contract.run import RunJob, RunRecord, RunStatus, StopReason
+from shared.contract.run import Answer, Question, QuestionKind, RunJob, RunRecord, RunStatus, StopReason
 from shared.contract.state import AgentState, CallInFlight, Phase
 from shared.errors import LeaseLostError, RunNotFoundError
 from shared.ids import new_id
@@ -238,6 +238,20 @@ async def test_calls_that_a_lost_worker_left_open_are_closed_before_the_end(stor
     ]  # fmt: skip
     claim = await store.claim("b")
     assert (claim.state.in_flight, claim.state.phase) == ((), Phase.EXECUTION)
+
+
+async def test_a_cancel_after_an_answer_closes_what_the_run_had_begun(store: StoreScene) -> None:
+    await submit(store, "a")
+    run = await in_two_calls(store)
+    asked = Question(kind=QuestionKind.ASK_USER, call_id="call ls", question="?")
+    await store.runs.wait(run, asked, b"asked")
+    await store.runs.answer("t", "a", Answer(call_id="call ls", text="yes"))
+    cancellation = RunCancellation(store.runs, store.leases, FakePublisher(), store.clock)
+    assert await cancellation.cancel("t", "a") is RunStatus.CANCELLED
+    entries = await store.events.page(store.keys.stream, after="0-0", limit=10)
+    assert [entry.type for entry in entries][1:] == ["tool_bash", "tool_ls", "flow_completion"]
+    _, *answers = await store.threads.messages("t", start=0, limit=10)
+    assert [message.tool_call_id for message in answers] == ["call bash", "call ls"]
 
 
 async def test_calls_of_a_run_at_work_are_left_alone_by_a_cancel_of_another(store: StoreScene) -> None:

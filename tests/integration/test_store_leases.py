@@ -102,6 +102,16 @@ async def test_a_lease_that_ran_out_is_claimed_with_a_higher_token_and_counts_a_
     assert second.started_at == first.started_at
 
 
+async def test_a_claim_asked_for_again_after_its_lease_is_a_whole_one(store: StoreScene) -> None:
+    await submit(store, "a")
+    assert await store.runs.claim("t", "a", owner="w", claim_id="same", lease_seconds=SHORT) is not None
+    await until_expired(store)
+    again = await store.runs.claim("t", "a", owner="w", claim_id="same", lease_seconds=60)
+    assert again is not None
+    assert (again.run.attempts, again.run.crashes) == (1, 0)
+    assert await claim(store, "w2") is None
+
+
 async def test_of_many_workers_one_takes_a_lease_that_ran_out(store: StoreScene) -> None:
     await submit(store, "a")
     await owned(store, lease_seconds=SHORT)
@@ -265,3 +275,24 @@ async def test_leases_leave_everything_with_a_time_to_live(store: StoreScene) ->
     run = await lost(store, "b")
     await store.leases.renew([run], lease_seconds=1)
     assert all(left > 0 for left in (await store.lifetimes()).values()), await store.lifetimes()
+
+
+ODD_IDS = [("flow", "input one"), ("flow one", "input"), ("a b", "c d"), ('["x","y"', "z"), ("[", '"')]
+
+
+@pytest.mark.parametrize(("thread_id", "run_id"), [*ODD_IDS, ("flow", "input")])
+async def test_a_run_with_odd_ids_is_looked_after_as_itself(store: StoreScene, thread_id: str, run_id: str) -> None:
+    job = RunJob(thread_id=thread_id, run_id=run_id)
+    await store.leases.watch(job, due_in_seconds=0)
+    assert await store.leases.take_due(limit=9, hold_seconds=60) == [job]
+    await store.leases.forget(job)
+    assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0
+
+
+async def test_a_run_that_an_earlier_version_watches_is_found_and_forgotten(store: StoreScene) -> None:
+    await store.redis.zadd(OPEN_RUNS_INDEX, {"flow input": 0, "flow input one": 0})
+    due = await store.leases.take_due(limit=9, hold_seconds=60)
+    assert RunJob(thread_id="flow", run_id="input") in due
+    for found in due:
+        await store.leases.forget(found)
+    assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0, "what cannot be told apart does not come back for ever"

@@ -99,3 +99,13 @@ async def test_readers_of_both_streams_hear_a_run_on_a_thread_of_another_name(st
                     heard.add(rung["channel"])
     assert await store.completions("stream:flow:one") == ["one"]
     assert await store.completions() == ["one"]
+
+
+async def test_a_long_legacy_log_is_trimmed_like_its_threads(redis_url: str) -> None:
+    async with open_store(redis_url, max_length=200) as store:
+        await store.runs.submit(store.run("a", legacy_stream=LEGACY), on_busy=OnBusy.QUEUE)
+        run = (await store.claim("a")).run
+        await store.runs.append(run, RunWrite(1, events=[b"x"] * 2000))
+        last = (await store.events.last_id(store.keys.stream), await store.events.last_id(LEGACY))
+        assert 200 <= await store.redis.xlen(LEGACY) <= 400
+        assert last[0] == last[1]

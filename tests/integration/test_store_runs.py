@@ -11,9 +11,10 @@ from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.contract.state import AgentState, Phase, Plan
 from shared.errors import LeaseLostError, RunNotFoundError, ThreadBusyError, ThreadNotFoundError
 from shared.keys import THREAD_INDEX
-from shared.store.run_values import Ended, RunWrite, SubmitOutcome, Submitted
+from shared.store.run_values import Ended, RunWrite, SteerText, SubmitOutcome, Submitted
 from tests.integration.store_scene import TTL, StoreScene, end_of, open_store
 
+LEGACY = "stream:t:old"
 WRITE = RunWrite(
     1,
     events=[b"one", b"two"],
@@ -256,7 +257,7 @@ async def test_every_write_renews_the_life_of_what_it_belongs_to(store: StoreSce
         lifetimes = await store.lifetimes()
         assert all(left > 0 for left in lifetimes.values()), lifetimes
         for key in await _shared_and(store, *renewed_runs):
-            assert TTL - 100 < lifetimes[key] <= TTL, key
+            assert TTL - 100 < lifetimes[key] <= TTL + TTL / 8, key
         await store.grow_old()
 
     await store.grow_old()
@@ -267,11 +268,59 @@ async def test_every_write_renews_the_life_of_what_it_belongs_to(store: StoreSce
     run = (await store.claim("a")).run
     await check("old", "a", "b")
     await store.runs.append(run, RunWrite(1, events=[b"x"]))
-    await check("a")
+    await check("old", "a", "b")
     await store.runs.finish(run, end_of("a"))
     await check("old", "a", "b")
     await store.runs.fail_pending(store.run("b"), end_of("b"))
     await check("old", "a", "b")
+
+
+async def test_no_run_of_a_thread_is_gone_before_the_thread(store: StoreScene) -> None:
+    async def check() -> None:
+        lifetimes = await store.lifetimes()
+        of_thread = {key: left for key, left in lifetimes.items() if key.startswith(("thread:t:", LEGACY))}
+        assert min(of_thread.values()) >= TTL - 2, of_thread
+        await store.grow_old(70)  # more than half of what lies between two renewals
+
+    await store.runs.submit(store.run("old", legacy_stream=LEGACY), on_busy=OnBusy.QUEUE)
+    old = (await store.claim("old")).run
+    await store.runs.append(old, WRITE)
+    await store.runs.finish(old, end_of("old"))
+    await check()
+    await submit(store, "a")
+    await check()
+    run = (await store.claim("a")).run
+    for sequence in range(1, 6):
+        await store.runs.append(run, RunWrite(sequence, events=[b"x"]))
+        await check()
+    await submit(store, "b")
+    await check()
+    await store.runs.finish(run, end_of("a"))
+    await check()
+
+
+async def test_earlier_runs_of_a_thread_are_not_looked_at_with_every_write(store: StoreScene) -> None:
+    await submit(store, "old")
+    await store.runs.finish((await store.claim("old")).run, end_of("old"))
+    await store.redis.expire(store.keys.run("old"), 500)
+    await submit(store, "a")
+    run = (await store.claim("a")).run
+    await store.runs.append(run, WRITE)
+    await store.runs.finish(run, end_of("a"))
+    assert await store.redis.ttl(store.keys.run("old")) <= 500
+
+
+async def test_a_task_that_is_not_stored_leaves_no_name_behind(store: StoreScene) -> None:
+    await submit(store, "a", idempotency_key="k")
+    with pytest.raises(ThreadBusyError):
+        await store.runs.submit(store.run("refused"), on_busy=OnBusy.REJECT)
+    with pytest.raises(ThreadNotFoundError):
+        await store.runs.submit(store.run("lost", thread_id="nowhere"), on_busy=OnBusy.QUEUE)
+    await submit(store, "again", idempotency_key="k")
+    said = SteerText(ChatMessage(role=Role.USER, content="x"), b"said")
+    await store.runs.submit(store.run("said"), on_busy=OnBusy.STEER, steer=said)
+    await submit(store, "b")
+    assert {key for key in await store.lifetimes() if key.startswith("run:")} == {"run:a:thread", "run:b:thread"}
 
 
 async def test_a_task_keeps_its_thread_in_the_list_of_threads(store: StoreScene) -> None:

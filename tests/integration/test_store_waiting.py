@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.contract.api import OnBusy
-from shared.contract.run import Answer, Question, QuestionKind, RunRecord, RunStatus
+from shared.contract.message import ChatMessage, Role
+from shared.contract.run import Answer, Question, QuestionKind, RunJob, RunRecord, RunStatus
 from shared.errors import LeaseLostError, RunNotFoundError, RunNotWaitingError
-from shared.store.run_values import CancelOutcome, RunWrite
+from shared.store.leases import OpenRun
+from shared.store.run_values import CancelOutcome, RunWrite, SteerText, WaitOutcome
 from tests.integration.store_scene import StoreScene, end_of, open_store
 
 QUESTION = Question(kind=QuestionKind.ASK_USER, call_id="c1", question="Tea?", expires_at="2030-01-01T00:00:00+00:00")
@@ -91,3 +93,39 @@ async def test_a_waiting_run_is_cancelled_at_once_and_the_next_one_is_active(
     assert cancelled.ended is not None
     assert cancelled.ended.next_run_id == "b"
     assert (await store.runs.get("t", "a")).waiting is None
+
+
+@pytest.mark.parametrize("on_busy", [None, OnBusy.INTERRUPT, OnBusy.STEER], ids=["cancel", "interrupt", "steer"])
+async def test_a_run_does_not_wait_once_somebody_wants_something_of_it(
+    store: StoreScene, on_busy: OnBusy | None
+) -> None:
+    await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE)
+    run = (await store.claim("a")).run
+    if on_busy is None:
+        assert (await store.runs.cancel(run, end_of("a"))).outcome is CancelOutcome.ASKED
+    else:
+        said = SteerText(ChatMessage(role=Role.USER, content="no tea"), b"said")
+        await store.runs.submit(store.run("b"), on_busy=on_busy, steer=said if on_busy is OnBusy.STEER else None)
+    before = await store.everything()
+    expected = WaitOutcome.STEERED if on_busy is OnBusy.STEER else WaitOutcome.CANCELLED
+    assert await store.runs.wait(run, QUESTION, EVENT) is expected
+    assert await store.everything() == before, "it is still its worker's, and nobody was asked"
+
+
+async def test_a_queued_run_is_seen_behind_the_one_that_waits(store: StoreScene, waiting: RunRecord) -> None:
+    await store.runs.submit(store.run("b"), on_busy=OnBusy.INTERRUPT)
+    jobs = [RunJob(thread_id="t", run_id=run_id) for run_id in "ab"]
+    first, second = await store.leases.look(jobs)
+    assert isinstance(first, OpenRun)
+    assert isinstance(second, OpenRun)
+    assert (first.behind, first.is_cancel_requested, second.behind) == (None, True, "a")
+
+
+async def test_an_answered_run_is_half_done_and_cannot_be_failed_as_if_it_had_never_begun(store: StoreScene) -> None:
+    await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE, idempotency_key="k")
+    run = (await store.claim("a")).run
+    await store.runs.wait(run, QUESTION, EVENT)
+    await store.runs.answer("t", "a", ANSWER)
+    before = await store.everything()
+    assert await store.runs.fail_pending(run, end_of("a", RunStatus.FAILED)) is None
+    assert await store.everything() == before, "nor is its key free for a second run of the same task"

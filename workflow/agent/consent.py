@@ -9,7 +9,7 @@ from shared.contract.run import Answer, Decision, Question, QuestionKind
 from workflow.tool.base import ToolResult
 from workflow.tool.registry import RegisteredTool
 
-# As much of the arguments as a person reads before deciding; all of them stand in the assistant's message.
+# As much of a call as a person reads before deciding; all of it stands in the assistant's message.
 _SHOWN_CHARS = 2000
 
 
@@ -28,9 +28,16 @@ def approval_question(registered: RegisteredTool | None, call: ToolCall, answer:
     return Question(
         kind=QuestionKind.APPROVAL,
         call_id=call.call_id,
-        question=f"May the agent call {call.name} with {call.arguments[:_SHOWN_CHARS]}?",
+        question=f"May the agent call {call.name} with {call.arguments}?",
         options=(Decision.APPROVE, Decision.DENY),
     )
+
+
+def shorten(question: Question) -> Question:
+    """Return what is shown of a question; of a call with long arguments its beginning."""
+    if question.kind is not QuestionKind.APPROVAL or len(question.question) <= _SHOWN_CHARS:
+        return question
+    return question.model_copy(update={"question": f"{question.question[:_SHOWN_CHARS]}…?"})
 
 
 def consent_to(call: ToolCall, answer: Answer | None) -> Consent:

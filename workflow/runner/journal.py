@@ -138,6 +138,13 @@ class Journal:
         message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
         await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
 
+    async def withdraw(self, call_id: str, reason: str) -> None:
+        """End a call that a person was to be asked about, and was not."""
+        (call,) = [call for call in self.unanswered_calls() if call.call_id == call_id]
+        if not self.is_in_flight(call):
+            await self.begin_calls([call])
+        await self.end_call(call, ToolResult(text=reason, is_error=True))
+
     def interrupt(self, question: Question) -> AgentExecuteData:
         """Return the event that puts a question to a person."""
         step, _ = self._in_flight.get(question.call_id, (self._events.begin(question.kind.value), None))

@@ -7,7 +7,6 @@ from shared.contract.run import RunStatus, StopReason, Usage
 
 _STATUS: Final = {
     StopReason.COMPLETED: RunStatus.COMPLETED,
-    StopReason.WAITING_INPUT: RunStatus.COMPLETED,
     StopReason.CANCELLED: RunStatus.CANCELLED,
 }
 

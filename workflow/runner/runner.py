@@ -37,7 +37,7 @@ class Runner:
             if not steps.done():
                 steps.cancel()
                 await asyncio.wait((steps,))
-            outcome = self._stopped(stop.result()) if steps.cancelled() and stop.done() else steps.result()
+            outcome = self._stopped(stop.result()) if _is_stopped(steps, stop) else steps.result()
         finally:
             await _end(steps, stop)
         await self._journal.settle()
@@ -73,6 +73,16 @@ class Runner:
         except SandboxUnavailableError as error:
             _log.warning("no sandbox: %s", error.message)
             return Outcome(StopReason.SANDBOX_ERROR, error.message, self._journal.usage)
+
+
+def _is_stopped(steps: asyncio.Task[Outcome | Question | None], stop: asyncio.Task[Stop]) -> bool:
+    """Whether the stop is what counts: it cut the steps off, or nobody has to be asked any more."""
+    if not stop.done():
+        return False
+    if steps.cancelled():
+        return True
+    is_cancelled = stop.result() is Stop.CANCELLED
+    return is_cancelled and steps.exception() is None and isinstance(steps.result(), Question)
 
 
 async def _end(*tasks: asyncio.Task[object]) -> None:

@@ -1,4 +1,4 @@
-"""ask_user: a question that only the user can answer; the agent loop ends the run after it."""
+"""ask_user: a question that only the user can answer; the run waits for the answer."""
 
 from typing import Annotated, Final
 
@@ -24,7 +24,7 @@ class AskUserParameters(Parameters):
 
 
 class AskUserTool(Tool[AskUserParameters]):
-    """Puts the question to the client; the answer comes as the next message."""
+    """Puts the question to the client; the answer becomes the call's result."""
 
     name = "ask_user"
     description = (

@@ -3,17 +3,28 @@ local METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX, IDEMPOTENCY =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local DELTA = 'assistant_delta'
 
-local function keep_alive(ttl, extra)
-  for index = 1, 7 do redis.call('EXPIRE', KEYS[index], ttl) end
-  for _, key in ipairs(extra) do redis.call('EXPIRE', key, ttl) end
+-- Milliseconds by Redis' own clock: leases do not depend on the clocks of workers.
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Records of earlier runs are renewed where a run begins or ends, not with every event.
-local function keep_runs_alive(ttl, run_prefix)
+-- A write lets the whole thread live on. Its runs' keys get an eighth more than the others, so that they outlive the
+-- thread although those of earlier runs are renewed only once in an eighth: a thread may have many thousands.
+local function keep_alive(ttl, run, legacy)
+  for index = 1, 7 do redis.call('EXPIRE', KEYS[index], ttl) end
+  local longer = ttl + math.ceil(ttl / 8)
+  if run then redis.call('EXPIRE', run, longer) end
+  if legacy and legacy ~= STREAM then redis.call('EXPIRE', legacy, longer) end
+  local now = now_ms()
+  local age = now - (tonumber(redis.call('HGET', METADATA, 'runs_renewed_ms')) or 0)
+  if age >= 0 and age < ttl * 1000 / 8 then return end
+  redis.call('HSET', METADATA, 'runs_renewed_ms', now)
+  local run_prefix = string.gsub(METADATA, 'metadata$', 'run:')
   for _, run_id in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
-    redis.call('EXPIRE', run_prefix .. run_id, ttl)
-    local legacy = redis.call('HGET', run_prefix .. run_id, 'legacy_stream')
-    if legacy then redis.call('EXPIRE', legacy, ttl) end
+    redis.call('EXPIRE', run_prefix .. run_id, longer)
+    local earlier = redis.call('HGET', run_prefix .. run_id, 'legacy_stream')
+    if earlier then redis.call('EXPIRE', earlier, longer) end
   end
 end
 
@@ -75,7 +86,10 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
     fields[9], fields[10] = 'final', '1'
   end
   local id = redis.call('XADD', STREAM, '*', unpack(fields))
-  if legacy ~= STREAM then redis.call('XADD', legacy, id, unpack(fields)) end
+  if legacy ~= STREAM then
+    redis.call('XADD', legacy, id, unpack(fields))
+    if max_length > 0 then redis.call('XTRIM', legacy, 'MAXLEN', '~', max_length) end
+  end
   if kind == DELTA then redis.call('HSETNX', run, 'deltas_from', id) end
   trim(run_id, max_length)
   return id
@@ -113,12 +127,6 @@ end
 local function ring(bell, legacy_bell)
   redis.call(RING, bell, '')
   if legacy_bell ~= '' then redis.call(RING, legacy_bell, '') end
-end
-
--- Milliseconds by Redis' own clock: leases do not depend on the clocks of workers.
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 local function is_held(lease_until)
@@ -164,8 +172,7 @@ local function finish(run, legacy, first)
   redis.call('HDEL', run, 'owner', 'lease_until', 'waiting')
   redis.call('HSET', run, 'status', status, 'stop_reason', reason, 'message', message, 'usage', usage,
     'ended_at', now, 'completion_id', completion_id, 'next_run_id', next_run)
-  keep_alive(ttl, {run, legacy})
-  keep_runs_alive(ttl, run_prefix)
+  keep_alive(ttl, run, legacy)
   ring(bell, legacy_bell)
   return {completion_id, next_run}
 end

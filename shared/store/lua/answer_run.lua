@@ -9,5 +9,5 @@ if found[1] ~= 'waiting' or cjson.decode(found[2])['call_id'] ~= ARGV[2] then re
 redis.call('HINCRBY', run, 'waited_ms', math.floor(now_ms() - tonumber(found[3])))
 redis.call('HDEL', run, 'waiting', 'waiting_since_ms')
 redis.call('HSET', run, 'status', 'pending', 'answer', ARGV[1])
-keep_alive(ARGV[3], {run})
+keep_alive(ARGV[3], run)
 return 'answered'

@@ -3,7 +3,7 @@
 -- lost owner left open ('' when there are none): each call's own uuid, type, times and id take the place of theirs.
 -- Returns {outcome, id of the last event, next run}: unknown | ended (before) | cancelled (now) | asked (its owner).
 local run, legacy = KEYS[8], KEYS[9]
-local found = redis.call('HMGET', run, 'status', 'lease_until', 'owner', 'completion_id', 'next_run_id')
+local found = redis.call('HMGET', run, 'status', 'lease_until', 'owner', 'completion_id', 'next_run_id', 'token')
 if not found[1] then return {'unknown', '', ''} end
 if found[1] == 'completed' or found[1] == 'failed' then return {'ended', '', ''} end
 -- Who asks again because the answer was lost still has to publish the next run.
@@ -14,8 +14,8 @@ if found[1] == 'processing' and is_held(found[2]) then
   redis.call('PUBLISH', owners_bell, '')
   return {'asked', '', ''}
 end
--- The state is the active run's, so what it shows open was begun by this run only if it has been claimed.
-if (found[1] == 'processing' or found[1] == 'waiting') and ARGV[15] ~= '' then
+-- The state is the active run's, so what it shows open was begun by this run only if it has ever been claimed.
+if (tonumber(found[6]) or 0) > 0 and ARGV[15] ~= '' then
   for _, call in ipairs(cjson.decode(redis.call('HGET', STATE, 'in_flight') or '[]')) do
     local event, message = cjson.decode(ARGV[15]), cjson.decode(ARGV[16])
     event.uuid, event.execute_type = call.uuid, 'tool_' .. call.name

@@ -4,7 +4,10 @@
 local run = KEYS[8]
 local found = redis.call('HMGET', run, 'status', 'claim_id', 'lease_until', 'released', 'token')
 local is_mine = found[1] == 'processing' and found[2] == ARGV[3]
-if not is_mine then
+if is_mine then
+  -- The answer to the first try was lost, maybe for as long as the lease.
+  if tonumber(found[3]) - now_ms() < ARGV[7] / 2 then redis.call('HSET', run, 'lease_until', now_ms() + ARGV[7]) end
+else
   if found[1] == 'processing' then
     if is_held(found[3]) then return {} end
     -- An owner that gave the run back did not die of it.
@@ -18,8 +21,7 @@ if not is_mine then
   redis.call('HSETNX', run, 'started_at', ARGV[5])
   redis.call('HSET', run, 'status', 'processing', 'owner', ARGV[2], 'claim_id', ARGV[3], 'sequence', 0,
     'token', string.format('%.0f', token), 'released', 0, 'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
-  keep_alive(ARGV[4], {})
-  keep_runs_alive(ARGV[4], ARGV[6])
+  keep_alive(ARGV[4], run)
 end
 return {
   redis.call('HGETALL', run), redis.call('HGETALL', METADATA),

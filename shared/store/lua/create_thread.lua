@@ -1,5 +1,5 @@
 -- Make a thread unless it is there. ARGV: ttl, then field, value, … Returns 1 when it was made.
 if redis.call('EXISTS', METADATA) == 1 then return 0 end
 redis.call('HSET', METADATA, unpack(ARGV, 2))
-keep_alive(ARGV[1], {})
+keep_alive(ARGV[1])
 return 1

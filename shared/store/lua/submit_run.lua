@@ -31,7 +31,7 @@ if is_busy and on_busy == 'steer' then
   steer[#steer + 1] = {run_id, (ARGV[7]:gsub(requested, active_one)), (ARGV[8]:gsub(requested, active_one))}
   redis.call('HSET', run_prefix .. active, 'steer', cjson.encode(steer))
   if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, active) end
-  keep_alive(ttl, {})
+  keep_alive(ttl, run_prefix .. active)
   return {'steered', active, active}
 end
 redis.call('HSET', KEYS[8], 'status', 'pending', 'idempotency_key', idempotency_key, unpack(ARGV, 9))
@@ -46,6 +46,5 @@ if is_busy then
 else
   redis.call('HSET', METADATA, 'active_run_id', run_id)
 end
-keep_alive(ttl, {})
-keep_runs_alive(ttl, run_prefix)
+keep_alive(ttl, KEYS[8])
 return {is_busy and 'queued' or 'active', run_id, active or ''}

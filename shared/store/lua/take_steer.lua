@@ -9,6 +9,6 @@ if found[4] == ARGV[8] then return cjson.decode(found[5]) end
 if not found[3] then return {} end
 local messages = take_said(run, legacy, ARGV[1], tonumber(ARGV[4]), ARGV[7])
 redis.call('HSET', run, 'steer_nonce', ARGV[8], 'steer_taken', cjson.encode(messages))
-keep_alive(ARGV[3], {run, legacy})
+keep_alive(ARGV[3], run, legacy)
 ring(ARGV[5], ARGV[6])
 return messages

@@ -9,8 +9,9 @@ from modem.service.active_runs import ActiveRuns
 from modem.service.execute_run import execute_run
 from shared.contract.message import Role
 from shared.contract.run import StopReason
+from shared.errors import ConfigurationError
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
-from tests.unit.modem.test_execute_run import JOB, services_with
+from tests.unit.modem.test_execute_run import JOB, FakeEngineBuilder, kinds, services_with
 from tests.unit.modem.test_execute_takeover import taken_over
 from tests.unit.workflow.runner.scene import NOW
 
@@ -33,3 +34,12 @@ async def test_a_run_that_is_only_ended_closes_what_its_last_worker_left_open(
     assert write.state is not None
     assert write.state.in_flight == ()
     assert [end.stop_reason for end in store.ends] == [reason]
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("[llm] model is unknown."), RuntimeError("secret")])
+async def test_a_run_that_cannot_go_on_closes_what_its_last_worker_left_open(error: Exception) -> None:
+    store = FakeWorkerRunStore(taken_over())
+    engines = FakeEngineBuilder([], error=error)
+    await asyncio.wait_for(execute_run(JOB, services_with(store, ActiveRuns(), engines)), 5)
+    assert [state for kind, state in kinds(store) if kind == "tool_bash"] == ["error"]
+    assert [end.stop_reason for end in store.ends] == [StopReason.INTERNAL_ERROR]

@@ -1,6 +1,7 @@
 """The reaper finds runs that nobody carries, publishes their jobs again, and leaves all others alone."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -103,6 +104,25 @@ async def test_a_person_who_was_quicker_than_the_default_keeps_the_word() -> Non
     leases.due, leases.standing = [JOB], {"r": asked(QuestionKind.ASK_USER, seconds_left=-1)}
     assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == 0
     assert publisher.jobs == []
+
+
+async def test_a_question_of_a_run_that_shall_stop_is_not_waited_for() -> None:
+    leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
+    waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=True)
+    leases.due, leases.standing = [JOB], {"r": waiting}
+    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == 1
+    assert (publisher.jobs, len(store.answers)) == ([JOB], 1), "its next owner ends it"
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_whoever_is_to_take_the_place_of_a_run_that_waits_gets_it(is_cancelled: bool) -> None:
+    leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
+    queued = OpenRun(RunJob(thread_id="t", run_id="next"), RunStatus.PENDING, False, False, 0.0, behind="r")
+    waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=is_cancelled)
+    leases.due, leases.standing = [queued.job], {"next": queued, "r": waiting}
+    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == int(is_cancelled)
+    assert publisher.jobs == [JOB] * is_cancelled
+    assert leases.watched == [("next", 10.0)]
 
 
 async def test_a_run_that_ended_or_is_gone_is_forgotten() -> None:

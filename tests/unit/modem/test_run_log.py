@@ -10,7 +10,7 @@ from modem.service.run_log import StoreRunLog
 from shared.contract.config import StreamConfig
 from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role
-from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
+from shared.contract.run import Question, QuestionKind, RunRecord, RunStatus, StopReason, Usage
 from shared.errors import LeaseLostError, StoreUnavailableError
 from shared.store.run_values import RunEnd
 from tests.fakes.fake_clock import FakeClock
@@ -348,3 +348,27 @@ async def test_what_was_said_is_asked_for_again_under_the_same_nonce() -> None:
     assert len(set(store.nonces)) == 1
     assert await log.take_said() == []
     assert len(set(store.nonces)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (QuestionKind.APPROVAL, 'May the agent call bash with {"cmd": "curl -H \'key: se\\"cret\'"}?'),
+        (QuestionKind.ASK_USER, 'Is se"cret the key?'),
+        (QuestionKind.APPROVAL, "x" * 1997 + 'se"cret' + "y" * 9),
+    ],
+    ids=["in arguments", "in a question", "where a long question is cut"],
+)
+async def test_a_question_goes_out_without_secrets(kind: QuestionKind, text: str) -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(store, RUN, NEVER, mask=SecretMask(['se"cret']))
+    asked = Question(kind=kind, call_id="c", question=text, options=('se"cret', "no"), expires_at="e")
+    await log.wait(asked, lambda question: EVENTS.interrupt(STEP, question))
+    ((question, event),) = store.questions
+    shown = orjson.loads(event)["execute_result"]["interrupt_result"]
+    for each in (question.question, shown["question"]):
+        assert "***" in each
+        assert "se" not in each, "not a piece of it either"
+        assert len(each) < 2010
+    assert (list(question.options), shown["options"]) == (["***", "no"], ["***", "no"])
+    assert (question.call_id, question.expires_at) == ("c", "e")

@@ -6,7 +6,7 @@ import pytest
 
 from shared.contract.event import ExecuteState
 from shared.contract.message import Role
-from shared.contract.run import RunStatus, StopReason
+from shared.contract.run import Question, QuestionKind, RunStatus, StopReason
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError
 from tests.fakes.fake_run_log import Commit, FakeRunLog, SlowCommit
@@ -14,6 +14,11 @@ from tests.fakes.scripted_model import hangs, says
 from tests.fakes.scripted_tool import ChangeTool, LookTool, ScriptedParameters
 from tests.unit.workflow.agent.test_tool_turns import answer_number
 from tests.unit.workflow.runner.scene import PLAN, Scene, looks, registry_with
+from workflow.agent.agent import Agent
+from workflow.runner.limits import Limits
+from workflow.runner.outcome import Outcome
+from workflow.runner.ports import Stop
+from workflow.runner.runner import Runner
 from workflow.tool.base import ToolContext, ToolResult
 
 
@@ -166,3 +171,24 @@ async def test_a_failing_change_of_state_leaves_its_call_closable() -> None:
     await scene.journal.close_open_calls("A fault ended the run.")
     scene.log.assert_every_init_is_closed_once()
     assert [m.role for m in scene.journal.messages][-1] is Role.TOOL
+
+
+class AskingAgent(Agent):
+    """Has a question for a person in the moment in which the run is stopped."""
+
+    def __init__(self, scene: Scene, stop: Stop) -> None:
+        self._scene = scene
+        self._stop = stop
+
+    async def resume(self) -> Outcome | Question | None:
+        self._scene.cancellation.stop(self._stop)
+        return Question(kind=QuestionKind.APPROVAL, call_id="c", question="?")
+
+
+@pytest.mark.parametrize(("stop", "waits"), [(Stop.CANCELLED, False), (Stop.HAND_OVER, True)])
+async def test_nobody_is_asked_for_a_run_that_is_cancelled_meanwhile(stop: Stop, waits: bool) -> None:
+    scene = Scene([])
+    runner = Runner(AskingAgent(scene, stop), scene.journal, Limits.of(scene.config, {}))
+    outcome = await asyncio.wait_for(runner.run(scene.cancellation), 5)
+    assert isinstance(outcome, Question) is waits
+    assert waits or (isinstance(outcome, Outcome) and outcome.stop_reason is StopReason.CANCELLED)
