@@ -57,8 +57,8 @@ async def request_run_tail(
 ) -> TailRequest | None:
     """Return the request for a run's events; None when all were seen. Raises RunNotFoundError."""
     cursor = parse_last_id(last_id)
-    run = await runs.get(keys.thread_id, run_id)
     resolved = await _resolve(events, keys.stream, cursor)
+    run = await runs.get(keys.thread_id, run_id)  # later, so that no end comes between the two unseen
     if run.completion_id is not None and resolved >= parse_stream_id(run.completion_id):
         return None
     return TailRequest(

@@ -89,6 +89,28 @@ async def test_a_legacy_stream_has_its_own_key_and_the_bell_of_its_flow() -> Non
     assert (request.stream, request.bell, request.cursor) == ("stream:flow:input", "thread:flow:bell", START)
 
 
+async def test_a_run_that_ends_while_its_stream_is_opened_is_followed_to_its_end() -> None:
+    class _EndsMeanwhile(FakeStores):
+        """The run ends after the first question."""
+
+        has_ended = False
+
+        async def get(self, thread_id: str, run_id: str) -> RunRecord:
+            stores = FakeStores(completion_id="9-2" if self.has_ended else None)
+            self.has_ended = True
+            return await stores.get(thread_id, run_id)
+
+        async def last_id(self, stream: str) -> str:
+            newest = "9-2" if self.has_ended else "9-1"
+            self.has_ended = True
+            return newest
+
+    stores = _EndsMeanwhile()
+    request = await request_run_tail(stores, stores, _KEYS, "r", last_id="$")
+    assert request is not None
+    assert (request.cursor, request.has_ended) == (StreamId(9, 1), True)
+
+
 @pytest.mark.parametrize(
     ("flow_input_uuid", "active"),
     [("r", "active on t"), ("other", "active on flow")],
