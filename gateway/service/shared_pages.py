@@ -1,7 +1,7 @@
 """Pages of the log for who catches up; followers that stand at the same place share one reading, and its frames."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,7 +76,9 @@ class SharedPages:
         frames = tuple(frame_of(entry) for entry in page.entries)
         channel.note_sizes(frames)
         first_id, whole_after = _parse(page.first_id), _parse(page.whole_after)
-        return FramePage(frames, first_id, whole_after, len(frames) < limit, seen_position)
+        kept = tuple(_as_many_as_fit(frames, channel.page_bytes))
+        is_short = len(kept) == len(frames) < limit
+        return FramePage(kept, first_id, whole_after, is_short, seen_position)
 
     def _forget(self, key: tuple[str, StreamId], done: asyncio.Task[FramePage]) -> None:
         self._tasks.discard(done)
@@ -85,6 +87,16 @@ class SharedPages:
             del self._newest[key]
         if not done.cancelled():
             done.exception()  # those who wait for it have it; without any left nobody needs it
+
+
+def _as_many_as_fit(frames: Iterable[Frame], limit_bytes: int) -> Iterator[Frame]:
+    """Yield frames up to a size, but one whatever its size."""
+    size = 0
+    for frame in frames:
+        if size and size + frame.size > limit_bytes:
+            return
+        size += frame.size
+        yield frame
 
 
 def _parse(entry_id: str | None) -> StreamId | None:
