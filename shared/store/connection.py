@@ -1,5 +1,6 @@
 """The connection to Redis, its Lua scripts, and its failures in our own words."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ _REFUSED: Final = re.compile(
     r"(?:OOM|MISCONF|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOREPLICAS|MASTERDOWN)\b"
 )
 
+logger = logging.getLogger(__name__)
+
 Argument = str | bytes | int | float
 
 
@@ -70,7 +73,9 @@ def redis_errors() -> Iterator[None]:
         raise StoreUnavailableError from error
     except RedisError as error:
         if isinstance(error, _REFUSALS) or _REFUSED.search(str(error)):
-            raise StoreUnavailableError(f"Redis refuses to serve: {error}") from error
+            # What Redis says names scripts and addresses of ours, and the sentence of an error goes to clients.
+            logger.warning("Redis refuses to serve: %s", error)
+            raise StoreUnavailableError("Redis refuses to serve. Try again.") from error
         raise
 
 
