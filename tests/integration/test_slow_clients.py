@@ -98,11 +98,11 @@ async def test_a_socket_that_pings_but_takes_nothing_is_cut_and_holds_no_more_th
 
 
 async def test_a_socket_whose_client_does_not_take_the_close_is_cut(redis_url: str, tmp_path: Path) -> None:
-    # The end comes before a sign of life would be due, so that only the close waits for the client.
-    settings = {"MAX_DURATION": "1", "KEEP_ALIVE_INTERVAL": "0.99", "SEND_TIMEOUT": "0.5"}
+    settings = {"MAX_DURATION": "1.5", "KEEP_ALIVE_INTERVAL": "1", "SEND_TIMEOUT": "0.5"}
     async with serve_in_process(redis_url, tmp_path, **{f"STREAM__{k}": v for k, v in settings.items()}) as gateway:
         await gateway.threads.create("t")
         async with gateway.socket("t") as (reader, _):
-            await reader.readuntil(b"waiting")
+            # The end comes before the next sign of life is due, so that only the close waits for the client.
+            await reader.readuntil(b"keep_alive")
             await _write(redis_url, 1, 400_000, thread_id="t")
             await until(lambda: gateway.open_connections == 0)
