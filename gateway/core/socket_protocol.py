@@ -9,7 +9,7 @@ from gateway.service.sse import WIRE_EXTENSION
 class SocketProtocol(WebSocketsSansIOProtocol):
     """Puts the connection's transport into the `extensions` of the scope, as HttpProtocol does."""
 
-    _owed_pong = b""
+    owed_pong = b""
 
     def handle_connect(self, event: Request) -> None:
         """Begin a session, whose task gets its turn later."""
@@ -22,11 +22,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.writable.is_set():
             super().handle_ping()
         else:
-            self._owed_pong = b"".join(self.conn.data_to_send()) or self._owed_pong
+            self.owed_pong = b"".join(self.conn.data_to_send()) or self.owed_pong
 
     def resume_writing(self) -> None:
         """Let senders go on, behind the pong that is owed."""
         super().resume_writing()
-        if self._owed_pong and not self.transport.is_closing():
-            self.transport.write(self._owed_pong)
-        self._owed_pong = b""
+        if self.owed_pong and not self.transport.is_closing():
+            self.transport.write(self.owed_pong)
+        self.owed_pong = b""

@@ -37,6 +37,11 @@ class ServedGateway:
         """How many clients are connected."""
         return len(self._server.server_state.connections)
 
+    @property
+    def owes_a_pong(self) -> bool:
+        """Whether a client's ping waits for an answer until the client takes something."""
+        return any(getattr(connection, "owed_pong", b"") for connection in self._server.server_state.connections)
+
     def most_held_bytes(self) -> int:
         """The most that waits for one client in the hub, and the most that waits below HTTP."""
         below = (connection.transport.get_write_buffer_size() for connection in self._server.server_state.connections)

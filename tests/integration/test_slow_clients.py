@@ -106,3 +106,19 @@ async def test_a_socket_whose_client_does_not_take_the_close_is_cut(redis_url: s
             await reader.readuntil(b"keep_alive")
             await _write(redis_url, 1, 400_000, thread_id="t")
             await until(lambda: gateway.open_connections == 0)
+
+
+async def test_a_socket_that_reads_again_gets_the_pong_that_it_is_owed(redis_url: str, tmp_path: Path) -> None:
+    async with serve_in_process(redis_url, tmp_path, STREAM__CLIENT_BUFFER_BYTES="65536") as gateway:
+        await gateway.threads.create("t")
+        async with gateway.socket("t") as (reader, writer):
+            await reader.readuntil(b"waiting")
+            await _write(redis_url, 100, 3000, thread_id="t")
+            number = 0
+            while not gateway.owes_a_pong:
+                number += 1
+                writer.write(b"\x89\x84\0\0\0\0%04d" % number)
+                await asyncio.sleep(0.05)
+            received = b""
+            while b"\x8a\x04%04d" % number not in received:
+                received += await reader.read(65_536)
