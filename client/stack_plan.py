@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from client.embedded_redis import EmbeddedRedis, find_binary
 from client.supervise import ServiceSpec
 
-_GATEWAY_STOP_SECONDS = 10.0
+_GATEWAY_STOP_SECONDS = 20.0  # a gateway leaves by itself after 16 at the latest
 _MODEM_STOP_SECONDS = 35.0  # a modem leaves by itself ten seconds after modem.drain_timeout (20) at the latest
 _REDIS_STOP_SECONDS = 10.0
 DEFAULT_DATA_DIR = Path("data")
@@ -109,6 +109,7 @@ class StackPlan:
         env["BAUD_DATA_DIR"] = str(self.data_dir)
         env["BAUD_GATEWAY__HOST"] = self.options.host
         env["BAUD_GATEWAY__PORT"] = str(self.port)
+        env["BAUD_GATEWAY__SHUTDOWN_DELAY"] = "0"  # there is no load balancer that would have to look away
         env["PYTHONUNBUFFERED"] = "1"
         if self.options.model:
             env["BAUD_LLM__MODEL"] = self.options.model

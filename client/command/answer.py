@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from client.command.find_run import find_named
-from client.command.options import Token, Url
+from client.command.options import ExistingUrl, Token
 from client.errors import BaudClientError
 from client.gateway_address import DEFAULT_URL
 from client.sdk import AsyncBaud
@@ -30,7 +30,7 @@ def answer(
     approve: Annotated[bool, typer.Option("--approve", help="Let the agent make the call.")] = False,
     deny: Annotated[bool, typer.Option("--deny", help="Do not let it.")] = False,
     run: Annotated[str, typer.Option(help="Id of the run; else the active one.")] = "",
-    url: Url = "",
+    url: ExistingUrl = "",
     token: Token = "",
 ) -> None:
     """Answer a run that waits for a person.

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, ServicesDep, open_stream
-from gateway.service.open_tail import request_legacy_tail
+from gateway.service.open_tail import FlowRuns, request_legacy_tail
 from shared.errors import InvalidRequestError
 
 router = APIRouter(tags=["legacy"])
@@ -24,4 +24,5 @@ async def stream_flow(
         if not value.strip():
             raise InvalidRequestError(f"The query parameter {name} is required and must not be blank.")
     keys = services.connection.keys(flow_uuid)
-    return open_stream(services, await request_legacy_tail(services.events, keys, flow_input_uuid, last_id))
+    request = await request_legacy_tail(services.events, keys, flow_input_uuid, last_id)
+    return open_stream(services, request, FlowRuns(services.runs, services.threads, flow_input_uuid))

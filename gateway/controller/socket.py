@@ -11,7 +11,7 @@ from gateway.service.admission import client_of
 from gateway.service.open_tail import request_thread_tail
 from gateway.service.socket_commands import SocketCommands
 from gateway.service.socket_session import SocketSession
-from gateway.service.sse import WIRE_EXTENSION
+from gateway.service.sse import CHUNK_SHARE, WIRE_EXTENSION
 from gateway.service.stall_watch import StallWatch
 from gateway.service.tail import TailRequest
 
@@ -45,6 +45,8 @@ def _session(websocket: WebSocket, services: Services, request: TailRequest) -> 
     )
     wire = websocket.scope.get("extensions", {}).get(WIRE_EXTENSION)
     watch = None if wire is None else StallWatch(services.hub.wheel, wire, services.stream.send_timeout)
+    if watch is not None:
+        watch.let_wait(at_most_bytes=services.stream.client_buffer_bytes // CHUNK_SHARE)
     return SocketSession(
         websocket,
         open_tail(services, request),

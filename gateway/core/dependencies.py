@@ -15,7 +15,7 @@ from gateway.service.event_filter import EventFilter, parse_filter
 from gateway.service.event_hub import EventHub
 from gateway.service.sse import EventStream
 from gateway.service.submit_run import RunSubmission
-from gateway.service.tail import Tail, TailRequest
+from gateway.service.tail import ActiveRuns, Tail, TailRequest
 from shared.contract.config import StreamConfig
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 from shared.ids import is_id
@@ -94,6 +94,7 @@ def open_tail(services: Services, request: TailRequest) -> Tail:
     return Tail(services.hub, services.threads, request, services.stream)
 
 
-def open_stream(services: Services, request: TailRequest) -> Response:
+def open_stream(services: Services, request: TailRequest, runs: ActiveRuns | None = None) -> Response:
     """Return the response that carries a checked stream."""
-    return EventStream(open_tail(services, request), services.hub.wheel, services.admission, services.stream)
+    tail = Tail(services.hub, runs or services.threads, request, services.stream)
+    return EventStream(tail, services.hub.wheel, services.admission, services.stream)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -70,17 +71,14 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    cors = settings.cors
+    cors = partial(
+        CORSMiddleware,
+        **settings.cors.model_dump(),
+        expose_headers=(REQUEST_ID_HEADER, "Retry-After"),
+    )
     return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=cors.allow_origins,
-            allow_credentials=cors.allow_credentials,
-            allow_methods=cors.allow_methods,
-            allow_headers=cors.allow_headers,
-            expose_headers=(REQUEST_ID_HEADER, "Retry-After"),
-        ),
-        Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request),
+        Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, dress_fault=cors),
+        Middleware(cors),
         Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes),
     ]
 

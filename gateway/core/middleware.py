@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -30,12 +30,22 @@ _PROBES: Final = frozenset({"/health", "/live", "/ready"})  # asked so often tha
 logger = logging.getLogger(__name__)
 
 
-class RequestEdge:
-    """Gives the request an id, logs its end, and answers a fault nobody has caught with 500."""
+def _plain(app: ASGIApp) -> ASGIApp:
+    return app
 
-    def __init__(self, app: ASGIApp, *, slow_seconds: float) -> None:
+
+class RequestEdge:
+    """Gives the request an id, logs its end, and answers a fault nobody has caught with 500.
+
+    `dress_fault` adds to that answer what others between the edge and the app add to theirs.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, slow_seconds: float, dress_fault: Callable[[ASGIApp], ASGIApp] = _plain
+    ) -> None:
         self._app = app
         self._slow_seconds = slow_seconds
+        self._dress_fault = dress_fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of the server."""
@@ -51,7 +61,7 @@ class RequestEdge:
                 await exchange.carry_stream(scope)
             except Exception:
                 logger.exception("a request failed")
-                await exchange.answer_fault(scope)
+                await exchange.answer_fault(scope, self._dress_fault)
             finally:
                 exchange.close_stream()
                 self._log(scope, exchange)
@@ -131,13 +141,13 @@ class _Exchange(Carrier):
         if self.stream is not None:
             self.stream.close()
 
-    async def answer_fault(self, scope: Scope) -> None:
+    async def answer_fault(self, scope: Scope, dress: Callable[[ASGIApp], ASGIApp]) -> None:
         if scope["type"] == "websocket" and self._status == _UPGRADED:
             with suppress(OSError, RuntimeError):  # it may be closed already
                 await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR})
         elif self._status is None:
             response = error_response(self._request_id, 500, BaudError.code, INTERNAL_SENTENCE)
-            await response(scope, self.receive, self.send)
+            await dress(response)(scope, self.receive, self.send)
 
 
 class BodyLimit:

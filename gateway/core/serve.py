@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from gateway.core.dependencies import Services
 from gateway.core.http_protocol import HttpProtocol
 from gateway.core.main import create_app
+from gateway.core.open_files import raise_open_files
 from gateway.core.socket_protocol import SocketProtocol
 from shared.contract.config import GatewayConfig
 from shared.errors import ConfigurationError
@@ -40,7 +41,7 @@ _SWITCH_SECONDS: Final = 0.0005
 _EXIT_BAD_CONFIGURATION: Final = 2
 
 logger = logging.getLogger(__name__)
-app = typer.Typer(name="gateway", help="Serve the HTTP interface.", invoke_without_command=True)
+app = typer.Typer(name="gateway", invoke_without_command=True)
 
 
 class GatewayServer(uvicorn.Server):
@@ -165,6 +166,7 @@ def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> 
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
+    raise_open_files(limits.max_streams)
     signal.signal(signal.SIGTERM, _exit_cleanly)
     with suppress(KeyboardInterrupt):
         config = server_config(app, limits)

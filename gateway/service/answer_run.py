@@ -1,14 +1,18 @@
 """The use case behind POST input: a person answers a run that waits, and it goes on."""
 
+import logging
+
 from gateway.service.submit_run import Publisher
 from shared.contract.api import InputRequest
 from shared.contract.run import Answer, Question, QuestionKind, RunJob, RunStatus
-from shared.errors import InvalidRequestError, RunNotWaitingError
+from shared.errors import BrokerUnavailableError, InvalidRequestError, RunNotWaitingError
 from shared.store.leases import LeaseStore
 from shared.store.runs import RunStore
 
 # The published job comes first; this is for the case that the broker loses it.
 _LOOK_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class RunAnswer:
@@ -22,8 +26,8 @@ class RunAnswer:
     async def answer(self, thread_id: str, run_id: str, said: InputRequest) -> RunStatus:
         """Return the run's status afterwards.
 
-        Raises RunNotFoundError, RunNotWaitingError, InvalidRequestError, StoreUnavailableError,
-        BrokerUnavailableError (the answer is kept and a reaper starts the run).
+        Raises RunNotFoundError, RunNotWaitingError, InvalidRequestError, StoreUnavailableError. A broker that does not
+        answer is no concern of the client's: the answer is kept, and a reaper publishes the run.
         """
         run = await self._runs.get(thread_id, run_id)
         question = run.waiting
@@ -32,7 +36,10 @@ class RunAnswer:
         await self._runs.answer(thread_id, run_id, _answer(question, said))
         job = RunJob(thread_id=thread_id, run_id=run_id)
         await self._leases.watch(job, due_in_seconds=_LOOK_SECONDS)
-        await self._publisher.publish(job)
+        try:
+            await self._publisher.publish(job)
+        except BrokerUnavailableError:
+            logger.warning("an answered run was not published; a reaper does it", extra={"run_id": run_id})
         return RunStatus.PROCESSING
 
 

@@ -1,9 +1,12 @@
 """The use case behind POST cancel: a run that a worker owns is told, any other is ended at once."""
 
+import logging
+
 from gateway.service.run_end import make_call_end, make_end
 from gateway.service.submit_run import Publisher
 from shared.clock import SystemClock
 from shared.contract.run import RunJob, RunStatus, StopReason
+from shared.errors import BrokerUnavailableError
 from shared.store.leases import LeaseStore
 from shared.store.run_values import CancelOutcome
 from shared.store.runs import RunStore
@@ -12,6 +15,8 @@ _MESSAGE = "The run was cancelled."
 _CALL_MESSAGE = (
     "The run was cancelled after its worker was lost: this call may have been carried out fully, partly, or not at all."
 )
+
+logger = logging.getLogger(__name__)
 
 
 class RunCancellation:
@@ -26,7 +31,8 @@ class RunCancellation:
     async def cancel(self, thread_id: str, run_id: str) -> RunStatus:
         """Return the run's status after the request; `processing` while its worker stops it.
 
-        Raises RunNotFoundError, StoreUnavailableError, BrokerUnavailableError (the run is cancelled all the same).
+        Raises RunNotFoundError, StoreUnavailableError. A broker that does not answer is no concern of the client's: the
+        run is cancelled, and a reaper publishes the next.
         """
         run = await self._runs.get(thread_id, run_id)
         if run.status.is_terminal:
@@ -39,5 +45,11 @@ class RunCancellation:
             return RunStatus.PROCESSING
         await self._leases.forget(RunJob(thread_id=thread_id, run_id=run_id))
         if cancelled.ended.next_run_id:
-            await self._publisher.publish(RunJob(thread_id=thread_id, run_id=cancelled.ended.next_run_id))
+            await self._start(RunJob(thread_id=thread_id, run_id=cancelled.ended.next_run_id))
         return RunStatus.CANCELLED
+
+    async def _start(self, job: RunJob) -> None:
+        try:
+            await self._publisher.publish(job)
+        except BrokerUnavailableError:
+            logger.warning("the next run was not published; a reaper does it", extra={"run_id": job.run_id})

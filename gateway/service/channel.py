@@ -53,7 +53,7 @@ class Channel:
         self.followers: set[Member] = set()
         self.joined: set[Member] = set()
         self.page_entries = _FIRST_PAGE_ENTRIES
-        self._page_bytes = page_bytes
+        self.page_bytes = page_bytes
         self.mark = mark
 
     def end(self, reason: StreamEnd) -> None:
@@ -65,7 +65,7 @@ class Channel:
         """Make the next pages so long that entries of this size fit into what a client may hold."""
         if frames:
             mean_bytes = sum(frame.size for frame in frames) // len(frames)
-            self.page_entries = min(max(self._page_bytes // mean_bytes, 1), _PAGE_ENTRIES)
+            self.page_entries = min(max(self.page_bytes // mean_bytes, 1), _PAGE_ENTRIES)
 
     def deliver(self, issued_from: StreamId, frames: Sequence[Frame]) -> bool:
         """Hand on what was read behind `issued_from`; False when a newcomer needs an earlier start."""

@@ -79,6 +79,7 @@ class Follower:
         self._buffer: list[Frame] = []
         self._buffered = 0
         self._in_hand = 0  # bytes of the last batch, until the next is asked for: its client still takes them
+        self._read_behind = 0  # pages of earlier readings do not count
         self._end: StreamEnd | None = None
         self._failing_since: float | None = None
         self._is_due = False  # there may be something new since the last look
@@ -116,6 +117,16 @@ class Follower:
         self._buffered = 0
         self._offered = self.cursor
         self._wake()
+
+    def look_again(self) -> None:
+        """Leave the tail for what the log holds from this moment on."""
+        self._read_behind = self._pages.begun
+        self.detach()
+
+    async def look_again_later(self) -> None:
+        """Do so after the time that a Redis is given which did not answer."""
+        await asyncio.sleep(self._pace.retry)
+        self.look_again()
 
     def end(self, reason: StreamEnd) -> None:
         """End this stream; the next batch says why."""
@@ -172,7 +183,7 @@ class Follower:
         """Return one page; a page that came short joins the tail. The next call is due at once otherwise."""
         requested = self.cursor
         try:
-            page = await self._pages.read(self._channel, requested)
+            page = await self._pages.read(self._channel, requested, behind=self._read_behind)
         except StoreUnavailableError:
             await self._bear_failure()
             return _NOTHING

@@ -1,11 +1,12 @@
 """Checks what can be checked before a stream begins, and says where it begins."""
 
+from contextlib import suppress
 from typing import Protocol
 
 from gateway.service.channel import START
-from gateway.service.tail import TailRequest
+from gateway.service.tail import ActiveRuns, TailRequest
 from shared.contract.run import RunRecord
-from shared.errors import ThreadNotFoundError
+from shared.errors import RunNotFoundError, ThreadNotFoundError
 from shared.ids import StreamId, parse_stream_id
 from shared.keys import ThreadKeys
 
@@ -23,6 +24,13 @@ class Runs(Protocol):
     """Knows runs."""
 
     async def get(self, thread_id: str, run_id: str) -> RunRecord:
+        """Return a run, or raise RunNotFoundError."""
+
+
+class RunFinder(Protocol):
+    """Knows runs by their ids alone."""
+
+    async def find(self, run_id: str) -> RunRecord:
         """Return a run, or raise RunNotFoundError."""
 
 
@@ -49,13 +57,28 @@ async def request_run_tail(
 ) -> TailRequest | None:
     """Return the request for a run's events; None when all were seen. Raises RunNotFoundError."""
     cursor = parse_last_id(last_id)
-    run = await runs.get(keys.thread_id, run_id)
     resolved = await _resolve(events, keys.stream, cursor)
+    run = await runs.get(keys.thread_id, run_id)  # later, so that no end comes between the two unseen
     if run.completion_id is not None and resolved >= parse_stream_id(run.completion_id):
         return None
     return TailRequest(
         keys.thread_id, keys.stream, keys.bell, resolved, run_id=run_id, has_ended=run.status.is_terminal
     )
+
+
+class FlowRuns:
+    """Knows whether a run is active where a flow's input is carried out: its message may name a thread of its own."""
+
+    def __init__(self, finder: RunFinder, runs: ActiveRuns, flow_input_uuid: str) -> None:
+        self._finder = finder
+        self._runs = runs
+        self._flow_input_uuid = flow_input_uuid
+
+    async def active_run(self, thread_id: str) -> str | None:
+        """Return its id, or None; `thread_id` is the flow's, where the input is unless it has been found elsewhere."""
+        with suppress(RunNotFoundError):  # it may come yet
+            thread_id = (await self._finder.find(self._flow_input_uuid)).thread_id
+        return await self._runs.active_run(thread_id)
 
 
 async def request_legacy_tail(events: Events, keys: ThreadKeys, flow_input_uuid: str, last_id: str) -> TailRequest:

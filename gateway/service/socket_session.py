@@ -87,4 +87,8 @@ class SocketSession:
 
     async def _close(self, code: int) -> None:
         async with self._turn:
+            if self._watch is not None:
+                self._watch.begin()
             await self._socket.close(code)
+            if self._watch is not None:
+                self._watch.end()

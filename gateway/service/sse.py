@@ -23,7 +23,7 @@ RETRY: Final = b"retry: 3000\n\n"
 # Of what a client may hold: the hub's buffer takes half, a chunk on its way and what waits below HTTP an eighth each
 # (the latter may overshoot by a chunk), so that all together stay within it.
 BUFFER_SHARE: Final = 2
-_CHUNK_SHARE: Final = 8
+CHUNK_SHARE: Final = 8
 _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -46,7 +46,7 @@ class EventStream(Response):
         self._admission = admission
         self._admitted: str | None = None  # the address that a place is held for
         self._send_timeout = config.send_timeout
-        self._chunk_bytes = config.client_buffer_bytes // _CHUNK_SHARE
+        self._chunk_bytes = config.client_buffer_bytes // CHUNK_SHARE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin the response; the rest is left to the carrier, if there is one, which closes the stream.
@@ -78,17 +78,17 @@ class EventStream(Response):
         wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
         watch = None
         if wire is not None:
-            wire.set_write_buffer_limits(high=self._chunk_bytes)
             watch = StallWatch(self._wheel, wire, self._send_timeout)
+            watch.let_wait(at_most_bytes=self._chunk_bytes)
         listener = asyncio.create_task(self._await_departure(receive), name="departure")
         try:
             await self._carry(send, watch)
+            await self._finish(send, watch)
         finally:
             if watch is not None:
                 watch.close()
             listener.cancel()
             await asyncio.wait([listener])
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _await_departure(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -101,6 +101,12 @@ class EventStream(Response):
             async for items in bursts:
                 await self._send(items, send, watch)
                 del items  # a stream that waits holds nothing of what it has sent
+
+    async def _finish(self, send: Send, watch: StallWatch | None) -> None:
+        """End the response, watched like the rest: the client may take nothing of what was sent last either."""
+        if watch is not None:
+            watch.begin()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, items: Sequence[Item], send: Send, watch: StallWatch | None) -> None:
         for chunk in _join(items, self._chunk_bytes):

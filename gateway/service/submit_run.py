@@ -99,18 +99,11 @@ class RunSubmission:
         submitted = await self._runs.submit(run, on_busy=request.on_busy, idempotency_key=idempotency_key, steer=steer)
         status = await self._start(submitted, request.task)
         if submitted.behind is not None and request.on_busy is OnBusy.INTERRUPT:
-            await self._interrupt(submitted.behind, submitted.run)
+            # Not the one that is active by now: that may be another that interrupts.
+            await self._canceller.cancel(thread_id, submitted.behind)
         return ExecuteResponse(
             thread_id=thread_id, run_id=submitted.run.run_id, status=status, created_at=submitted.run.created_at
         )
-
-    async def _interrupt(self, run_id: str, run: RunRecord) -> None:
-        """Cancel the run that was active when `run` was stored: the active one by now may interrupt as well."""
-        try:
-            await self._canceller.cancel(run.thread_id, run_id)
-        except BrokerUnavailableError:
-            if await self._fail(run):
-                raise
 
     async def _start(self, submitted: Submitted, task: str) -> RunStatus:
         run = submitted.run

@@ -71,7 +71,7 @@ class Tail:
         self._follower: Follower | None = None
         self._opened_at = self._sent_at = self._event_at = self._now()
         self._is_greeted = False  # whether the client has got an item, or knows that there is none yet
-        self._is_leaving = False  # no run was active; what is in the log by now is still sent
+        self._is_leaving = False  # nothing more will be written; what is in the log by now is still sent
         self._has_left = False
         self.end: StreamEnd | None = None  # why the gateway ended it, if it did
 
@@ -151,31 +151,39 @@ class Tail:
 
     async def _is_over(self, follower: Follower, batch: Batch) -> bool:
         has_final = any(frame.is_final for frame in batch.frames)
-        if self._request.run_id is not None:
-            return has_final or (batch.is_caught_up and self._request.has_ended)
-        if not self._request.until_completion:
-            return False
         if self._is_leaving and batch.is_caught_up and not batch.frames:
             return True
-        if has_final or batch.is_caught_up:
-            self._is_leaving = await self._no_run_is_active()
-            if self._is_leaving:
-                follower.detach()
+        if self._request.run_id is not None:
+            if batch.is_caught_up and self._request.has_ended:
+                self._is_leaving = True
+                follower.look_again()
+            return has_final
+        if self._request.until_completion and (has_final or batch.is_caught_up):
+            await self._ask_whether_to_leave(follower)
         return False
+
+    async def _ask_whether_to_leave(self, follower: Follower) -> None:
+        is_active = await self._is_a_run_active()
+        self._is_leaving = is_active is False
+        if self._is_leaving:
+            follower.look_again()
+        elif is_active is None:
+            await follower.look_again_later()  # nobody else would make us ask again
 
     async def _is_idle(self) -> bool:
         if self._now() - self._heard_at() < self._config.idle_timeout:
             return False
-        if await self._no_run_is_active():
+        if await self._is_a_run_active() is False:
             return True
         self._event_at = self._now()  # the run still works: ask again after the same time
         return False
 
-    async def _no_run_is_active(self) -> bool:
+    async def _is_a_run_active(self) -> bool | None:
+        """Return None if Redis does not say."""
         try:
-            return await self._runs.active_run(self._request.thread_id) is None
+            return await self._runs.active_run(self._request.thread_id) is not None
         except StoreUnavailableError:
-            return False
+            return None
 
 
 def _farewell(end: StreamEnd) -> Sign:

@@ -186,7 +186,8 @@ class CorsConfig(Section):
     allow_credentials: bool = Field(False, description="let pages send cookies and credentials")
     allow_methods: tuple[str, ...] = Field(("GET", "POST", "DELETE"), description="methods")
     allow_headers: tuple[str, ...] = Field(
-        ("Content-Type", "Authorization", "Last-Event-ID", "Idempotency-Key"), description="request headers"
+        ("Content-Type", "Authorization", "Last-Event-ID", "Idempotency-Key", "X-Request-ID"),
+        description="request headers",
     )
 
 

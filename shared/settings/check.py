@@ -41,7 +41,11 @@ def _redis(settings: Settings) -> Iterator[Problem]:
 
 
 def _proxies(settings: Settings) -> Iterator[Problem]:
-    for proxy in settings.gateway.trusted_proxies:
+    proxies = settings.gateway.trusted_proxies
+    if "*" in proxies and len(proxies) > 1:
+        sentence = '"*" stands alone: it trusts everybody, and beside addresses it would count for nothing'
+        yield Problem(("gateway", "trusted_proxies"), sentence)
+    for proxy in proxies:
         if proxy != "*" and not _is_network(proxy):
             yield Problem(
                 ("gateway", "trusted_proxies"), f"{proxy!r} is no address, no network such as 10.0.0.0/8, nor *"

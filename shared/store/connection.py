@@ -1,5 +1,6 @@
 """The connection to Redis, its Lua scripts, and its failures in our own words."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ _REFUSED: Final = re.compile(
 # In a cluster PUBLISH reaches every node; a bell of a thread is rung where the thread is.
 _RING: Final = {False: "local RING = 'PUBLISH'\n", True: "local RING = 'SPUBLISH'\n"}
 
+logger = logging.getLogger(__name__)
+
 Argument = str | bytes | int | float
 
 
@@ -76,7 +79,9 @@ def redis_errors() -> Iterator[None]:
         raise StoreUnavailableError from error
     except RedisError as error:
         if isinstance(error, _REFUSALS) or _REFUSED.search(str(error)):
-            raise StoreUnavailableError(f"Redis refuses to serve: {error}") from error
+            # What Redis says names scripts and addresses of ours, and the sentence of an error goes to clients.
+            logger.warning("Redis refuses to serve: %s", error)
+            raise StoreUnavailableError("Redis refuses to serve. Try again.") from error
         raise
 
 

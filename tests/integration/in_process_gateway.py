@@ -9,21 +9,26 @@ from typing import Final
 
 import uvicorn
 
+from gateway.core.dependencies import Services
 from gateway.core.main import create_app
 from gateway.core.serve import server_config
-from gateway.service.event_hub import EventHub
 from shared.settings.load import load_settings
 
 FLOW: Final = "flow"
 _LIMIT_SECONDS: Final = 30.0
 _SOCKET_BYTES: Final = 16_384
+_UPGRADE: Final = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 class ServedGateway:
     """A served gateway; its legacy streams need no thread, so that anybody may write them."""
 
-    def __init__(self, server: uvicorn.Server, hub: EventHub, port: int) -> None:
-        self.hub = hub
+    def __init__(self, server: uvicorn.Server, services: Services, port: int) -> None:
+        self.hub = services.hub
+        self.threads = services.threads
         self._server = server
         self._port = port
 
@@ -31,6 +36,11 @@ class ServedGateway:
     def open_connections(self) -> int:
         """How many clients are connected."""
         return len(self._server.server_state.connections)
+
+    @property
+    def owes_a_pong(self) -> bool:
+        """Whether a client's ping waits for an answer until the client takes something."""
+        return any(getattr(connection, "owed_pong", b"") for connection in self._server.server_state.connections)
 
     def most_held_bytes(self) -> int:
         """The most that waits for one client in the hub, and the most that waits below HTTP."""
@@ -40,16 +50,30 @@ class ServedGateway:
     @asynccontextmanager
     async def stream(self, *, is_small: bool = False) -> AsyncIterator[asyncio.StreamReader]:
         """Yield what comes on a stream of the flow; a small one is left to the kernel as little as it will take."""
+        path = f"/agent/event-stream?flowUuid={FLOW}&flowInputUuid=input"
+        async with self._connection(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n", is_small=is_small) as (reader, _):
+            yield reader
+
+    @asynccontextmanager
+    async def socket(self, thread_id: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Yield both directions of a thread's WebSocket, whose frames are the test's own business; it is small."""
+        head = f"GET /ws/agent/{thread_id} HTTP/1.1\r\nHost: x\r\n" + _UPGRADE
+        async with self._connection(head, is_small=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(
+        self, head: str, *, is_small: bool
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         connection = socket.socket()
         if is_small:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES)
         connection.setblocking(False)
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self._port))
         reader, writer = await asyncio.open_connection(sock=connection, limit=_SOCKET_BYTES if is_small else 2**20)
-        path = f"/agent/event-stream?flowUuid={FLOW}&flowInputUuid=input"
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(head.encode())
         try:
-            yield reader
+            yield reader, writer
         finally:
             writer.transport.abort()
 
@@ -66,7 +90,7 @@ async def serve_in_process(redis_url: str, folder: Path, **overrides: str) -> As
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         async with asyncio.timeout(_LIMIT_SECONDS):
             await until(lambda: server.started)
-            yield ServedGateway(server, app.state.services.hub, listener.getsockname()[1])
+            yield ServedGateway(server, app.state.services, listener.getsockname()[1])
             app.state.services.hub.shut_down()
             server.should_exit = True
             await serving

@@ -15,6 +15,8 @@ from redis.exceptions import RedisError
 
 _LIMIT_SECONDS = 10.0
 
+_KEEP_ALL = ("--appendonly", "yes", "--appendfsync", "always")
+
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""
@@ -51,7 +53,7 @@ class RedisProcess:
         user_info = f":{quote(password, safe='')}@" if password else ""
         self.url = f"redis://{user_info}127.0.0.1:{self.port}/0"
         self.options = [*(("--requirepass", password, "--masterauth", password) if password else ()), *options]
-        self._storage = ["--dir", str(folder), "--appendonly", "yes"] if folder else ["--dir", "/tmp"]
+        self._storage = ["--dir", str(folder), *_KEEP_ALL] if folder else ["--dir", "/tmp"]
         self._program = program or find_redis_binary()
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from shared.contract.run import Question, QuestionKind, RunJob
+from shared.keys import OPEN_RUNS_INDEX
+from shared.store.leases import open_run_member
 from tests.integration.conftest import StartGateway
 from tests.integration.fake_worker import open_worker
 from tests.integration.gateway_process import SseEvent
@@ -251,6 +254,28 @@ async def test_a_broker_that_hangs_is_given_up_and_does_not_keep_the_process(
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
     assert [run["status"] for run in runs] == ["failed", "completed"]
     assert await gateway.wait() == 0
+
+
+async def test_a_cancel_and_an_answer_are_taken_while_the_broker_is_down(
+    start_gateway: StartGateway, redis_url: str, own_redis: RedisProcess
+) -> None:
+    gateway = await start_gateway(redis_url, MODEM__BROKER_URL=own_redis.url, GATEWAY__PUBLISH_TIMEOUT="1")
+    one, other = await gateway.new_thread(), await gateway.new_thread()
+    first, second = await gateway.execute(one), await gateway.execute(one)
+    asking = await gateway.execute(other)
+    async with open_worker(redis_url) as worker:
+        question = Question(call_id="c", question="?", kind=QuestionKind.ASK_USER)
+        await worker.runs.wait(await worker.claim(other, asking), question, b"{}")
+        own_redis.stop()
+        cancelled = await gateway.http.post(f"/api/agent/{one}/runs/{first}/cancel")
+        answered = await gateway.http.post(f"/api/agent/{other}/runs/{asking}/input", json={"answer": "yes"})
+        open_runs = set(await worker.connection.redis.zrange(OPEN_RUNS_INDEX, 0, -1))
+    assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    assert (answered.status_code, answered.json()["status"]) == (202, "processing")
+    assert open_runs == {
+        open_run_member(RunJob(thread_id=thread_id, run_id=run_id)).encode()
+        for thread_id, run_id in ((one, second), (other, asking))
+    }
 
 
 async def test_a_broker_that_comes_back_takes_the_next_job(

@@ -4,10 +4,13 @@ import asyncio
 
 import httpx
 
+from shared.contract.api import OnBusy
+from shared.contract.run import RunRecord
 from tests.integration.conftest import StartGateway
 from tests.integration.fake_worker import open_worker
 from tests.integration.gateway_process import SseEvent
 
+_TIME = "2026-01-01T00:00:00.000000+00:00"
 _TEXTS = tuple(f"text {number}" for number in range(8))
 
 
@@ -272,3 +275,20 @@ async def test_what_is_wrong_with_a_stream_is_said_before_it_begins(
     assert await answer(f"/api/agent/{thread_id}/stream?last_id=nonsense") == (400, "bad_last_id")
     assert await answer("/agent/event-stream?flowUuid=a&flowInputUuid=%20") == (400, "bad_request")
     assert await answer("/agent/event-stream?flowUuid=a") == (400, "bad_request")
+
+
+async def test_a_quiet_legacy_stream_stays_while_its_run_is_active_on_a_thread_of_its_own(
+    start_gateway: StartGateway, redis_url: str
+) -> None:
+    gateway = await start_gateway(redis_url, STREAM__IDLE_TIMEOUT="0.4", STREAM__KEEP_ALIVE_INTERVAL="0.1")
+    own = await gateway.new_thread()
+    query = {"flowUuid": "flow", "flowInputUuid": "input"}
+    async with open_worker(redis_url) as worker:
+        keys = worker.connection.keys("flow")
+        run = RunRecord(
+            run_id="input", thread_id=own, task="t", created_at=_TIME, legacy_stream=keys.legacy_stream("input")
+        )
+        await worker.runs.submit(run, on_busy=OnBusy.QUEUE)
+        async with gateway.stream("/agent/event-stream", **query) as events:
+            got = [(await anext(events)).event for _ in range(10)]
+    assert got == ["waiting"] + ["keep_alive"] * 9

@@ -8,16 +8,23 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 
 from tests.integration.in_process_gateway import FLOW, dawdle, serve_in_process, until
 
+_PING = b"\x89\xfd\0\0\0\0" + b"p" * 125
 
-async def _write(redis_url: str, count: int, size: int, after_each: Callable[[], None] = lambda: None) -> None:
+
+async def _write(
+    redis_url: str, count: int, size: int, after_each: Callable[[], None] = lambda: None, *, thread_id: str = ""
+) -> None:
+    """Append to a thread's stream, else to the flow's."""
+    stream = f"thread:{thread_id}:stream" if thread_id else f"stream:{FLOW}:input"
     async with Redis.from_url(redis_url) as redis:
         for number in range(count):
-            await redis.xadd(f"stream:{FLOW}:input", {"event": "custom", "data": f"{number:06} " + "x" * size})
-            await redis.publish(f"thread:{FLOW}:bell", "")
+            await redis.xadd(stream, {"event": "custom", "data": f"{number:06} " + "x" * size})
+            await redis.publish(f"thread:{thread_id or FLOW}:bell", "")
             after_each()
 
 
@@ -70,3 +77,58 @@ async def test_a_client_that_reads_byte_by_byte_costs_the_others_nothing(redis_u
         dawdling.cancel()
         await asyncio.wait([dawdling])
         assert await _read_all(slow, count, bytes(taken)) == wanted
+
+
+async def test_a_socket_that_pings_but_takes_nothing_is_cut_and_holds_no_more_than_its_share(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.core.serve._PING_SECONDS", 0.1)
+    limit_bytes, most_bytes = 65_536, 0
+    settings = {"STREAM__CLIENT_BUFFER_BYTES": str(limit_bytes), "STREAM__SEND_TIMEOUT": "1"}
+    async with serve_in_process(redis_url, tmp_path, **settings) as gateway:
+        await gateway.threads.create("t")
+        async with gateway.socket("t") as (reader, writer):
+            await reader.readuntil(b"waiting")
+            await _write(redis_url, 100, 3000, thread_id="t")
+
+            def ping() -> bool:
+                nonlocal most_bytes
+                writer.write(_PING * 20)
+                most_bytes = max(most_bytes, gateway.most_held_bytes())
+                return gateway.open_connections == 0
+
+            await until(ping)
+    assert limit_bytes / 8 < most_bytes <= limit_bytes * 7 / 8
+
+
+async def test_a_socket_whose_client_does_not_take_the_close_is_cut(redis_url: str, tmp_path: Path) -> None:
+    settings = {"MAX_DURATION": "1.5", "KEEP_ALIVE_INTERVAL": "1", "SEND_TIMEOUT": "0.5"}
+    async with serve_in_process(redis_url, tmp_path, **{f"STREAM__{k}": v for k, v in settings.items()}) as gateway:
+        await gateway.threads.create("t")
+        async with gateway.socket("t") as (reader, _):
+            # The end comes before the next sign of life is due, so that only the close waits for the client.
+            await reader.readuntil(b"keep_alive")
+            await _write(redis_url, 1, 400_000, thread_id="t")
+            await until(lambda: gateway.open_connections == 0)
+
+
+async def test_a_socket_that_reads_again_gets_the_pong_that_it_is_owed(redis_url: str, tmp_path: Path) -> None:
+    async with serve_in_process(redis_url, tmp_path, STREAM__CLIENT_BUFFER_BYTES="65536") as gateway:
+        await gateway.threads.create("t")
+        async with gateway.socket("t") as (reader, writer):
+            await reader.readuntil(b"waiting")
+            await _write(redis_url, 100, 3000, thread_id="t")
+            number = 0
+
+            def ping() -> bool:
+                nonlocal number
+                if gateway.owes_a_pong:
+                    return True
+                number += 1
+                writer.write(b"\x89\x84\0\0\0\0%04d" % number)
+                return False
+
+            await until(ping)
+            received = b""
+            while b"\x8a\x04%04d" % number not in received:
+                received += await reader.read(65_536)

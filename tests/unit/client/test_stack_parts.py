@@ -55,6 +55,12 @@ def test_the_gateway_is_given_its_address() -> None:
     assert argv[:4] == (sys.executable, "-P", "-m", "gateway")
 
 
+def test_a_gateway_is_killed_only_after_the_time_that_it_may_take_to_stop() -> None:
+    spec = plan({"BAUD_GATEWAY__SHUTDOWN_DELAY": "60"}).gateway(SECRET)
+    assert spec.env["BAUD_GATEWAY__SHUTDOWN_DELAY"] == "0"
+    assert spec.stop_seconds > 16
+
+
 def test_the_clients_own_variables_do_not_reach_the_services() -> None:
     env = plan({"BAUD_URL": "x", "BAUD_TOKEN": "y", "ANTHROPIC_API_KEY": "z"}).modems(SECRET)[0].env
     assert "BAUD_URL" not in env

@@ -321,3 +321,19 @@ async def test_followers_at_the_same_place_share_the_reading_of_a_page() -> None
         batches = await asyncio.gather(*(follower.next() for follower in followers))
         assert log.reads == 1
         assert all(batch.frames[0] is batches[0].frames[0] for batch in batches)
+
+
+@pytest.mark.parametrize("small", [0, 150], ids=["first page", "after small entries"])
+async def test_a_page_of_large_entries_stays_within_what_a_client_may_hold(small: int) -> None:
+    log, limit_bytes = FakeEventLog(), 10_000
+    for number in range(small + 40):
+        log.append(_STREAM, data=b"x" * (10 if number < small else 3000))
+    log.append(_STREAM, data=b"x" * 2 * limit_bytes)
+    log.append(_STREAM)
+    async with _hub(log, FakeBells(), buffer_bytes=limit_bytes) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            got: list[StreamId] = []
+            while got != _ids(log):
+                batch = await follower.next()
+                got += [frame.id for frame in batch.frames]
+                assert len(batch.frames) == 1 or follower.held_bytes <= limit_bytes

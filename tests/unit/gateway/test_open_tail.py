@@ -3,7 +3,13 @@
 import pytest
 
 from gateway.service.channel import START
-from gateway.service.open_tail import parse_last_id, request_legacy_tail, request_run_tail, request_thread_tail
+from gateway.service.open_tail import (
+    FlowRuns,
+    parse_last_id,
+    request_legacy_tail,
+    request_run_tail,
+    request_thread_tail,
+)
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import InvalidStreamIdError, RunNotFoundError, ThreadNotFoundError
 from shared.ids import StreamId
@@ -28,6 +34,12 @@ class FakeStores:
         if run_id != "r":
             raise RunNotFoundError
         return self._run
+
+    async def find(self, run_id: str) -> RunRecord:
+        return await self.get("t", run_id)
+
+    async def active_run(self, thread_id: str) -> str | None:
+        return f"active on {thread_id}"
 
     async def last_id(self, stream: str) -> str:
         return "9-1"
@@ -75,3 +87,37 @@ async def test_an_ended_run_that_was_seen_to_its_end_has_nothing_more(
 async def test_a_legacy_stream_has_its_own_key_and_the_bell_of_its_flow() -> None:
     request = await request_legacy_tail(FakeStores(), ThreadKeys("flow"), "input", "")
     assert (request.stream, request.bell, request.cursor) == ("stream:flow:input", "thread:flow:bell", START)
+
+
+async def test_a_run_that_ends_while_its_stream_is_opened_is_followed_to_its_end() -> None:
+    class _EndsMeanwhile(FakeStores):
+        """The run ends after the first question."""
+
+        has_ended = False
+
+        async def get(self, thread_id: str, run_id: str) -> RunRecord:
+            stores = FakeStores(completion_id="9-2" if self.has_ended else None)
+            self.has_ended = True
+            return await stores.get(thread_id, run_id)
+
+        async def last_id(self, stream: str) -> str:
+            newest = "9-2" if self.has_ended else "9-1"
+            self.has_ended = True
+            return newest
+
+    stores = _EndsMeanwhile()
+    request = await request_run_tail(stores, stores, _KEYS, "r", last_id="$")
+    assert request is not None
+    assert (request.cursor, request.has_ended) == (StreamId(9, 1), True)
+
+
+@pytest.mark.parametrize(
+    ("flow_input_uuid", "active"),
+    [("r", "active on t"), ("other", "active on flow")],
+    ids=["on a thread of its own", "not begun yet"],
+)
+async def test_a_legacy_stream_asks_for_activity_where_its_input_is_carried_out(
+    flow_input_uuid: str, active: str
+) -> None:
+    stores = FakeStores()
+    assert await FlowRuns(stores, stores, flow_input_uuid).active_run("flow") == active

@@ -25,6 +25,7 @@ class _FakeConnection:
         self.sent: list[Message] = []
         self.waiting_bytes = 0
         self.is_stuck = False
+        self.is_stuck_at_the_end = False
         self.has_left = asyncio.Event()
         self.scope: Scope = {"type": "http", "extensions": {WIRE_EXTENSION: self}}
         self._changed = asyncio.Event()
@@ -45,7 +46,8 @@ class _FakeConnection:
     async def send(self, message: Message) -> None:
         self.sent.append(message)
         self._changed.set()
-        if self.is_stuck and len(self.sent) > 2:
+        is_end = message["type"] == "http.response.body" and not message["more_body"]
+        if (self.is_stuck and len(self.sent) > 2) or (self.is_stuck_at_the_end and is_end):
             await self.has_left.wait()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -108,3 +110,10 @@ async def test_frames_are_joined_up_to_an_eighth_of_what_a_client_may_hold() -> 
     assert sum(sizes) > 450_000
     assert sizes[-1] > 50_000
     assert max(sizes[:-1]) <= StreamConfig().client_buffer_bytes / 8
+
+
+async def test_a_client_that_does_not_take_the_end_of_its_stream_is_cut() -> None:
+    connection = _FakeConnection()
+    connection.is_stuck_at_the_end = True
+    async with _stream(FakeEventLog(), connection, send_timeout=0.1, until_completion=True):
+        await connection.has_left.wait()

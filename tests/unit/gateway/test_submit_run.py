@@ -179,29 +179,3 @@ async def test_who_interrupts_cancels_nobody_who_came_later() -> None:
         "t", ExecuteRequest(task="now", on_busy=OnBusy.INTERRUPT)
     )
     assert canceller.cancelled == [active.run_id]
-
-
-@pytest.mark.parametrize("is_claimed", [False, True])
-async def test_who_interrupts_is_told_of_a_failure_only_if_the_run_never_begins(is_claimed: bool) -> None:
-    store = FakeRunStore()
-    active = await _submission(store, FakePublisher()).submit("t", _TASK)
-
-    class _EndsItAndCannotPublish(FakeCanceller):
-        """The active run waited for a person, and the broker does not take the job of the next one."""
-
-        async def cancel(self, thread_id: str, run_id: str) -> RunStatus:
-            store.active = store.inbox.pop(0)
-            if is_claimed:
-                store.claimed.add(store.active)
-            raise BrokerUnavailableError
-
-    urgent = ExecuteRequest(task="now", on_busy=OnBusy.INTERRUPT)
-    submission = _submission(store, FakePublisher(), _EndsItAndCannotPublish())
-    if is_claimed:
-        assert (await submission.submit("t", urgent)).status is RunStatus.PENDING
-        assert store.ends == []
-    else:
-        with pytest.raises(BrokerUnavailableError):
-            await submission.submit("t", urgent)
-        ((failed, _),) = store.ends
-        assert (failed != active.run_id, store.active) == (True, None)

@@ -10,6 +10,8 @@ from gateway.service.follower import Pace
 from gateway.service.frame import Item
 from gateway.service.tail import Tail, TailRequest
 from shared.contract.config import StreamConfig
+from shared.errors import StoreUnavailableError
+from shared.store.events import Page
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
 
@@ -108,3 +110,78 @@ async def test_keep_alives_go_on_while_redis_is_away_until_it_is_given_up() -> N
         events = await _all(bursts)
     assert events[0] == "keep_alive"
     assert events[-1] == "error"
+
+
+async def test_a_question_that_redis_did_not_answer_is_asked_again() -> None:
+    class _FailsOnce(FakeEventLog):
+        has_failed = False
+
+        async def active_run(self, thread_id: str) -> str | None:
+            if not self.has_failed:
+                self.has_failed = True
+                raise StoreUnavailableError
+            return await super().active_run(thread_id)
+
+    log = _FailsOnce()
+    log.append("stream", is_final=True)
+    async with _bursts(log, TailRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+        assert await _all(bursts) == ["task_agent_execute"]
+
+
+async def test_the_last_look_is_no_reading_that_another_client_began_before_the_end() -> None:
+    class _SlowAnswers(FakeEventLog):
+        """While the reader asks whether a run is active, another opens at its place, and the run ends meanwhile."""
+
+        answers = asyncio.Event()
+        is_slow = False
+
+        async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
+            page = await super().page_with_first(stream, after=after, limit=limit)
+            if self.is_slow:
+                self.is_slow = False
+                await self.answers.wait()
+            return page
+
+        async def active_run(self, thread_id: str) -> str | None:
+            if not self.ids("stream"):
+                self.is_slow = True
+                opened.append(asyncio.create_task(anext(other)))
+                while self.is_slow:
+                    await super().active_run(thread_id)
+                self.append("stream", is_final=True)
+                asyncio.get_running_loop().call_later(0.05, self.answers.set)
+            return None
+
+    log = _SlowAnswers()
+    opened: list[asyncio.Task[Sequence[Item]]] = []
+    request = TailRequest("t", "stream", "bell", START, until_completion=True)
+    async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
+        other = Tail(hub, log, _REQUEST, StreamConfig()).items()
+        assert await _all(Tail(hub, log, request, StreamConfig()).items()) == ["waiting", "task_agent_execute"]
+        await asyncio.gather(*opened)
+        await other.aclose()
+
+
+async def test_the_stream_of_an_ended_run_shares_no_reading_begun_before_its_end() -> None:
+    class _SlowOnce(FakeEventLog):
+        """The first page is what Redis held before the run's end, and comes after it."""
+
+        async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
+            page = await super().page_with_first(stream, after=after, limit=limit)
+            if not self.ids("stream"):
+                began.set()
+                await goes_on.wait()
+            return page
+
+    log, began, goes_on = _SlowOnce(), asyncio.Event(), asyncio.Event()
+    request = TailRequest("t", "stream", "bell", START, run_id="run", has_ended=True)
+    async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
+        other = Tail(hub, log, _REQUEST, StreamConfig()).items()
+        first = asyncio.create_task(anext(other))
+        await began.wait()
+        log.append("stream", is_final=True)
+        bursts = Tail(hub, log, request, StreamConfig()).items()
+        asyncio.get_running_loop().call_later(0.05, goes_on.set)
+        assert await _all(bursts) == ["waiting", "task_agent_execute"]
+        await first
+        await other.aclose()

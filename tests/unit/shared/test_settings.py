@@ -149,6 +149,10 @@ def test_kubernetes_service_links_are_not_taken_for_settings(tmp_path: Path) -> 
     assert load_settings(environ, tmp_path) == Settings()
 
 
+def test_the_clients_own_variables_are_not_taken_for_settings(tmp_path: Path) -> None:
+    assert load_settings({"BAUD_URL": "http://h", "BAUD_TOKEN": "hush"}, tmp_path) == Settings()
+
+
 def test_the_prod_overlay_of_the_project_closes_the_sandbox() -> None:
     settings = load_settings({"ENV": "prod"}, PROJECT)
 

@@ -150,6 +150,7 @@ def test_secrets_in_variables_are_masked_in_errors(name: str, value: str, tmp_pa
         pytest.param({"BAUD_STREAM__IDLE_TIMEOUT": "15"}, "stream.keep_alive_interval", id="idle-timeout"),
         pytest.param({"BAUD_STREAM__MAX_DURATION": "10"}, "stream.keep_alive_interval", id="max-duration"),
         pytest.param({"BAUD_LLM__X__RETRY_MIN_WAIT": "60"}, "llm.x.retry_min_wait", id="retry"),
+        pytest.param({"BAUD_GATEWAY__TRUSTED_PROXIES": "10.0.0.7,*"}, "gateway.trusted_proxies", id="proxies"),
         pytest.param({"REDIS_URL": "h:6379"}, "redis.url", id="redis-scheme"),
         pytest.param({"REDIS_URL": "redis://h:port/0"}, "redis.url", id="redis-port"),
         pytest.param({"REDIS_URL": "redis:///0"}, "redis.url", id="redis-host"),

@@ -1,0 +1,36 @@
+"""The app as it is put together: what stands around every request, in which order."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.core.main import create_app
+from shared.settings.load import load_settings
+
+_ORIGIN = "https://page.example"
+
+
+@pytest.fixture
+async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app that was never started, so that every route that needs a service meets a fault."""
+    app = create_app(load_settings({"BAUD_CORS__ALLOW_ORIGINS": _ORIGIN}, tmp_path))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"Origin": _ORIGIN}) as client:
+        yield client
+
+
+async def test_a_page_may_name_its_request_and_its_preflight_has_an_id(http: httpx.AsyncClient) -> None:
+    wanted = ["X-Request-ID", "Idempotency-Key", "Last-Event-ID", "Content-Type"]
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ", ".join(wanted)}
+    preflight = await http.options("/api/agent/initiate", headers=asks)
+    assert preflight.status_code == 200
+    assert preflight.headers["x-request-id"]
+
+
+async def test_a_page_may_read_every_answer_that_of_a_fault_too(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/api/agent/threads", headers={"X-Request-ID": "mine"})
+    assert (answer.status_code, answer.json()["request_id"]) == (500, "mine")
+    assert answer.headers["access-control-allow-origin"] == _ORIGIN
+    assert "X-Request-ID" in answer.headers["access-control-expose-headers"]

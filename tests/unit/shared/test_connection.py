@@ -1,0 +1,19 @@
+"""What a failure of Redis becomes on its way to clients."""
+
+import pytest
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from shared.errors import StoreUnavailableError
+from shared.store.connection import redis_errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OutOfMemoryError("script b69fd35f at 10.0.0.7"), ResponseError("MISCONF -MISCONF script b69fd35f at 10.0.0.7")],
+    ids=["with a class", "with a code"],
+)
+def test_what_redis_says_is_logged_and_not_told(error: ResponseError, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(StoreUnavailableError) as refused, redis_errors():
+        raise error
+    assert "b69fd35f" not in refused.value.message
+    assert "b69fd35f" in caplog.text
