@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -47,14 +48,21 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
 
 
 def main(names: list[str]) -> int:
-    """Run the benchmarks one after the other; return 2 for a name that is none."""
+    """Run the benchmarks one after the other, the rest too if one fails: then return 1; 2 for a name that is none."""
     unknown = [name for name in names if name not in _BENCHMARKS]
     if unknown:
         sys.stderr.write(f"no benchmark {', '.join(unknown)}; there are: {', '.join(_BENCHMARKS)}\n")
         return 2
+    failed: list[str] = []
     for name in names or list(_BENCHMARKS):
-        asyncio.run(_BENCHMARKS[name]())  # type: ignore[arg-type]  # each is a coroutine function
-    return 0
+        try:
+            asyncio.run(_BENCHMARKS[name]())  # type: ignore[arg-type]  # each is a coroutine function
+        except Exception:  # noqa: BLE001 # a figure that cannot be had hides no other
+            traceback.print_exc()
+            failed.append(name)
+    if failed:
+        sys.stderr.write(f"failed: {', '.join(failed)}\n")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

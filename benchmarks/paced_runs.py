@@ -21,8 +21,12 @@ _PER_SECOND: Final = 50  # of each run
 _LEFT_OUT_SECONDS: Final = 2
 _SECONDS: Final = 8
 _LIMIT_SECONDS: Final = 60.0
-# Every delta an event of its own, written as soon as it is said.
-_SETTINGS: Final = {"BAUD_STREAM__COALESCE_DELTAS": "false", "BAUD_STREAM__FLUSH_INTERVAL": "0"}
+# Every delta an event of its own, written as soon as it is said, and kept, so that every one can be counted.
+_SETTINGS: Final = {
+    "BAUD_STREAM__COALESCE_DELTAS": "false",
+    "BAUD_STREAM__FLUSH_INTERVAL": "0",
+    "BAUD_STREAM__DROP_DELTAS": "false",
+}
 
 
 @dataclass(frozen=True, slots=True)
