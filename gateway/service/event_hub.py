@@ -20,7 +20,7 @@ from gateway.service.tail_lane import TailLane, TailReader
 from gateway.service.timer_wheel import TimerWheel
 from shared.ids import StreamId
 
-_SWEPT_PER_SECOND: Final = 500  # at most, so that thousands of idle streams cost next to nothing
+_SWEPT_PER_SECOND: Final = 300  # at most, so that thousands of idle streams cost next to nothing
 _SWEEP_SLICE: Final = 128  # so many streams at once, so that those that rang wait behind few others
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-# A run that streams spends at most a fifth of its time on writing.
-_PAUSE_PER_WRITE: Final = 4.0
+# A run that streams spends at most half of its time on writing. Longer pauses bring nothing, since runs share their
+# round trips: with four times as long, one slow write was felt for a tenth of a second, and less got through.
+_PAUSE_PER_WRITE: Final = 1.0
 # Text that comes in jumps further apart no longer reads as a stream.
 _LONGEST_SECONDS: Final = 0.25
 
