@@ -119,10 +119,12 @@ class ClusterLine:
         heard, self._heard = self._heard, set()
         return list(heard)
 
-    def close(self) -> None:
-        """Close all lines."""
-        for keeper in self._keepers.values():
-            keeper.cancel()
+    async def close(self) -> None:
+        """Close all lines; a cancellation can get lost in a connection that is just being made, so it is said again."""
+        while keepers := [keeper for keeper in self._keepers.values() if not keeper.done()]:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.wait(keepers, timeout=_RETRY_SECONDS)
 
     def _by_node(self, bells: Iterable[str]) -> Mapping[Address, set[str]]:
         groups: dict[Address, set[str]] = {}
@@ -182,7 +184,7 @@ class ClusterBells:
             try:
                 yield line
             finally:
-                line.close()
+                await line.close()
 
 
 def open_bells(connection: Connection) -> Bells | ClusterBells:
