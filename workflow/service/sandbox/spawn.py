@@ -64,12 +64,12 @@ class SpawnedProcess:
                 self._terminate()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._process.wait(), grace_seconds)
-        finally:
-            self._kill()  # at once, also when the caller is cancelled a second time
+        finally:  # at once, also when the caller is cancelled a second time
+            self._kill()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), _KILL_WAIT_SECONDS)
         if self._spawn.marker:
             await asyncio.to_thread(_kill_marked, self._spawn.marker)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _KILL_WAIT_SECONDS)
 
     def _terminate(self) -> None:
         """Ask each process once, parents first: a shell that outlived its child would write that it was terminated."""
