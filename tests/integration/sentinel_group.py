@@ -12,8 +12,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from client.embedded_redis import find_binary
 from tests.e2e.service_process import wait_until
-from tests.integration.redis_process import RedisProcess, find_redis_binary, free_port
+from tests.integration.redis_process import RedisProcess, free_port
 
 MASTER_NAME: Final = "line"
 PASSWORD: Final = "master/p@ss:1"
@@ -110,7 +111,7 @@ class SentinelGroup:
             f"sentinel down-after-milliseconds {MASTER_NAME} {_DOWN_AFTER_MILLISECONDS}\n"
             f"sentinel failover-timeout {MASTER_NAME} 5000\n"
         )
-        argv = [find_redis_binary(), str(configuration), "--sentinel"]
+        argv = [find_binary(), str(configuration), "--sentinel"]
         return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _stop(self) -> None:

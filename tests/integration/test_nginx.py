@@ -8,10 +8,8 @@ import httpx
 from tests.chaos.fraying_proxy import FrayingProxy
 from tests.integration.conftest import StartGateway
 from tests.integration.fake_worker import open_worker
-from tests.integration.nginx_process import LIMIT_SECONDS, NginxProcess, needs_nginx
+from tests.integration.nginx_process import LIMIT_SECONDS, NginxProcess
 from tests.integration.stream_reader import read_async, reading
-
-pytestmark = needs_nginx
 
 
 async def test_each_event_comes_while_the_run_still_works(

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,18 @@ from workflow.service.sandbox.bubblewrap import BubblewrapIsolation
 from workflow.service.sandbox.local_provider import LocalProvider
 from workflow.service.sandbox.pool import SandboxPool
 from workflow.service.sandbox.process_isolation import ProcessIsolation
+from workflow.service.sandbox.programs import bubblewrap_programs
 
 
 @pytest.fixture
-def broken_path(tmp_path: Path) -> str:
-    """A PATH on which bwrap is found but cannot make namespaces."""
+def broken_bubblewrap(tmp_path: Path) -> str:
+    """A bwrap that cannot make namespaces."""
     folder = tmp_path / "broken"
     folder.mkdir()
     program = folder / "bwrap"
     program.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     program.chmod(0o755)
-    return f"{folder}:/usr/bin:/bin"
+    return str(program)
 
 
 def provider(
@@ -32,11 +34,14 @@ def provider(
     *,
     network: Network = Network.OPEN,
     is_production: bool = False,
-    path: str | None = None,
+    programs: Sequence[str] | None = None,
 ) -> LocalProvider:
-    env = {**os.environ, "PATH": path if path is not None else os.environ["PATH"]}
     return LocalProvider(
-        SandboxConfig(isolation=isolation, network=network), root / "sandboxes", is_production=is_production, env=env
+        SandboxConfig(isolation=isolation, network=network),
+        root / "sandboxes",
+        is_production=is_production,
+        env=os.environ,
+        find_bubblewrap=bubblewrap_programs if programs is None else lambda _: programs,
     )
 
 
@@ -50,9 +55,9 @@ async def test_auto_takes_bubblewrap_where_it_works(tmp_path: Path, works_with_b
 
 
 async def test_auto_falls_back_with_one_warning(
-    tmp_path: Path, broken_path: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, broken_bubblewrap: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    local = provider(tmp_path, path=broken_path)
+    local = provider(tmp_path, programs=[broken_bubblewrap])
     with caplog.at_level(logging.WARNING):
         await local.create("t1")
         await local.create("t2")
@@ -71,16 +76,23 @@ async def test_auto_falls_back_with_one_warning(
     ],
 )
 async def test_weak_isolation_is_refused_with_a_way_to_mend_it(
-    tmp_path: Path, broken_path: str, isolation: Isolation, is_production: bool, says: str
+    tmp_path: Path, broken_bubblewrap: str, isolation: Isolation, is_production: bool, says: str
 ) -> None:
-    local = provider(tmp_path, isolation, is_production=is_production, path=broken_path)
+    local = provider(tmp_path, isolation, is_production=is_production, programs=[broken_bubblewrap])
     with pytest.raises(SandboxUnavailableError, match=says):
         await local.create("t1")
 
 
 async def test_a_missing_bubblewrap_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SandboxUnavailableError, match="bwrap is not on PATH"):
-        await provider(tmp_path, Isolation.BUBBLEWRAP, path=str(tmp_path)).create("t1")
+    with pytest.raises(SandboxUnavailableError, match="there is no program bwrap"):
+        await provider(tmp_path, Isolation.BUBBLEWRAP, programs=[]).create("t1")
+
+
+async def test_a_second_bubblewrap_is_tried_where_the_first_may_not_make_namespaces(
+    tmp_path: Path, broken_bubblewrap: str
+) -> None:
+    local = provider(tmp_path, programs=[broken_bubblewrap, *bubblewrap_programs(os.environ)])
+    assert isinstance(await local.isolation(), BubblewrapIsolation)
 
 
 async def test_an_allow_list_is_refused_with_what_to_choose(tmp_path: Path) -> None:

