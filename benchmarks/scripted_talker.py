@@ -1,18 +1,19 @@
 """A Model without a provider: says a given number of small pieces, at a given pace, and is done.
 
 Used as `llm.model = "python:benchmarks.scripted_talker:make_talker"`; the last user message is JSON with
-`deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, so that one
-worker serves every benchmark.
+`deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, or `work`, the name
+of an input of `worst_inputs`, so that one worker serves every benchmark.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 from benchmarks.stream.stamp import stamp
+from benchmarks.worst_inputs import TURNS
 from shared.contract.config import LLMConfig
 from shared.contract.message import Role, ToolCall
 from shared.contract.run import Usage
@@ -57,6 +58,9 @@ class ScriptedTalker:
         script = json.loads(next(m for m in reversed(request.messages) if m.role is Role.USER).text())
         done = sum(1 for message in request.messages if message.role is Role.TOOL)
         calls: tuple[ToolCall, ...]
+        if "work" in script:
+            yield _work(script["work"], sum(1 for message in request.messages if message.role is Role.ASSISTANT))
+            return
         if done <= script.get("tool_steps", 0) and script.get("tool_steps", 0):
             calls, count = (_call(done, script.get("command", "")),), script.get("step_deltas", 0)
         else:
@@ -76,6 +80,17 @@ def _call(position: int, command: str) -> ToolCall:
     plan = ("job_plan", {"name": "benchmark", "plan": "do the same again and again"})
     name, arguments = plan if position == 0 else work
     return ToolCall(call_id=f"call-{position}", name=name, arguments=json.dumps(arguments))
+
+
+def _work(name: str, turn: int) -> ModelAnswer:
+    """Return the turn of a worst input; the plan comes first."""
+    turns: list[Sequence[tuple[str, dict[str, Any]]]] = [[("job_plan", {"name": "worst", "plan": name})]]
+    turns += TURNS[name]()
+    calls = tuple(
+        ToolCall(call_id=f"call-{turn}-{number}", name=tool, arguments=json.dumps(arguments))
+        for number, (tool, arguments) in enumerate(turns[turn] if turn < len(turns) else ())
+    )
+    return ModelAnswer("done", calls, FinishReason.TOOL_CALLS if calls else FinishReason.STOP, Usage())
 
 
 def make_talker(_config: LLMConfig) -> ScriptedTalker:
