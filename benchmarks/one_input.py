@@ -40,7 +40,7 @@ async def _paced(readers: Instrument, target: Target, disturb: Disturbance) -> d
     (paced,) = await make_threads(target.url, 1)
     await readers.ask("open", group="paced", url=target.url, thread_ids=[paced])
     events = _PER_SECOND * (_QUIET_SECONDS + _DISTURBED_SECONDS)
-    task = json.dumps({"deltas": events, "interval_seconds": 1 / _PER_SECOND, "text": "stamped"})
+    task = json.dumps({"deltas": events, "interval_seconds": 1 / _PER_SECOND, "text": "due"})
     await post(target.url, f"/api/agent/{paced}/execute", {"task": task})
     await readers.ask("wait", group="paced", events=_PER_SECOND * _QUIET_SECONDS, seconds=_LATE_SECONDS)
     quiet = await readers.ask("take", group="paced")

@@ -28,21 +28,22 @@ class Text(StrEnum):
     SAME = "same"  # the same word each
     NUMBERED = "numbered"  # which one it is
     STAMPED = "stamped"  # when it was said, and which one it is
+    DUE = "due"  # when it should have been said, and which one it is: a worker that stands still is late too
 
 
-def piece(text: Text, position: int) -> str:
-    """Return one piece."""
-    if text is Text.STAMPED:
-        return stamp(time.time_ns(), position).decode() + " "
+def piece(text: Text, position: int, due_ns: int = 0) -> str:
+    """Return one piece; `due_ns` is the time of day at which it should be said."""
+    if text in (Text.STAMPED, Text.DUE):
+        return stamp(due_ns if text is Text.DUE else time.time_ns(), position).decode() + " "
     return f"{position} " if text is Text.NUMBERED else _PIECE
 
 
 async def pieces(script: dict[str, Any], count: int) -> AsyncGenerator[str, None]:
     """Yield the pieces when they are due; what one piece was late by does not delay those behind it."""
     text, interval = Text(script.get("text", Text.SAME)), script.get("interval_seconds", 0)
-    began = asyncio.get_running_loop().time()
+    began, began_ns = asyncio.get_running_loop().time(), time.time_ns()
     for position in range(count):
-        yield piece(text, position)
+        yield piece(text, position, began_ns + int(position * interval * 1e9))
         due = began + (position + 1) * interval
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()) if interval else 0)
 
