@@ -336,6 +336,33 @@ async def test_no_descriptor_is_left_open(sandbox: LocalSandbox) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+_OWN_DESCRIPTORS = "import os; print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:-1])"
+
+
+async def _list_descriptors(sandboxes: LocalSandboxes) -> list[str]:
+    """Return what commands inherit beside three standard descriptors and the folder that is listed."""
+    sandbox = await sandboxes.open("of-the-loop")
+    command = Command(argv=["python3", "-c", _OWN_DESCRIPTORS])
+    seen = [(await sandbox.run(command)).output]
+    log_path = (await sandbox.start(Command(argv=["bash", "-c", f'python3 -c "{_OWN_DESCRIPTORS}"; sleep 9']))).log_path
+    async with asyncio.timeout(5):
+        while not (log := await sandbox.read_file(log_path)):
+            await asyncio.sleep(0)
+    await sandbox.close()
+    return [*seen, log.decode()]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+async def test_a_command_inherits_no_descriptor_of_the_worker(
+    sandboxes: LocalSandboxes, tmp_path: Path, run: Callable[[Coroutine[None, None, list[str]]], list[str]]
+) -> None:
+    kept_open = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(kept_open, True)
+    seen = await asyncio.to_thread(lambda: run(_list_descriptors(sandboxes)))
+    os.close(kept_open)
+    assert seen == ["[0, 1, 2]\n", "[0, 1, 2]\n"]
+
+
 async def _use_everything(sandboxes: LocalSandboxes) -> None:
     """Run, stream, time out and go on in the background, on the loop that runs this."""
     sandbox = await sandboxes.open("of-the-loop")
