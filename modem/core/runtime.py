@@ -26,7 +26,7 @@ from shared.clock import SystemClock
 from shared.contract.state import Phase
 from shared.errors import BaudError, ConfigurationError, StoreUnavailableError
 from shared.keys import WORKER_BELL_PREFIX
-from shared.redaction import secret_values
+from shared.secret_values import secret_values
 from shared.settings.model import Settings
 from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster

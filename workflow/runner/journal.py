@@ -1,6 +1,7 @@
 """What a run has done and what is in flight: intent is written before the effect, result and message after."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
 from workflow.tool.base import ToolResult
 
+# What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
+_CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
 _IN_SANDBOX: Final = frozenset({"bash", "url_expose"})
 _SANDBOX_REPLACED: Final = (
     "Note: the worker was replaced while you worked. The files are as they were, but processes that you had started in"
@@ -43,7 +46,7 @@ class Journal:
         self._run = run
         self._has_begun = False
         self._lock = asyncio.Lock()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
         self.messages: list[ChatMessage] = list(messages)
         self.state = state
         self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
@@ -108,15 +111,15 @@ class Journal:
     async def answer(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
         """Write a whole answer before anything is done about it, so that it is never paid for twice.
 
-        Returns it as it was written: a call id that an earlier turn has used is made unique.
+        Returns it as it was written: secrets are masked, and each call has an id of its own.
         """
         answer = replace(answer, tool_calls=self._with_unique_ids(answer.tool_calls))
         self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
         events = [self._events.response(step, answer.text)] if answer.text else []
         message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
         says_something = bool(answer.text or answer.tool_calls)
-        await self._commit(events, [message] if says_something else [])
-        return answer
+        written = await self._commit(events, [message] if says_something else [])
+        return replace(answer, text=written[0].text(), tool_calls=written[0].tool_calls) if written else answer
 
     async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
         """Write that these calls are about to be made."""
@@ -168,12 +171,12 @@ class Journal:
         *,
         change: StateChange | None = None,
         ended: str | None = None,
-    ) -> None:
-        """Write, and then remember; a cancelled caller leaves neither half done."""
+    ) -> Sequence[ChatMessage]:
+        """Write, and then remember what was written; a cancelled caller leaves neither half done."""
         write = asyncio.create_task(self._write(events, messages, change, ended))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
-        await asyncio.shield(write)
+        return await asyncio.shield(write)
 
     async def _write(
         self,
@@ -181,7 +184,7 @@ class Journal:
         messages: Sequence[ChatMessage],
         change: StateChange | None,
         ended: str | None,
-    ) -> None:
+    ) -> Sequence[ChatMessage]:
         async with self._lock:
             now = self._events.now()
             stamped = [
@@ -190,11 +193,12 @@ class Journal:
             state = change(self.state) if change else self.state
             if ended is not None:
                 state = _without(state, ended)
-            await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
-            self.messages.extend(stamped)
-            self.state = state
+            written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
+            self.messages.extend(written.messages)
+            self.state = written.state or self.state
             if ended is not None:
                 del self._in_flight[ended]
+            return written.messages
 
     async def _resume(self) -> None:
         """Say that another attempt goes on, and what did not survive the one before; not after an answer."""
@@ -230,12 +234,14 @@ class Journal:
 
     def _with_unique_ids(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
         used = {call.call_id for message in self.messages for call in message.tool_calls}
-        return tuple(
-            call.model_copy(update={"call_id": f"{call.call_id}-{uuid.uuid4().hex[:8]}"})
-            if call.call_id in used
-            else call
-            for call in calls
-        )
+        unique = []
+        for call in calls:
+            call_id = call.call_id if _CALL_ID.fullmatch(call.call_id) else "call"
+            if call_id in used or call_id != call.call_id:
+                call_id = f"{call_id}-{uuid.uuid4().hex[:8]}"
+            used.add(call_id)
+            unique.append(call.model_copy(update={"call_id": call_id}))
+        return tuple(unique)
 
 
 def _without(state: AgentState, call_id: str) -> AgentState:
