@@ -11,7 +11,9 @@ _log = logging.getLogger(__name__)
 _PAUSE_SECONDS: Final = 1.0
 
 
-async def keep_going(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def keep_going(
+    name: str, work: Callable[[], Coroutine[Any, Any, None]], *, pause_seconds: float = _PAUSE_SECONDS
+) -> None:
     """Carry out endless work until cancelled; `name` stands in the log when it fails."""
     while True:
         task = asyncio.create_task(work(), name=name)
@@ -20,5 +22,7 @@ async def keep_going(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -
         finally:
             task.cancel()
             await asyncio.wait([task])
-        _log.error("a background task of the worker failed and begins again: %s", name, exc_info=task.exception())
-        await asyncio.sleep(_PAUSE_SECONDS)
+        # One that was cancelled from within has no exception to ask for.
+        error = None if task.cancelled() else task.exception()
+        _log.error("a background task of the worker failed and begins again: %s", name, exc_info=error)
+        await asyncio.sleep(pause_seconds)

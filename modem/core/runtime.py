@@ -31,6 +31,7 @@ from shared.settings.model import Settings
 from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster
 from shared.store.cluster_connection import open_connection
+from shared.store.dead_letters import DeadLetterStore
 from shared.store.leases import LeaseStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -55,6 +56,7 @@ class Runtime:
         self._connection = connection
         self._workers = WorkerStore(connection)
         self._bells = Bells(connection)
+        self.dead_letters = DeadLetterStore(connection)
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
@@ -82,6 +84,7 @@ class Runtime:
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._connection.aclose)
         await check_cluster(self._settings.redis)
+        self._stack.callback(self.services.publisher.close)
         self._stack.push_async_callback(self._sandboxes.close)
         self._tasks = [
             asyncio.create_task(keep_going(name, work))

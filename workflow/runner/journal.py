@@ -84,6 +84,10 @@ class Journal:
         """Whether the log says that this call was begun, and not that it ended."""
         return call.call_id in self._in_flight
 
+    def workers_lost(self, call: ToolCall) -> int:
+        """Return how many workers have died while this call was in flight."""
+        return next((each.workers_lost for each in self.state.in_flight if each.call_id == call.call_id), 0)
+
     async def settle(self) -> None:
         """Wait until what is being written is written."""
         await asyncio.gather(*self._writes, return_exceptions=True)
@@ -201,17 +205,19 @@ class Journal:
             return written.messages
 
     async def _resume(self) -> None:
-        """Say that another attempt goes on, and what did not survive the one before; not after an answer."""
+        """Say that another attempt goes on, and what did not survive the one before; not after an answer.
+
+        What was in flight when a worker died is counted before any of it can be begun again.
+        """
+        change = _count_lost_worker if self._run.after_crash else None
         if any(self.answer_to(call) for call in self.unanswered_calls()):
+            await self._commit([], [], change=change)
             return
         events, messages = [self._events.resumed(self._run.attempts)], []
         if any(call.name in _IN_SANDBOX for message in self.messages for call in message.tool_calls):
             events.append(self._events.sandbox_replaced())
             messages.append(ChatMessage(role=Role.USER, content=_SANDBOX_REPLACED))
-        if not self.unanswered_calls():
-            await self._commit(events, messages)
-        else:
-            await self._commit(events, [])
+        await self._commit(events, [] if self.unanswered_calls() else messages, change=change)
 
     def _restore_in_flight(self) -> dict[str, tuple[Step, ToolCall]]:
         calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}
@@ -226,8 +232,10 @@ class Journal:
         return [message for message in self.messages if message.run_id == self._run.run_id]
 
     def _with_in_flight(self, state: AgentState) -> AgentState:
+        known = {each.call_id: each for each in state.in_flight}
         in_flight = tuple(
-            CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
+            known.get(call.call_id)
+            or CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
             for step, call in self._in_flight.values()
         )
         return state.model_copy(update={"in_flight": in_flight})
@@ -246,6 +254,11 @@ class Journal:
 
 def _without(state: AgentState, call_id: str) -> AgentState:
     return state.model_copy(update={"in_flight": tuple(each for each in state.in_flight if each.call_id != call_id)})
+
+
+def _count_lost_worker(state: AgentState) -> AgentState:
+    counted = (each.model_copy(update={"workers_lost": each.workers_lost + 1}) for each in state.in_flight)
+    return state.model_copy(update={"in_flight": tuple(counted)})
 
 
 def _plan_anew(state: AgentState) -> AgentState:
