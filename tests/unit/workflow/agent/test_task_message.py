@@ -68,3 +68,12 @@ def test_images_become_parts_of_the_message() -> None:
         ContentPart(type="image_url", image_url={"url": "data:image/png;base64,AA", "detail": "low"}),
         ContentPart(type="image_url", image_url={"url": "https://a.example/3.png"}),
     )
+
+
+def test_an_image_without_an_address_is_told_as_text() -> None:
+    nonsense = (None, 7, {}, {"url": 5}, [], "")
+    message = task_message(
+        Scene([], context_data=tuple(ContextItem(type="image_url", content=each) for each in nonsense)).work
+    )
+    assert isinstance(message.content, str), "a provider would refuse the conversation from then on"
+    assert message.content.endswith("make tea")
