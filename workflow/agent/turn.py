@@ -14,6 +14,7 @@ from workflow.agent.consent import answered, approval_question, consent_to, ques
 from workflow.agent.engine import Engine
 from workflow.runner.journal import Journal
 from workflow.tool.base import ToolContext, ToolResult
+from workflow.tool.checked_result import plain_json
 from workflow.tool.executor import execute_call
 from workflow.tool.registry import RegisteredTool
 
@@ -125,7 +126,7 @@ class Turn:
 
     def _context_for(self, call: ToolCall) -> Callable[[RegisteredTool], ToolContext]:
         async def progress(result: Mapping[str, JsonValue]) -> None:
-            await self._journal.progress(call, result)
+            await self._journal.progress(call, plain_json(result))
 
         def make(registered: RegisteredTool) -> ToolContext:
             return ToolContext(

@@ -13,7 +13,15 @@ from workflow.errors import TransientModelError
 from workflow.llm.cache import mark_last_tool, mark_messages, wants_cache_marks
 from workflow.llm.litellm_setup import set_up_litellm, with_provider
 from workflow.llm.litellm_usage import to_usage
-from workflow.llm.model import DeltaKind, FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
+from workflow.llm.model import (
+    MAX_ANSWER_CHARS,
+    DeltaKind,
+    FinishReason,
+    ModelAnswer,
+    ModelRequest,
+    StreamItem,
+    TextDelta,
+)
 from workflow.llm.openai_format import to_openai_messages, to_openai_tools
 from workflow.llm.provider_errors import translate
 from workflow.llm.tool_call_assembly import ToolCallAssembly
@@ -24,6 +32,8 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.REFUSED,
     "refusal": FinishReason.REFUSED,
 }
+# LiteLLM keeps them all; a server sends one for each token at most.
+MAX_CHUNKS = 262_144
 # LiteLLM's own limit stands a little behind ours, so that one message says what happened.
 TIMEOUT_MARGIN_SECONDS = 5.0
 
@@ -44,6 +54,8 @@ class LiteLLMModel:
             async for chunk in chunks:
                 for delta in answer.add(chunk):
                     yield delta
+                if answer.is_too_long:
+                    break
         yield answer.finish(self._model)
 
     async def _chunks(self, request: ModelRequest) -> AsyncGenerator[Any, None]:
@@ -106,15 +118,23 @@ class _AnswerSoFar:
         self._finish_reason: str | None = None
         self._usage: Any = None
         self._refused = False
+        self._size = self._chunks = 0
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is time to stop listening: the server does not keep to the limit of tokens that it was given."""
+        return self._size > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS
 
     def add(self, chunk: Any) -> list[TextDelta]:
         """Take one chunk and return the text in it."""
+        self._chunks += 1
         self._usage = getattr(chunk, "usage", None) or self._usage
         if not chunk.choices:
             return []
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
         for call in choice.delta.tool_calls or ():
+            self._size += len(call.function.name or "") + len(call.function.arguments or "")
             self._calls.add(
                 index=call.index, call_id=call.id, name=call.function.name, arguments=call.function.arguments
             )
@@ -122,12 +142,14 @@ class _AnswerSoFar:
 
     def finish(self, model: str) -> ModelAnswer:
         """Return the whole answer."""
-        calls = self._calls.calls()
+        calls = () if self.is_too_long else self._calls.calls()
         reason = FINISH_REASONS.get(self._finish_reason or "", FinishReason.STOP)
         if self._refused:
             reason = FinishReason.REFUSED
         elif calls and reason is FinishReason.STOP:
             reason = FinishReason.TOOL_CALLS
+        if self.is_too_long:
+            reason = FinishReason.LENGTH
         return ModelAnswer("".join(self._text), calls, reason, to_usage(self._usage, model))
 
     def _text_of(self, delta: Any) -> list[TextDelta]:
@@ -139,4 +161,5 @@ class _AnswerSoFar:
         if text := self._content.feed(delta.content or refusal or ""):
             self._text.append(text)
             deltas.append(TextDelta(text))
+        self._size += sum(len(each.text) for each in deltas)
         return deltas

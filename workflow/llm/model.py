@@ -3,12 +3,15 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import JsonValue
 
 from shared.contract.message import ChatMessage, ToolCall
 from shared.contract.run import Usage
+
+# Text, thoughts and arguments of one answer; more than a model says within its token limit, which a server may ignore.
+MAX_ANSWER_CHARS: Final = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,47 +5,57 @@ CLOSE = "</tool_call>"
 
 
 class TextToolParser:
-    """Feed it pieces; `text` is what was outside of blocks so far, `blocks` what was inside of each."""
+    """Feed it pieces; `text` is what was outside of blocks so far, `blocks` what was inside of each.
+
+    Each character is looked at once, in however many pieces it all comes.
+    """
 
     def __init__(self) -> None:
-        self.text = ""
         self.blocks: list[str] = []
-        self._held = ""  # the start of a tag perhaps, or the inside of a block that is not closed yet
+        self._shown: list[str] = []
+        self._block: list[str] = []
+        self._held = ""  # the start of a tag perhaps
         self._is_inside = False
+
+    @property
+    def text(self) -> str:
+        """What was outside of blocks so far."""
+        return "".join(self._shown)
 
     def feed(self, piece: str) -> str:
         """Take a piece and return what of it, and of what was held back, may be shown now."""
-        self._held += piece
-        shown = ""
-        while True:
-            tag = CLOSE if self._is_inside else OPEN
-            before, found, after = self._held.partition(tag)
-            if not found:
-                break
-            shown += self._end_section(before)
-            self._held = after
-            self._is_inside = not self._is_inside
-        if not self._is_inside:
-            keep = _length_of_tag_start(self._held, OPEN)
-            cut = len(self._held) - keep
-            shown += self._held[:cut]
-            self._held = self._held[cut:]
-        self.text += shown
-        return shown
+        text = self._held + piece
+        first, place = len(self._shown), 0
+        while (at := text.find(self._tag, place)) >= 0:
+            place, end = at + len(self._tag), place
+            self._take(text[end:at])
+            self._end_section()
+        cut = len(text) - _length_of_tag_start(text[max(place, len(text) - len(CLOSE)) :], self._tag)
+        self._take(text[place:cut])
+        self._held = text[cut:]
+        return "".join(self._shown[first:])
 
     def finish(self) -> str:
         """Say that the text has ended; a block that was never closed counts as closed."""
-        rest, self._held = self._held, ""
-        shown = self._end_section(rest)
-        self._is_inside = False
-        self.text += shown
-        return shown
+        first = len(self._shown)
+        self._take(self._held)
+        self._held = ""
+        if self._is_inside:
+            self._end_section()
+        return "".join(self._shown[first:])
 
-    def _end_section(self, section: str) -> str:
-        if not self._is_inside:
-            return section
-        self.blocks.append(section.strip())
-        return ""
+    @property
+    def _tag(self) -> str:
+        return CLOSE if self._is_inside else OPEN
+
+    def _take(self, section: str) -> None:
+        (self._block if self._is_inside else self._shown).append(section)
+
+    def _end_section(self) -> None:
+        if self._is_inside:
+            self.blocks.append("".join(self._block).strip())
+            self._block = []
+        self._is_inside = not self._is_inside
 
 
 def _length_of_tag_start(text: str, tag: str) -> int:

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 
+import orjson
+
 from shared.contract.message import ChatMessage, Role, ToolCall
 from workflow.llm.model import (
     DeltaKind,
@@ -78,18 +80,18 @@ def _to_call(block: str) -> ToolCall:
     """Return the call; what is no JSON becomes the arguments as they are, which the executor answers."""
     call_id = f"call_{uuid.uuid4().hex}"
     try:
-        parsed = json.loads(block)
+        parsed = orjson.loads(block)
         name, arguments = parsed["name"], parsed.get("arguments", {})
+        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
     except (ValueError, TypeError, KeyError, AttributeError):
         return ToolCall(call_id=call_id, name=_guess_name(block), arguments=block)
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return ToolCall(call_id=call_id, name=str(name), arguments=text)
 
 
 def _guess_name(block: str) -> str:
     """Return what follows `"name":` in broken JSON, so that the error is that of the tool that was meant."""
     _, found, rest = block.partition('"name"')
-    parts = rest.split('"')
+    parts = rest.split('"', 2)
     return parts[1] if found and len(parts) > 1 else "unreadable_tool_call"
 
 
@@ -128,7 +130,7 @@ def _without_native_calls(message: ChatMessage) -> ChatMessage:
 
 def _call_json(call: ToolCall) -> str:
     try:
-        arguments = json.loads(call.arguments)
-    except ValueError:
+        arguments = orjson.loads(call.arguments)
+        return json.dumps({"name": call.name, "arguments": arguments, "id": call.call_id}, ensure_ascii=False)
+    except (ValueError, RecursionError):
         return call.arguments
-    return json.dumps({"name": call.name, "arguments": arguments, "id": call.call_id}, ensure_ascii=False)

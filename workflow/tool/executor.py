@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from shared.contract.message import ToolCall
 from shared.contract.state import Phase
 from workflow.errors import SandboxUnavailableError, ToolError, WorkflowError
+from workflow.llm.whole_characters import repair
 from workflow.tool.base import Parameters, Tool, ToolContext, ToolResult
+from workflow.tool.checked_result import checked_result
 from workflow.tool.cut_output import cut_output
 from workflow.tool.masked_arguments import REFUSED, hold_mask
 from workflow.tool.registry import RegisteredTool, ToolRegistry
@@ -55,7 +57,7 @@ async def _in_time(registered: RegisteredTool, params: Parameters, context: Tool
     name, seconds = registered.tool.name, registered.timeout_seconds
     try:
         async with asyncio.timeout(seconds) as deadline:
-            return await registered.tool.run(params, context)
+            return checked_result(await registered.tool.run(params, context))
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -66,6 +68,11 @@ async def _in_time(registered: RegisteredTool, params: Parameters, context: Tool
             raise
         # Nobody cancelled this task: the tool awaited something of its own that was cancelled.
         return _failure(f"{name} was cancelled from within. Try it differently.")
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - such as SystemExit, which would end the worker's loop
+        _log.exception("tool %s failed unexpectedly", name)
+        return _failure(f"{name} failed inside ({type(error).__name__}). Try it differently.")
 
 
 def _allowed(registry: ToolRegistry, call: ToolCall, phase: Phase) -> RegisteredTool:
@@ -94,7 +101,5 @@ def _failure(text: str) -> ToolResult:
 
 
 def _within(result: ToolResult, max_chars: int) -> ToolResult:
-    text, was_cut = cut_output(result.text, max_chars)
-    if not was_cut:
-        return result
+    text = repair(cut_output(result.text, max_chars)[0])
     return ToolResult(text, result.result, result.is_error, result.execute_type, result.state)
