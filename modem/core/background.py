@@ -9,6 +9,7 @@ _log = logging.getLogger(__name__)
 
 # Runs lose their leases if their keeper stays away for long; a fault that stays must not fill the log either.
 _PAUSE_SECONDS: Final = 1.0
+_CANCEL_AGAIN_SECONDS: Final = 0.2
 
 
 async def keep_going(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -18,7 +19,13 @@ async def keep_going(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -
         try:
             await asyncio.wait([task])
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await _cancel(task)
         _log.error("a background task of the worker failed and begins again: %s", name, exc_info=task.exception())
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel until it has ended: a library that is just opening a connection can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
