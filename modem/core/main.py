@@ -3,12 +3,14 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 
 from modem.core.drain import DrainOnSignal
 from modem.core.loop import LoopThread
@@ -72,6 +74,8 @@ class Modem:
 
 def create_modem(environment: Mapping[str, str], start: Path) -> Modem:
     """Load settings and put a worker together. Raises ConfigurationError."""
+    # Celery warns root of messages that are pickled; ours are JSON, and make_celery takes nothing else.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     settings = load_settings(environment, start)
     configure_logging(settings.log, env=settings.env, service="modem")
     return Modem(settings, environment)

@@ -99,7 +99,8 @@ async def test_a_worker_is_seen_while_it_is_open_and_leaves_nothing_behind(
 
 
 def test_a_worker_with_the_offline_model_imports_no_litellm(redis_url: str, tmp_path: Path) -> None:
-    env = service_environment({"REDIS_URL": redis_url, "BAUD_LLM__MODEL": "offline/demo", "BAUD_DATA_DIR": str(tmp_path)})
+    settings = {"REDIS_URL": redis_url, "BAUD_LLM__MODEL": "offline/demo", "BAUD_DATA_DIR": str(tmp_path)}
+    env = service_environment(settings)
     argv = [sys.executable, "-c", OFFLINE_WORKER]
     process = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert process.returncode == 0, process.stderr
