@@ -31,12 +31,14 @@ def _become_store(folder: Path) -> None:
         limit = int(full.read_text())
         # What is cut short fails with EFBIG where a full disk says ENOSPC; Python has SIGXFSZ ignored already.
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    os.execv(find_binary(), (find_binary(), "/dev/stdin"))  # noqa: S606 - becoming the store is the point
+    os.execv(find_binary(), (find_binary(), "/dev/stdin"))
 
 
 def _commands(arguments: argparse.Namespace) -> StackCommands:
     if arguments.real_services:
-        return StackCommands(redis=(sys.executable, "-m", "tests.fakes.fake_stack", str(arguments.folder), "--as-store"))
+        return StackCommands(
+            redis=(sys.executable, "-m", "tests.fakes.fake_stack", str(arguments.folder), "--as-store")
+        )
     if arguments.broken_modem:
         return BROKEN_COMMANDS
     if arguments.stubborn_modem:

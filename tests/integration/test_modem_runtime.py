@@ -22,7 +22,6 @@ from shared.store.workers import WorkerStore
 from tests.e2e.service_process import service_environment
 from workflow.llm.model import ModelRequest
 
-
 ROOT = Path(__file__).parents[2]
 # A worker with the offline model, ready, that has played a step.
 OFFLINE_WORKER = """
