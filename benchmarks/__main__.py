@@ -17,6 +17,7 @@ from benchmarks import (
     idle_connections,
     journal_cost,
     many_streams,
+    one_input,
     paced_runs,
     replay,
     rolling_restart,
@@ -42,6 +43,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "busy_streams": busy_streams.measure,
     "idle_connections": idle_connections.measure,
     "replay": replay.measure,
+    "one_input": one_input.measure,
     "paced_runs": paced_runs.measure,
     "cut_streams": cut_streams.measure,
 }

@@ -62,7 +62,7 @@ class DiskReserve:
             f"the disk of {self._folder} is full: nothing can be stored. Remove files; "
             f"with {_in_mb(LEAST_BYTES)} free Baud goes on by itself"
         )
-        while not self._has_room():
+        while not self._has_room():  # noqa: ASYNC110 - nothing tells of room on a disk
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def keep_filled(self) -> None:

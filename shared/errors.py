@@ -10,8 +10,9 @@ BaudError
 ├── InvalidRequestError
 │   ├── InvalidStreamIdError
 │   ├── InvalidCursorError
-│   └── InvalidMessageError
-│       └── MessageTooBigError
+│   ├── InvalidMessageError
+│   │   └── MessageTooBigError
+│   └── UnreadableMessageError
 ├── ForbiddenError
 │   └── ForeignOriginError
 ├── LimitReachedError
@@ -101,6 +102,12 @@ class MessageTooBigError(InvalidMessageError):
     """The message is too big."""
 
     code = "message_too_big"
+
+
+class UnreadableMessageError(InvalidRequestError):
+    """A message of the task queue cannot be read."""
+
+    code = "unreadable_message"
 
 
 class ForbiddenError(BaudError):

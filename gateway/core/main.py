@@ -79,7 +79,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, dress_fault=cors),
         Middleware(cors),
-        Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes),
+        Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes, limit_seconds=settings.gateway.body_timeout),
     ]
 
 

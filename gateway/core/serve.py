@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.core.dependencies import Services
-from gateway.core.http_protocol import HttpProtocol
+from gateway.core.http_protocol import HttpProtocol, ServerConfig
 from gateway.core.main import create_app
 from gateway.core.open_files import fit_open_files
 from gateway.core.socket_protocol import SocketProtocol
@@ -139,8 +139,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 def server_config(app: FastAPI, limits: GatewayConfig) -> uvicorn.Config:
     """Return how the gateway is served."""
-    return uvicorn.Config(
+    return ServerConfig(
         app,
+        limits,
         loop="uvloop",
         http=HttpProtocol,
         ws=SocketProtocol,

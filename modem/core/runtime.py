@@ -26,11 +26,12 @@ from shared.clock import SystemClock
 from shared.contract.state import Phase
 from shared.errors import BaudError, StoreUnavailableError
 from shared.keys import WORKER_BELL_PREFIX
-from shared.redaction import secret_values
+from shared.secret_values import secret_values
 from shared.settings.model import Settings
 from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster
 from shared.store.cluster_connection import open_connection
+from shared.store.dead_letters import DeadLetterStore
 from shared.store.leases import LeaseStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -58,6 +59,7 @@ class Runtime:
         self._connection = connection
         self._workers = WorkerStore(connection)
         self._bells = Bells(connection)
+        self.dead_letters = DeadLetterStore(connection)
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
@@ -85,6 +87,7 @@ class Runtime:
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._connection.aclose)
         await check_cluster(self._settings.redis)
+        self._stack.callback(self.services.publisher.close)
         self._stack.push_async_callback(self._sandboxes.close)
         await self._prepare()
         self._tasks = [

@@ -123,7 +123,9 @@ async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> 
     events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock)
     log = StoreRunLog(services.runs, claim.run, services.stream, mask=services.mask, arrivals=services.arrivals)
     try:
-        journal = Journal(log, events, claim.run, messages=claim.messages, state=claim.state)
+        # What was written before a value was known to be a secret still holds it.
+        messages, state = await asyncio.to_thread(services.mask.conversation, claim.messages, claim.state)
+        journal = Journal(log, events, claim.run, messages=messages, state=state)
         ended: Ended | None = None
         while ended is None:  # a run that was spoken to while it ended or began to wait goes on
             outcome = await _outcome(claim, services, journal, active)

@@ -16,7 +16,7 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 _JSON_FIELDS = frozenset(
     {"metadata", "context", "context_data", "parameters", "usage", "plan", "todos", "in_flight", "waiting", "answer"}
 )
-_NUMBER_FIELDS = frozenset({"run_count", "attempts", "crashes", "waited_ms", "token"})
+_NUMBER_FIELDS = frozenset({"run_count", "attempts", "crashes", "waited_ms", "token", "after_crash"})
 
 
 def to_fields(record: RunRecord | ThreadRecord | AgentState) -> dict[str, str]:

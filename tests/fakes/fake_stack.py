@@ -19,7 +19,8 @@ from client.embedded_redis import find_binary
 from client.stack_plan import StackCommands, StackOptions
 
 _GATEWAY = (sys.executable, "-m", "tests.fakes.fake_gateway", "--modems", "2")
-_MODEM = (sys.executable, "-m", "tests.fakes.fake_stack", "--as-modem")
+_SELF = (sys.executable, "-m", "tests.fakes.fake_stack")
+_MODEM = (*_SELF, "--as-modem")
 _BROKEN = (sys.executable, "-c", "import sys; sys.exit('no model is configured')")
 COMMANDS = StackCommands(gateway=_GATEWAY, modem=_MODEM)
 BROKEN_COMMANDS = StackCommands(gateway=_GATEWAY, modem=_BROKEN)

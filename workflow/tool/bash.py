@@ -48,7 +48,7 @@ class BashTool(Tool[BashParameters]):
         """Return the output and the exit code, or how to follow a background command."""
         sandbox = await context.sandbox()
         with file_errors(params.cwd or "."):
-            cwd = sandbox.display_path(params.cwd or ".")
+            cwd = await sandbox.display_path(params.cwd or ".")
         if params.is_long_running:
             return await _start(sandbox, params, cwd)
         limit = _limit_seconds(params.timeout, context.timeout_seconds)

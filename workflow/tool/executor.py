@@ -12,6 +12,7 @@ from shared.contract.state import Phase
 from workflow.errors import SandboxUnavailableError, ToolError, WorkflowError
 from workflow.tool.base import Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.cut_output import cut_output
+from workflow.tool.masked_arguments import REFUSED, hold_mask
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ async def _attempt(
 ) -> ToolResult:
     try:
         registered = _allowed(registry, call, phase)
+        if hold_mask(registered.tool, call.arguments):
+            return _failure(REFUSED.format(name=call.name))
         return await _in_time(registered, _arguments(registered, call), context(registered))
     except SandboxUnavailableError:
         raise

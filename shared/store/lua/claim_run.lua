@@ -8,10 +8,14 @@ if is_mine then
   -- The answer to the first try was lost, maybe for as long as the lease.
   if tonumber(found[3]) - now_ms() < ARGV[7] / 2 then redis.call('HSET', run, 'lease_until', now_ms() + ARGV[7]) end
 else
+  local after_crash = 0
   if found[1] == 'processing' then
     if is_held(found[3]) then return {} end
     -- An owner that gave the run back did not die of it.
-    if found[4] ~= '1' then redis.call('HINCRBY', run, 'crashes', 1) end
+    if found[4] ~= '1' then
+      redis.call('HINCRBY', run, 'crashes', 1)
+      after_crash = 1
+    end
   elseif found[1] ~= 'pending' or redis.call('HGET', METADATA, 'active_run_id') ~= ARGV[1] then
     return {}
   end
@@ -20,7 +24,8 @@ else
   redis.call('HINCRBY', run, 'attempts', 1)
   redis.call('HSETNX', run, 'started_at', ARGV[5])
   redis.call('HSET', run, 'status', 'processing', 'owner', ARGV[2], 'claim_id', ARGV[3], 'sequence', 0,
-    'token', string.format('%.0f', token), 'released', 0, 'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
+    'token', string.format('%.0f', token), 'released', 0, 'after_crash', after_crash,
+    'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
   keep_alive(ARGV[4], run)
 end
 return {

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,28 +93,6 @@ async def test_only_the_standard_descriptors_are_inherited(sandbox: LocalSandbox
     seen = await sandbox.run(Command(argv=["ls", "/proc/self/fd"]))
     os.close(kept_open)
     assert len(seen.output.split()) == 4  # 0, 1, 2 and the folder that ls reads
-
-
-async def test_a_killed_worker_takes_every_command_with_it(confined: LocalSandboxes) -> None:
-    waiting, background = unique_sleep(), unique_sleep()
-    script = (
-        "import asyncio, os, pathlib\n"
-        "from shared.contract.config import SandboxConfig\n"
-        "from workflow.service.sandbox.base import Command\n"
-        "from workflow.service.sandbox.local_provider import LocalProvider\n"
-        "async def main() -> None:\n"
-        f"    root = pathlib.Path({str(confined.root)!r})\n"
-        "    provider = LocalProvider(SandboxConfig(), root, is_production=True, env=os.environ)\n"
-        "    sandbox = await provider.create('t1')\n"
-        f"    await sandbox.start(Command(argv={background}))\n"
-        f"    await sandbox.run(Command(argv=['setsid', '-w', *{waiting}]))\n"
-        "asyncio.run(main())\n"
-    )
-    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", script, env={**os.environ, "PYTHONPATH": "."})
-    assert await eventually(lambda: is_running(waiting) and is_running(background), seconds=15)
-    worker.kill()
-    await worker.wait()
-    assert await eventually(lambda: not is_running(waiting) and not is_running(background))
 
 
 async def test_two_threads_do_not_see_each_other(confined: LocalSandboxes) -> None:

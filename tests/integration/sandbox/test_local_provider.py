@@ -106,7 +106,7 @@ async def test_the_pool_works_over_a_root_behind_a_symlink(tmp_path: Path) -> No
     pool = SandboxPool(SandboxConfig(), tmp_path / "link", is_production=False, env=os.environ)
     sandbox = await pool.get("../t1")
     await sandbox.write_files({"a": b"1"})
-    assert (await sandbox.run(Command(argv=["cat", sandbox.display_path("a")]))).output == "1"
+    assert (await sandbox.run(Command(argv=["cat", await sandbox.display_path("a")]))).output == "1"
     await pool.remove("../t1")
     assert os.listdir(tmp_path / "real") == []
     await pool.close()

@@ -17,7 +17,7 @@ from workflow.service.sandbox.spawn import Spawn
 logger = logging.getLogger(__name__)
 
 _OPEN_FILES: Final = 4096  # enough for bundlers that watch a tree; the usual soft limit of 1024 is not
-_DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Isolation(Protocol):
@@ -44,7 +44,7 @@ def search_path(env: Mapping[str, str]) -> tuple[str, ...]:
     """
     own = os.path.join(sys.prefix, "bin") if sys.prefix != sys.base_prefix else None
     base = os.path.join(sys.base_prefix, "bin")
-    entries = [base if entry == own else entry for entry in env.get("PATH", _DEFAULT_PATH).split(os.pathsep)]
+    entries = [base if entry == own else entry for entry in env.get("PATH", SYSTEM_PATH).split(os.pathsep)]
     return tuple(dict.fromkeys(entry for entry in entries if os.path.isabs(entry)))
 
 
@@ -74,7 +74,7 @@ def limits_argv(config: SandboxConfig, *, count_processes: bool) -> tuple[str, .
     that it never uses. `count_processes` only where the kernel counts the command's own processes:
     in a user namespace. The kernel never holds root to that limit, so a worker should not be root.
     """
-    program = shutil.which("prlimit", path=_DEFAULT_PATH)
+    program = shutil.which("prlimit", path=SYSTEM_PATH)
     if program is None:
         logger.warning("prlimit is not installed (package util-linux): commands run without resource limits.")
         return ()
