@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 
 from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.drain import DrainOnSignal
@@ -85,6 +87,8 @@ class Modem:
 
 def create_modem(environment: Mapping[str, str], start: Path) -> Modem:
     """Load settings and put a worker together. Raises ConfigurationError."""
+    # Celery warns root of messages that are pickled; ours are JSON, and make_celery takes nothing else.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     settings = load_settings(environment, start)
     configure_logging(settings.log, env=settings.env, service="modem")
     return Modem(settings, environment)

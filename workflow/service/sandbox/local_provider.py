@@ -88,7 +88,7 @@ class LocalProvider:
             isolation = await asyncio.to_thread(BubblewrapIsolation, program, self._config, root, self._env)
             failure = await probe(isolation, root)
             if failure is None:
-                _warn_of_root()
+                self._tell_of_root()
                 return isolation
             failures.append(f"{program}: {failure}")
         return "; ".join(failures)
@@ -113,10 +113,12 @@ class LocalProvider:
         isolation.prepare(folders)
         return LocalSandbox(folders, isolation)
 
-
-def _warn_of_root() -> None:
-    if os.geteuid() == 0:
-        logger.warning(
-            "The worker runs as root, whose processes the kernel does not count: sandbox.max_processes has no "
-            "effect. Run it as another user, or limit the processes of its container."
-        )
+    def _tell_of_root(self) -> None:
+        if os.geteuid() == 0:
+            # Worth a warning only if somebody counts on a number of their own.
+            level = logging.WARNING if "max_processes" in self._config.model_fields_set else logging.INFO
+            logger.log(
+                level,
+                "The worker runs as root, whose processes the kernel does not count: sandbox.max_processes has no "
+                "effect. Run it as another user, or limit the processes of its container.",
+            )

@@ -4,12 +4,9 @@ import pytest
 
 from shared.contract.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
-from tests.litellm_warnings import LITELLM_WARNINGS
 from workflow.llm.factory import build_model
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, TextDelta, ToolSpec
 from workflow.llm.offline_conversation import slug_of
-
-pytestmark = LITELLM_WARNINGS
 
 PLANNING = ("job_plan", "ask_user")
 EXECUTION = (
