@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 
 from shared.contract.config import Network, SandboxConfig
 from workflow.service.sandbox.base import Command
@@ -13,8 +14,9 @@ from workflow.service.sandbox.spawn import MARKER_VARIABLE, Spawn
 class ProcessIsolation:
     """Commands run as the worker's user and see what it sees; only accidents are kept in."""
 
-    def __init__(self, config: SandboxConfig, env: Mapping[str, str]) -> None:
+    def __init__(self, config: SandboxConfig, env: Mapping[str, str], ripgrep: str | None = None) -> None:
         self._config = config
+        self._ripgrep = ripgrep
         self._env = env
         self._path = search_path(env)
         # No limit on processes: outside a namespace it counts everything that this user runs.
@@ -30,8 +32,12 @@ class ProcessIsolation:
         return str(folders.workspace)
 
     def prepare(self, folders: SandboxFolders) -> None:
-        """Make the folders."""
+        """Make the folders, and one that holds nothing but our ripgrep: the one it lies in is the worker's own."""
         folders.create()
+        if self._ripgrep is not None:
+            folders.programs.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                (folders.programs / "rg").symlink_to(self._ripgrep)
 
     def spawn(self, folders: SandboxFolders, command: Command, cwd: tuple[str, ...]) -> Spawn:
         """Return the command under its limits, marked so that what leaves its group is found."""
@@ -40,7 +46,7 @@ class ProcessIsolation:
             self._config,
             self._env,
             command,
-            path=self._path,
+            path=(str(folders.programs), *self._path) if self._ripgrep else self._path,
             home=str(folders.home),
             temporary=str(folders.temporary),
         )
