@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 LIMIT_SECONDS = 10.0
+_START_SECONDS = 40.0  # a start is mostly imports, and many tests start at once
 _LISTENS = re.compile(r"listens on (http://\S+?)[\s\"]")
 
 
@@ -68,7 +69,7 @@ class GatewayProcess:
             sys.executable, "-P", "-m", "gateway", "--port", "0",
             env=self._env, stderr=asyncio.subprocess.PIPE, cwd="/tmp",
         )  # fmt: skip
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(_START_SECONDS):
             self.url = await self._read_address()
         self._log_task = asyncio.create_task(self._collect_log())
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
