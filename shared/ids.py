@@ -9,6 +9,7 @@ from shared.errors import InvalidStreamIdError
 _STREAM_ID: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 _MAX_ID_CHARS: Final = 128
 _KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
+ID_FORM: Final = f"send at most {_MAX_ID_CHARS} printable characters, and none of : {{ }}"
 _MAX_PART: Final = 2**64 - 1  # Redis keeps both parts as unsigned 64-bit integers
 
 
@@ -24,7 +25,7 @@ class StreamId(NamedTuple):
 
 def is_id(text: str) -> bool:
     """Whether a text can be the id of a thread or of a run at all."""
-    return len(text) <= _MAX_ID_CHARS and _KEY_CHARS.isdisjoint(text)
+    return 0 < len(text) <= _MAX_ID_CHARS and text.isprintable() and _KEY_CHARS.isdisjoint(text)
 
 
 def new_id() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import re2
+import re2  # type: ignore[import-untyped] # it has no types
 
 MASK: Final = "***"
 

@@ -21,6 +21,7 @@ class Alive(Contract):
     time: str
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live() -> Alive:
     """Answer while the process works; nothing else is asked."""
@@ -36,6 +37,7 @@ async def _readiness(services: ServicesDep) -> Readiness:
     return await check_readiness(services.workers, services.publisher)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health(response: Response, found: Annotated[Health, Depends(_health)]) -> Health:
     """Say how Baud is; 503 when Redis is down, `degraded` when no modem lives."""
@@ -43,6 +45,7 @@ async def health(response: Response, found: Annotated[Health, Depends(_health)])
     return found
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(response: Response, found: Annotated[Readiness, Depends(_readiness)]) -> Readiness:
     """Say whether requests can be served, dependency by dependency; a server that stops says no at once."""

@@ -105,6 +105,9 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST and isinstance(error.__cause__, ValueError | RecursionError):
+        # What FastAPI says of JSON that Python cannot hold: bytes that are no text, a number of 4,300 digits and more.
+        return error_response(_request_id(request), 422, "invalid_request", "the body is not JSON that can be read")
     code = _CODES.get(error.status_code, "http_error")
     return error_response(_request_id(request), error.status_code, code, str(error.detail), headers=error.headers)
 

@@ -69,6 +69,7 @@ class SocketSession:
         with suppress(*_GONE):
             while (message := await self._socket.receive())["type"] != "websocket.disconnect":
                 await self._send(await self._answer(message.get("text")))
+                await asyncio.sleep(0)  # many that wait already, and are answered without waiting, would hold the loop
 
     async def _answer(self, text: str | None) -> Item:
         try:
