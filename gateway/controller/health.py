@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from gateway.core.dependencies import ServicesDep
-from gateway.service.check_health import Health, Readiness, check_health, check_readiness
+from gateway.service.check_health import Health, Readiness
 from shared.clock import isoformat
 from shared.contract.base import Contract
 
@@ -29,12 +29,12 @@ async def live() -> Alive:
 
 
 async def _health(services: ServicesDep) -> Health:
-    return await check_health(services.workers)
+    return await services.probes.health.answer()
 
 
 async def _readiness(services: ServicesDep) -> Readiness:
     services.admission.require_service()
-    return await check_readiness(services.workers, services.publisher)
+    return await services.probes.readiness.answer()
 
 
 @router.head("/health", include_in_schema=False)

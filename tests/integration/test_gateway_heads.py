@@ -158,7 +158,7 @@ async def test_requests_sent_ahead_of_a_stream_that_stays_open_take_no_memory(
 async def test_an_answer_to_http_1_0_ends_with_the_connection_and_has_no_chunks(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
-    gateway = await start_gateway(redis_url, STREAM__MAX_DURATION="0.5")
+    gateway = await start_gateway(redis_url, STREAM__MAX_DURATION="0.5", STREAM__KEEP_ALIVE_INTERVAL="0.4")
     thread_id = await gateway.new_thread()
     async with raw_client(gateway) as client:
         await client.send(f"GET /api/agent/{thread_id}/stream HTTP/1.0\r\n\r\n".encode())
