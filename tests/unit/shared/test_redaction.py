@@ -74,7 +74,7 @@ def test_secret_names_are_recognised(name: str, expected: bool) -> None:
     "piece", ["a-", "eyJaaaaaaaa-", "://a:", "api_key", "api_key =  ", "bearer ", "sk-", "_", "'\""]
 )
 def test_no_text_is_too_much_for_the_expressions(piece: str) -> None:
-    # An expression that looks back again and again takes minutes for a hundredth of this: the test's limit is the check.
+    # One that looks back again and again takes minutes for a hundredth of this: the limit of the test is the check.
     Redactor(["hush-hush"]).redact(piece * (300_000 // len(piece)))
 
 
