@@ -7,8 +7,10 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from gateway.core.dependencies import ServicesDep
+from gateway.core.documented_errors import may_answer_without_redis
 from gateway.service.check_health import Health, Readiness
 from shared.clock import isoformat
+from shared.contract.api import ErrorResponse
 from shared.contract.base import Contract
 
 router = APIRouter(tags=["health"])
@@ -22,7 +24,7 @@ class Alive(Contract):
 
 
 @router.head("/live", include_in_schema=False)
-@router.get("/live")
+@router.get("/live", responses=may_answer_without_redis())
 async def live() -> Alive:
     """Answer while the process works; nothing else is asked."""
     return Alive(time=isoformat(datetime.now(UTC)))
@@ -38,7 +40,7 @@ async def _readiness(services: ServicesDep) -> Readiness:
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health")
+@router.get("/health", responses={**may_answer_without_redis(), 503: {"model": Health}})
 async def health(response: Response, found: Annotated[Health, Depends(_health)]) -> Health:
     """Say how Baud is; 503 when Redis is down, `degraded` when no modem lives."""
     response.status_code = 503 if found.config_status.redis == "unavailable" else 200
@@ -46,7 +48,7 @@ async def health(response: Response, found: Annotated[Health, Depends(_health)])
 
 
 @router.head("/ready", include_in_schema=False)
-@router.get("/ready")
+@router.get("/ready", responses={**may_answer_without_redis(), 503: {"model": Readiness | ErrorResponse}})
 async def ready(response: Response, found: Annotated[Readiness, Depends(_readiness)]) -> Readiness:
     """Say whether requests can be served, dependency by dependency; a server that stops says no at once."""
     response.status_code = 200 if found.status == "ready" else 503

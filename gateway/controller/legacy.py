@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, ServicesDep, open_stream
+from gateway.core.documented_errors import may_stream
 from gateway.service.open_tail import FlowRuns, request_legacy_tail
 from shared.errors import InvalidRequestError
 from shared.ids import ID_FORM, is_id
@@ -16,7 +17,7 @@ FlowUuid = Annotated[str, Query(alias="flowUuid")]
 FlowInputUuid = Annotated[str, Query(alias="flowInputUuid")]
 
 
-@router.get("/agent/event-stream", response_class=Response)
+@router.get("/agent/event-stream", response_class=Response, responses=may_stream())
 async def stream_flow(
     services: ServicesDep, last_id: LastId, flow_uuid: FlowUuid = "", flow_input_uuid: FlowInputUuid = ""
 ) -> Response:
