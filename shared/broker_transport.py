@@ -89,6 +89,15 @@ class BrokerConnection(Connection):
         named = super().get_transport_cls()
         return _OURS.get(named, named)
 
+    def ping(self) -> None:
+        """Return once the broker has answered over this connection."""
+        client = getattr(self.default_channel, "client", None)
+        if client is not None:  # Redis
+            client.ping()
+        else:
+            channel: Any = self.channel()  # the stubs leave `close` out
+            channel.close()
+
 
 class BrokerProtocol(AMQP):
     """Celery's side of the broker, with our connection."""

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from gateway.service.frame import Frame
 from shared.ids import StreamId
+from shared.keys import metadata_beside
 
 START: Final = StreamId(0, 0)
 _PAGE_ENTRIES: Final = 100
@@ -19,6 +20,7 @@ class StreamEnd(Enum):
     SHUTDOWN = "shutdown"  # this gateway stops
     FAILED = "failed"  # a fault of the gateway
     LEFT = "left"  # the client went away
+    DELETED = "deleted"  # the thread was removed, or has expired
 
 
 class Member(Protocol):
@@ -55,6 +57,8 @@ class Channel:
         self.page_entries = _FIRST_PAGE_ENTRIES
         self.page_bytes = page_bytes
         self.mark = mark
+        # A thread's stream is opened only if the thread exists; a legacy stream may be opened before its flow begins.
+        self.has_existed = metadata_beside(stream) is not None
 
     def end(self, reason: StreamEnd) -> None:
         """End the streams of all clients."""
@@ -72,6 +76,7 @@ class Channel:
         if issued_from > self.position:
             return False
         self.note_sizes(frames)
+        self.has_existed = True
         for follower in tuple(self.joined):
             follower.offer(frames)
         self.position = max(self.position, frames[-1].id)

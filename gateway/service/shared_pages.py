@@ -75,6 +75,7 @@ class SharedPages:
         page = await self._reader.page_with_first(channel.stream, after=str(after), limit=limit)
         frames = tuple(frame_of(entry) for entry in page.entries)
         channel.note_sizes(frames)
+        channel.has_existed |= page.first_id is not None
         first_id, whole_after = _parse(page.first_id), _parse(page.whole_after)
         kept = tuple(_as_many_as_fit(frames, channel.page_bytes))
         is_short = len(kept) == len(frames) < limit

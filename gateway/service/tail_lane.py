@@ -1,12 +1,13 @@
 """Reads the tails of the streams of one place together, so that a slow or dead place holds up only its own."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from gateway.service.channel import Channel, StreamEnd
 from gateway.service.follower import Pace
 from gateway.service.frame import frame_of
+from gateway.service.removal_check import StreamRegistry
 from gateway.service.shared_pages import PageReader
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError
@@ -16,8 +17,8 @@ _TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is ca
 _STREAMS_PER_READ: Final = 256
 
 
-class TailReader(PageReader, Protocol):
-    """Reads pages, and many tails at once."""
+class TailReader(PageReader, StreamRegistry, Protocol):
+    """Reads pages, and many tails at once; knows which streams there are."""
 
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
         """Return what stands behind each position without blocking."""
@@ -29,8 +30,11 @@ class TailReader(PageReader, Protocol):
 class TailLane:
     """Reads the marked channels of one place."""
 
-    def __init__(self, reader: TailReader, pace: Pace, *, max_length: int) -> None:
+    def __init__(
+        self, reader: TailReader, pace: Pace, *, max_length: int, note_empty: Callable[[Channel], None]
+    ) -> None:
         self._reader = reader
+        self._note_empty = note_empty
         self._pace = pace
         # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
         self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
@@ -87,6 +91,8 @@ class TailLane:
             entries = found.get(channel.stream)
             if entries:
                 self._hand_out(channel, position, entries)
+            else:
+                self._note_empty(channel)
 
     def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry]) -> None:
         if len(entries) >= self._tail_entries:

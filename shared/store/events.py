@@ -1,6 +1,6 @@
 """Reading event streams: pages for catching up, many tails in one call. Reading changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +58,16 @@ class EventStore:
         with redis_errors():
             found = await self._connection.read_tails(positions, limit=limit)
         return {stream.decode(): [_entry(item) for item in items] for stream, items in found}
+
+    async def missing(self, streams: Collection[str]) -> set[str]:
+        """Return the streams whose thread is gone; of a legacy stream, itself."""
+        asked = tuple(streams)
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for stream in asked:
+                pipe.exists(metadata_beside(stream) or stream)
+            found = await pipe.execute()
+        return {stream for stream, exists in zip(asked, found, strict=True) if not exists}
 
     def place(self, stream: str) -> str:
         """Return where a stream is: `tails` of one place do not wait for the servers of another."""

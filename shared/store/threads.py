@@ -116,7 +116,7 @@ class ThreadStore:
         record = await self.get(thread_id)
         with redis_errors():
             run_ids = await self._connection.redis.lrange(keys.runs, 0, -1)
-        await self._connection.call("delete_thread", keys.shared, [keys.run_prefix])
+        await self._connection.call("delete_thread", keys.shared, [keys.run_prefix, keys.bell])
         with redis_errors():
             pipe = self._connection.redis.pipeline(transaction=False)
             pipe.zrem(THREAD_INDEX, _member(record))
