@@ -12,6 +12,7 @@ WORKERS ?= 2
 # LiteLLM would ask the net for prices while it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 INSTALL := scripts/install_lock.sh $(PYTHON) $(VENV)
+INSTALLED_BY := bootstrap.lock pyproject.toml scripts/install_lock.sh
 UV := $(VENV)/uv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
@@ -21,11 +22,12 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## make .venv with everything that Baud needs
-$(VENV)/.ready: requirements.lock bootstrap.lock pyproject.toml scripts/install_lock.sh
-	$(INSTALL) requirements.lock
-	@touch $@
+# Where the tests' packages are, they stay: the lock of all holds each of the other's at the same version.
+$(VENV)/.ready: $(INSTALLED_BY) requirements.lock
+	$(INSTALL) $(if $(wildcard $(VENV)/.ready-dev),requirements-dev.lock,requirements.lock)
+	@touch $@ $(wildcard $(VENV)/.ready-dev)
 
-$(VENV)/.ready-dev: requirements-dev.lock bootstrap.lock pyproject.toml scripts/install_lock.sh
+$(VENV)/.ready-dev: $(INSTALLED_BY) requirements-dev.lock
 	$(INSTALL) requirements-dev.lock
 	@touch $(VENV)/.ready $@
 
