@@ -73,7 +73,7 @@ install_by_pip() {
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "Baud needs Python 3.11 or newer: set PYTHON=python3.x"
-"$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip (Debian: apt-get install python3-pip)"
+"$python" -c 'import pip' 2>/dev/null || fail "$python has no pip (Debian: apt-get install python3-pip)"
 make_room
 uv=$venv/uv/bin/uv
 installer=${BAUD_INSTALLER:-uv}
