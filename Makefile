@@ -19,7 +19,8 @@ UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --gene
 .PHONY: help setup run up test test-brokers test-templates check format bench graphs soak chaos coverage lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@while IFS= read -r line; do \
+		[[ $$line =~ ^([a-z-]+):.*\ ##\ (.*) ]] && printf '  make %-14s %s\n' "$${BASH_REMATCH[@]:1}"; done <Makefile; true
 
 setup: $(VENV)/.ready ## make .venv with everything that Baud needs
 # Where the tests' packages are, they stay: the lock of all holds each of the other's at the same version.
@@ -37,12 +38,14 @@ run: setup ## start a stack, run TASK with MODEL, and stream it
 up: setup ## start Redis, gateway and modem and keep them running
 	$(BIN)/baud up
 
-test: $(VENV)/.ready-dev ## run the whole test suite (WORKERS=2 side by side, ARGS=… for pytest)
+test: $(VENV)/.ready-dev ## run all tests that need nothing but wheels (WORKERS=2 side by side, ARGS=… for pytest)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on Redis and on RabbitMQ (apt-get install rabbitmq-server)
-	BAUD_TEST_BROKER=redis $(BIN)/python -m pytest tests/e2e -m brokers $(ARGS)
-	BAUD_TEST_BROKER=rabbitmq $(BIN)/python -m pytest tests/e2e -m brokers $(ARGS)
+test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on RabbitMQ (apt-get install rabbitmq-server)
+	BAUD_TEST_BROKER=rabbitmq $(BIN)/python -m pytest tests/e2e tests/brokers -m brokers $(ARGS)
+
+test-templates: $(VENV)/.ready-dev ## run what needs node, npm with its registry, and git
+	$(BIN)/python -m pytest tests/templates $(ARGS)
 
 check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 	$(BIN)/ruff check .

@@ -40,7 +40,9 @@ class FakePackageIndex:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -66,7 +68,9 @@ class FakePackageIndex:
             def do_GET(self) -> None:
                 body = index.answer(self.path)
                 self.send_response(404 if body is None else 200)
-                self.send_header("Content-Type", "application/octet-stream" if self.path.endswith(".whl") else "text/html")
+                self.send_header(
+                    "Content-Type", "application/octet-stream" if self.path.endswith(".whl") else "text/html"
+                )
                 self.send_header("Content-Length", str(len(body or b"")))
                 self.end_headers()
                 self.wfile.write(body or b"")
