@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -30,8 +29,7 @@ def asked_for(name: str, extras: set[str], seen: set[tuple[str, str]]) -> Iterat
     for line in distribution(name).requires or ():
         wanted = Requirement(line)
         for extra in ("", *extras):
-            environment = {**default_environment(), "extra": extra}
-            if wanted.marker is not None and not wanted.marker.evaluate(environment):
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
                 continue
             key = (canonicalize_name(wanted.name), ",".join(sorted(wanted.extras)))
             if key not in seen:
