@@ -16,7 +16,7 @@ INSTALLED_BY := bootstrap.lock pyproject.toml scripts/install_lock.sh
 UV := $(VENV)/uv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup run up test test-brokers test-templates check format bench graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers test-templates check format bench compare graphs soak chaos coverage lock clean
 
 help: ## list the targets
 	@while IFS= read -r line; do \
@@ -60,6 +60,9 @@ format: $(VENV)/.ready-dev ## put the code into the house format
 
 bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
 	set -o pipefail; $(BIN)/python -m benchmarks | tee $(VENV)/bench.log
+
+compare: $(VENV)/.ready-dev ## measure another commit and this one in turns (REF=commit NAME=benchmark ROUNDS=5)
+	$(BIN)/python -m benchmarks.compare "$(REF)" "$(NAME)" $(or $(ROUNDS),5)
 
 graphs: $(VENV)/.ready-dev ## draw docs/performance anew out of the last make bench
 	$(BIN)/python -m benchmarks.graphs $(wildcard $(VENV)/bench.log)
