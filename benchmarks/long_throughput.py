@@ -23,8 +23,6 @@ async def measure() -> None:
         first = percentile(arrivals.first_event_seconds, 0.95)
         figures |= {f"{name}_per_s": arrivals.deltas_per_second, f"{name}_first_p95_s": first}
         words = name.replace("_", " ")
-        rows.append(
-            (f"{words}: deltas/s", f"{arrivals.deltas_per_second:,.0f}", "aim: 95 % of before (make compare)")
-        )
+        rows.append((f"{words}: deltas/s", f"{arrivals.deltas_per_second:,.0f}", "aim: 95 % of before (make compare)"))
         rows.append((f"{words}: first event p95", f"{first:.3f} s", ""))
     report(f"{RUNS} runs x {DELTAS:,} deltas, 2 workers", rows, figures)
