@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from gateway.core.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
+from gateway.core.json_body import JsonRoute
 from gateway.service.explain_run import explain_run
 from gateway.service.position import decode_position, encode_position
 from shared.contract.api import (
@@ -16,7 +17,7 @@ from shared.contract.api import (
 )
 from shared.contract.run import RunRecord
 
-router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"])
+router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"], route_class=JsonRoute)
 # To be included behind all routes of a thread, whose last words a run's id might be.
 lookup_router = APIRouter(prefix="/api/agent/runs", tags=["runs"])
 

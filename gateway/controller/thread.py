@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from gateway.core.dependencies import Cursor, Limit, ServicesDep, ThreadId
+from gateway.core.json_body import JsonRoute
 from gateway.service.position import decode_position, encode_position
 from shared.contract.api import InitiateRequest, InitiateResponse, Page
 from shared.contract.message import ChatMessage
@@ -10,7 +11,7 @@ from shared.contract.thread import ThreadRecord
 from shared.errors import ThreadNotFoundError
 from shared.ids import new_id
 
-router = APIRouter(prefix="/api/agent", tags=["threads"])
+router = APIRouter(prefix="/api/agent", tags=["threads"], route_class=JsonRoute)
 
 
 @router.post("/initiate")

@@ -47,6 +47,7 @@ _CODES: Final[Mapping[int, str]] = {
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
+    422: "invalid_request",
     500: "internal_error",
 }
 

@@ -22,9 +22,11 @@ def register_legacy_task(app: Celery, loop: LoopThread, runtime: Runtime) -> Non
     @app.task(name=LEGACY_TASK, shared=False)
     def process_flow_data(json_text: str) -> None:
         try:
-            request = ProcessFlowDataRequest.model_validate_json(json_text)
+            request = ProcessFlowDataRequest.read(json_text)
             loop.call(accept_flow(request, runtime.services, runtime.threads))
         except ValidationError as error:
             _log.error("a legacy message cannot be read and is dropped: %s", error.errors(include_input=False))
+        except ValueError as error:
+            _log.error("a legacy message cannot be read and is dropped: %s", error)
         except UnavailableError as error:
             raise Reject(error, requeue=True) from error

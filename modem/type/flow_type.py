@@ -1,10 +1,11 @@
 """The legacy message: what outside producers publish to `main.process_flow_data`."""
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from shared.contract.base import Contract
+from shared.contract.json_text import read_json
 from shared.contract.run import ContextItem
 
 
@@ -44,6 +45,11 @@ class ProcessFlowDataRequest(Contract):
     context_data: tuple[FlowContextItem, ...] = ()
     thread_id: str | None = None
     run_id: str | None = None
+
+    @classmethod
+    def read(cls, json_text: str) -> Self:
+        """Return the message in a JSON text; raises ValueError for what is none, or could not be read back."""
+        return cls.model_validate(read_json(json_text))
 
     @field_validator("flow_uuid", "flow_input_uuid")
     @classmethod
