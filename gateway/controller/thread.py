@@ -46,8 +46,8 @@ async def list_messages(
 ) -> Page[ChatMessage]:
     """Read the conversation, oldest first."""
     start = decode_position("messages", cursor) if cursor else 0
-    found = await services.threads.messages(thread_id, start=start, limit=limit + 1)
-    if not found and not await services.threads.exists(thread_id):
+    page = await services.threads.messages(thread_id, start=start, limit=limit)
+    if not page.messages and not await services.threads.exists(thread_id):
         raise ThreadNotFoundError
-    following = encode_position("messages", start + limit) if len(found) > limit else None
-    return Page(items=tuple(found[:limit]), next_cursor=following)
+    following = None if page.following is None else encode_position("messages", page.following)
+    return Page(items=tuple(page.messages), next_cursor=following)

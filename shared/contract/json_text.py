@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from pydantic_core import PydanticSerializationError, to_json
 
-# What is stored is wrapped a few levels deeper in events and records; our readers stop at 200 (pydantic) and 254 (orjson).
+# Stored values are wrapped a few levels deeper; our readers stop at 200 (pydantic) and 254 (orjson).
 MAX_JSON_DEPTH: Final = 100
-# As many as a body of the usual size can sensibly hold; each costs a worker or a gateway about half a microsecond a reading.
+# Each costs everybody who reads it about half a microsecond.
 MAX_JSON_VALUES: Final = 100_000
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1

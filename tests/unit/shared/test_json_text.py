@@ -41,7 +41,9 @@ def test_what_is_taken_reads_back_equal_by_every_reader(value: Any, depth: int) 
     assert orjson.loads(orjson.dumps(taken)) == taken
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 400 + ".0", "-" + "1" * 310 + ".5"])
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 400 + ".0", "-" + "1" * 310 + ".5"]
+)
 def test_numbers_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(JsonTextError):
         read_json(f'{{"a": [{text}]}}')
@@ -78,7 +80,7 @@ def test_too_many_values_are_refused_however_flat() -> None:
 
 
 def test_brackets_and_commas_in_texts_do_not_count() -> None:
-    text = '["' + "[{,\\\"\\\\" * 40_000 + '"]'
+    text = '["' + '[{,\\"\\\\' * 40_000 + '"]'
     assert len(read_json(text)[0]) == 5 * 40_000
 
 
