@@ -2,6 +2,7 @@
 local METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX, IDEMPOTENCY =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local DELTA = 'assistant_delta'
+local LARGE_ENTRY_BYTES = 65536
 
 -- Milliseconds by Redis' own clock: leases do not depend on the clocks of workers.
 local function now_ms()
@@ -124,6 +125,8 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
     if max_length > 0 then redis.call('XTRIM', legacy, 'MAXLEN', '~', max_length) end
   end
   if kind == DELTA then redis.call('HSETNX', run, 'deltas_from', id) end
+  -- Readers count entries, which bounds what they read as long as none of these is among them.
+  if #data > LARGE_ENTRY_BYTES then redis.call('HSET', METADATA, 'log_large_to', id) end
   trim(run_id, max_length)
   return id
 end
