@@ -31,7 +31,10 @@ _NUMBER_FIELDS = frozenset({"run_count", "attempts", "crashes", "waited_ms", "to
 def to_fields(record: RunRecord | ThreadRecord | AgentState) -> dict[str, str]:
     """Return the hash fields of a record; members that are None are left out."""
     fields: dict[str, str] = {}
-    for name, value in record.model_dump(mode="json", exclude_none=True).items():
+    # Only here: inside of what a client has sent, null is a value like any other.
+    for name, value in record.model_dump(mode="json").items():
+        if value is None:
+            continue
         if name in _JSON_FIELDS:
             fields[name] = to_json(value).decode()
         elif name in _NUMBER_FIELDS:

@@ -175,7 +175,7 @@ class RunStore:
             [*keys.shared, keys.run(run_id)],
             [run_id, owner, claim_id, self._ttl, now, keys.run_prefix, lease_ms],
         )
-        token = ""
+        token = claim_id  # a claim may fail half-way, before its token is known
         try:
             _, found = await self._connection.call_many([watch, claim])
             if not found:
@@ -289,7 +289,7 @@ class RunStore:
     ) -> Ended | None:
         """End a run whose records cannot be read; None when it has ended, is gone, or is another's.
 
-        `token` is that of the claim after which it could not be read; without one nobody may hold the run.
+        `token` is that of the claim after which it could not be read, or the claim's id; without one nobody may hold it.
         """
         found = await self._connection.call(
             "end_unreadable",

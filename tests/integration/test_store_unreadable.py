@@ -126,19 +126,19 @@ async def test_a_run_that_cannot_be_read_ends_as_poison_and_the_next_begins(
 
 async def test_numbers_that_are_none_are_counted_anew(store: StoreScene) -> None:
     await submit(store, "a")
-    names = ("attempts", "crashes", "token", "lease_until", "waited_ms", "waiting_since_ms")
+    names = ("attempts", "token", "lease_until", "waiting_since_ms")
     await store.redis.hset(store.keys.run("a"), mapping=dict.fromkeys(names, "nan"))
     await store.redis.hset(store.keys.metadata, mapping={"runs_renewed_ms": "x", "run_count": "x", "log_lost_to": "x"})
     await submit(store, "b")
-    await store.redis.hset(store.keys.run("a"), "waited_ms", 0)
     run = (await store.claim("a")).run
     assert (run.attempts, run.crashes, run.token > 0) == (1, 0, True)
 
 
-@pytest.mark.parametrize("key", ["messages", "state"])
+@pytest.mark.parametrize("key", ["messages", "state", "runs"])
 async def test_a_conversation_of_another_kind_ends_the_run(store: StoreScene, key: str) -> None:
     await submit(store, "a", "b")
     await store.redis.set(getattr(store.keys, key), "not that")
+    await store.redis.hset(store.keys.metadata, "runs_renewed_ms", 0)
     publisher = FakePublisher()
     job = RunJob(thread_id="t", run_id="a")
     with pytest.raises(UnreadableRunError) as refused:

@@ -89,22 +89,24 @@ local function note_beginning(before)
 end
 
 -- Entries beyond the limit go in lots, as with MAXLEN ~, which would not say what went; fewer of large ones.
-local TRIM_LOT, TRIM_MOST, TRIM_MOST_BYTES, TRIM_STEP = 100, 1000, 1048576, 50
+local TRIM_LOT, TRIM_MOST, TRIM_MOST_BYTES, FIRST_STEP = 100, 1000, 1048576, 8
 local function trim(run_id, max_length)
   if max_length == 0 then return end
   local length = redis.call('XLEN', STREAM)
   local lot = math.min(length - max_length, TRIM_MOST)
   if lot < TRIM_LOT then return end
   local lost, lost_text, oldest
-  local from, seen, bytes = '-', 0, 0
+  local from, seen, bytes, most = '-', 0, 0, FIRST_STEP
   while seen < lot and bytes < TRIM_MOST_BYTES do
-    local step = redis.call('XRANGE', STREAM, from, '+', 'COUNT', math.min(TRIM_STEP, lot - seen))
-    if #step == 0 then return end
+    local step = redis.call('XRANGE', STREAM, from, '+', 'COUNT', math.min(most, lot - seen))
+    if #step == 0 then break end
     for _, entry in ipairs(step) do
       if entry[2][6] == run_id and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
       oldest, from, seen, bytes = oldest or entry[1], '(' .. entry[1], seen + 1, bytes + #(entry[2][4] or '')
     end
+    most = bytes < seen * 1024 and 50 or FIRST_STEP
   end
+  if seen == 0 then return end
   redis.call('XTRIM', STREAM, 'MAXLEN', length - seen)
   note_beginning(oldest)
   if lost then redis.call('HSET', METADATA, 'log_lost_to', lost) end

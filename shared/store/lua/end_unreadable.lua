@@ -1,15 +1,16 @@
 -- End a run whose records cannot be read. KEYS[8] the run, KEYS[9] its legacy stream or the stream again.
--- ARGV: token of the caller's claim, or '' when nobody could claim it; what finish() takes; then the event and the
+-- ARGV: token or id of the caller's claim, or '' when nobody could claim it; what finish() takes; then the event and the
 -- message that close_open_calls() takes.
 -- Returns nil when it has ended, is gone, or is another's, else what finish() returns.
 local run, legacy = KEYS[8], KEYS[9]
 local kind = redis.call('TYPE', run).ok
 if kind == 'none' then return false end
 if kind == 'hash' then
-  local found = redis.call('HMGET', run, 'status', 'lease_until', 'token', 'completion_id', 'next_run_id', 'stop_reason')
-  if found[4] then return found[6] == ARGV[10] and {found[4], found[5] or ''} or false end
-  if ARGV[1] ~= '' and found[3] ~= ARGV[1] then return false end
-  if ARGV[1] == '' and found[1] == 'processing' and is_held(found[2]) then return false end
+  local found = redis.call('HMGET', run, 'status', 'lease_until', 'completion_id', 'next_run_id', 'stop_reason', 'token',
+    'claim_id')
+  if found[3] then return found[5] == ARGV[10] and {found[3], found[4] or ''} or false end
+  local is_mine = ARGV[1] ~= '' and (found[6] == ARGV[1] or found[7] == ARGV[1])
+  if not is_mine and found[1] == 'processing' and is_held(found[2]) then return false end
 end
 -- What is of another kind than its name says is nothing that anybody could read, and would refuse the end.
 local function drop_unless(key, expected)
