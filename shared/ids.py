@@ -26,6 +26,9 @@ class StreamId(NamedTuple):
         return f"{self.milliseconds}-{self.sequence}"
 
 
+LAST_STREAM_ID: Final = StreamId(_MAX_PART, _MAX_PART)  # nothing can ever come behind it
+
+
 def is_id(text: str) -> bool:
     """Whether a text can be the id of a thread or of a run at all."""
     return is_plain_text(text, max_chars=_MAX_ID_CHARS) and _KEY_CHARS.isdisjoint(text)

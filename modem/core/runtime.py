@@ -15,6 +15,7 @@ from celery import Celery
 from modem.core.background import keep_going
 from modem.service.active_runs import ActiveRuns
 from modem.service.build_engine import EngineBuilder
+from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.hear_bell import hear_bell
@@ -64,7 +65,8 @@ class Runtime:
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
-        self._reaper = Reaper(leases, publisher, settings.modem, expiry)
+        unreadable = UnreadableRuns(runs, leases, publisher, clock)
+        self._reaper = Reaper(leases, publisher, settings.modem, expiry, unreadable=unreadable)
         self._sandboxes = SandboxPool(
             settings.sandbox, settings.sandbox_root, is_production=settings.env == "prod", env=environment
         )

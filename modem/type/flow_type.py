@@ -5,10 +5,11 @@ from typing import Any
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from shared.contract.base import Contract
+from shared.contract.json_text import read_json
 from shared.contract.run import ContextItem
 from shared.errors import UnreadableMessageError
 from shared.ids import is_id
-from shared.queue_message import explain, parse_json
+from shared.queue_message import explain
 
 
 class FlowContextItem(Contract):
@@ -91,12 +92,15 @@ class ProcessFlowDataRequest(Contract):
 
 def read_flow(json_text: str) -> ProcessFlowDataRequest:
     """Read a legacy message. Raises UnreadableMessageError, whose message is the reason."""
-    if not isinstance(parse_json(json_text, "json_text"), dict):
-        raise UnreadableMessageError("json_text is no JSON object")
     try:
-        return ProcessFlowDataRequest.model_validate_json(json_text)
+        value = read_json(json_text)
+        if not isinstance(value, dict):
+            raise UnreadableMessageError("json_text is no JSON object")
+        return ProcessFlowDataRequest.model_validate(value)
     except ValidationError as error:
         raise UnreadableMessageError(f"json_text: {explain(error)}") from error
+    except ValueError as error:
+        raise UnreadableMessageError(f"json_text: {error}") from error
 
 
 def _is(part: dict[str, JsonValue], kind: str) -> bool:
