@@ -7,9 +7,8 @@ from collections.abc import Callable
 from shared.contract.message import ToolCall
 from shared.contract.state import Phase
 from workflow.errors import SandboxUnavailableError, ToolError, WorkflowError
-        if hold_mask(registered.tool, call.arguments):
-            return _failure(REFUSED.format(name=call.name))
-        return await _in_time(registered, validated(registered.tool.parameters, call), context(registered))
+from workflow.llm.whole_characters import repair
+from workflow.tool.arguments import validated
 from workflow.tool.base import Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.checked_result import checked_result
 from workflow.tool.cut_output import cut_output
@@ -36,13 +35,9 @@ async def _attempt(
 ) -> ToolResult:
     try:
         registered = _allowed(registry, call, phase)
-<<<<<<< HEAD
         if hold_mask(registered.tool, call.arguments):
             return _failure(REFUSED.format(name=call.name))
-        return await _in_time(registered, _arguments(registered, call), context(registered))
-=======
         return await _in_time(registered, validated(registered.tool.parameters, call), context(registered))
->>>>>>> files
     except SandboxUnavailableError:
         raise
     except WorkflowError as error:

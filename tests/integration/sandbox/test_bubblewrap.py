@@ -1,6 +1,5 @@
 """In namespaces a command sees its own workspace and the system's programs, and nothing else of the host."""
 
-import asyncio
 import os
 import socket
 from pathlib import Path
