@@ -61,7 +61,7 @@ class Runtime:
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
-        self._reaper = Reaper(leases, publisher, settings.modem, expiry)
+        self._reaper = Reaper(leases, publisher, settings.modem, expiry, active)
         self._sandboxes = SandboxPool(
             settings.sandbox, settings.sandbox_root, is_production=settings.env == "prod", env=environment
         )
