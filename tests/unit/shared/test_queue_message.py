@@ -9,7 +9,7 @@ import pytest
 from shared.errors import UnreadableMessageError
 from shared.json_depth import is_deeper_than
 from shared.queue_message import read_envelope
-from tests.e2e.ugly_messages import FLOW, LEGACY, UGLY, envelope
+from tests.e2e.ugly_messages import FLOW, LEGACY, UGLY, envelope, packed
 
 LIMIT = 8_388_608
 # What only the task itself can judge.
@@ -47,6 +47,7 @@ def test_what_only_the_task_can_judge_is_read(name: str) -> None:
         envelope(headers={"expires": "2999-01-01T00:00:00Z", "eta": datetime.now(UTC).isoformat()}),
         envelope({"task": LEGACY, "id": "one", "args": [FLOW]}, headers={"task": "null", "id": "null"}),
         envelope({"task": LEGACY, "id": "one", "args": [FLOW], "kwargs": {}}, headers={"task": "null"}),
+        packed(json.dumps([[FLOW], {}, {}]).encode()),
         envelope([[FLOW], {}, {"__type__": "uuid", "__value__": "no uuid"}]),
     ],
 )
