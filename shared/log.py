@@ -22,6 +22,7 @@ _NOISY: Final = (
     "LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "amqp", "asyncio", "botocore", "celery", "httpcore", "httpx",
     "kombu", "openai", "redis", "sse_starlette", "urllib3",
 )  # fmt: skip
+_MAX_MESSAGE_CHARS: Final = 10_000
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _COLOR_FORMAT: Final = "%(log_color)s%(levelname)-7s%(reset)s %(asctime)s %(name)s: %(message)s"
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=_NOTHING)
@@ -46,6 +47,7 @@ def configure_logging(config: LogConfig, *, env: str, service: str, environ: Map
     colored = config.format == "color" or (config.format == "auto" and env == "local")
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_context)
+    handler.addFilter(_cut_message)
     handler.setFormatter(_RedactingFormatter(_ColorLine() if colored else _JsonLine(service), Redactor(secrets)))
     logging.basicConfig(level=config.level, handlers=[handler], force=True)
     for name in _NOISY:
@@ -59,6 +61,20 @@ def _add_context(record: logging.LogRecord) -> bool:
         if not hasattr(record, name):
             setattr(record, name, value)
     return True
+
+
+def _cut_message(record: logging.LogRecord) -> bool:
+    """Keep the line of a huge message short: whoever logs holds up all that runs beside it."""
+    message = record.getMessage()
+    if len(message) > _MAX_MESSAGE_CHARS:
+        left_out = len(message) - _MAX_MESSAGE_CHARS
+        record.msg, record.args = f"{message[:_MAX_MESSAGE_CHARS]}… ({left_out} characters left out)", None
+    return True
+
+
+def _one_line(text: str) -> str:
+    """Write control characters out, so that no id or text of somebody else's can look like a line of ours."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _masked(name: str, value: object) -> object:
@@ -102,6 +118,9 @@ class _ColorLine(ColoredFormatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         fields: dict[str, object] = merge_record_extra(record, {}, reserved=RESERVED_ATTRS)
-        text = " ".join(f"{name}={_masked(name, value)}" for name, value in fields.items() if name != "message")
+        text = _one_line(
+            " ".join(f"{name}={_masked(name, value)}" for name, value in fields.items() if name != "message")
+        )
+        record.message = _one_line(record.message)
         line = super().formatMessage(record)
         return f"{line} [{text}]" if text else line

@@ -145,3 +145,20 @@ def test_no_secret_reaches_message_fields_or_exception(env: str, capsys: pytest.
 
     assert "***" in written
     assert [line for line in written.splitlines() if "hush" in line and "raise ValueError" not in line] == []
+
+
+def test_what_somebody_else_wrote_cannot_look_like_another_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(format="color")
+    with bind(thread_id="a\nERROR forged"):
+        logger.warning("run %s begins", "b\r\nERROR forged\x1b[2K")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "run b\\r\\nERROR forged\\x1b[2K begins [thread_id=a\\nERROR forged]" in line
+
+
+@pytest.mark.parametrize("form", ["color", "json"])
+def test_a_huge_message_is_cut(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(format=form)
+    logger.warning("%s", "x" * 1_000_000)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < 11_000
+    assert "990000 characters left out" in line
