@@ -47,7 +47,6 @@ def configure_logging(config: LogConfig, *, env: str, service: str, environ: Map
     colored = config.format == "color" or (config.format == "auto" and env == "local")
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_context)
-    handler.addFilter(_cut_message)
     handler.setFormatter(_RedactingFormatter(_ColorLine() if colored else _JsonLine(service), Redactor(secrets)))
     logging.basicConfig(level=config.level, handlers=[handler], force=True)
     for name in _NOISY:
@@ -63,13 +62,12 @@ def _add_context(record: logging.LogRecord) -> bool:
     return True
 
 
-def _cut_message(record: logging.LogRecord) -> bool:
+def _cut_message(record: logging.LogRecord) -> None:
     """Keep the line of a huge message short: whoever logs holds up all that runs beside it."""
     message = record.getMessage()
     if len(message) > _MAX_MESSAGE_CHARS:
         left_out = len(message) - _MAX_MESSAGE_CHARS
         record.msg, record.args = f"{message[:_MAX_MESSAGE_CHARS]}… ({left_out} characters left out)", None
-    return True
 
 
 def _one_line(text: str) -> str:
@@ -90,6 +88,7 @@ class _RedactingFormatter(logging.Formatter):
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
+        _cut_message(record)
         return self._redactor.redact(self._inner.format(record))
 
 

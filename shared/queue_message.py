@@ -18,11 +18,13 @@ from shared.broker_address import VISIBILITY_TIMEOUT_SECONDS
 from shared.contract.base import Contract
 from shared.errors import UnreadableMessageError
 from shared.ids import is_plain_text
-from shared.json_depth import is_deeper_than
+from shared.json_shape import shape_fault
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
 
 # Far more than any message of ours, and far less than what any JSON library cannot read or write again.
 MAX_DEPTH: Final = 100
+# What is checked and stored value by value holds up the other runs of its worker.
+MAX_VALUES: Final = 100_000
 # The parameters of each task, all of them texts.
 PARAMETERS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {EXECUTE_RUN_TASK: ("thread_id", "run_id"), LEGACY_TASK: ("json_text",)}
@@ -149,8 +151,8 @@ def parse_json(text: bytes | str, what: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise UnreadableMessageError(f"{what} is no JSON: {error}") from error
-    if is_deeper_than(value, MAX_DEPTH):
-        raise UnreadableMessageError(f"{what} is nested deeper than {MAX_DEPTH} levels")
+    if fault := shape_fault(value, max_depth=MAX_DEPTH, max_values=MAX_VALUES):
+        raise UnreadableMessageError(f"{what} {fault}")
     return value
 
 

@@ -25,7 +25,7 @@ class Watchdog:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        faulthandler.dump_traceback_later(self.limit_seconds, exit=True, file=_STDERR)  # fails here, not in the task
+        self._give_sign()  # what is wrong with it fails here, and not in the task
         self._task = asyncio.create_task(self._watch())
         return self
 
@@ -35,11 +35,12 @@ class Watchdog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        faulthandler.cancel_dump_traceback_later()
 
     async def _watch(self) -> None:
-        try:
-            while True:
-                faulthandler.dump_traceback_later(self.limit_seconds, exit=True, file=_STDERR)
-                await asyncio.sleep(self.limit_seconds / _SIGNS)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        while True:
+            await asyncio.sleep(self.limit_seconds / _SIGNS)
+            self._give_sign()
+
+    def _give_sign(self) -> None:
+        faulthandler.dump_traceback_later(self.limit_seconds, exit=True, file=_STDERR)

@@ -128,5 +128,8 @@ UGLY: Final[dict[str, tuple[str | bytes, str]]] = {
     "an id with a line separator": (flow(run_id="a\u2028b"), "run_id"),
     "an id of 4,000": (flow(flow_uuid="x" * 4_000), "flow_uuid"),
     "context nested 150 deep": (flow(context_data=[{"x": json.loads("[" * 150 + "]" * 150)}]), "deep"),
+    "context of 300,000 items": (flow(context_data=[{}] * 300_000), "values"),
+    "context of 2,000 items": (flow(context_data=[{}] * 2_000), "context_data"),
+    "300,000 headers": (envelope(headers={str(number): 0 for number in range(300_000)}), "values"),
     "protocol 1 without an id": (envelope({"task": LEGACY, "args": [FLOW]}, headers={"task": "null"}), "id"),
 }  # fmt: skip
