@@ -89,6 +89,9 @@ class Runner:
             while outcome is None and not cancellation.should_hand_over:
                 outcome = self._limits.exceeded(self._journal.usage) or await self._agent.step()
             return outcome
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio would end the event loop with all other runs on it.
+            raise RuntimeError("A model asked the process to exit.") from error
         except ModelError as error:
             _log.warning("the model failed for good: %s", error.message)
             return Outcome(StopReason.LLM_ERROR, error.message, self._journal.usage)

@@ -197,6 +197,21 @@ async def test_nobody_is_asked_for_a_run_that_is_cancelled_meanwhile(stop: Stop,
     assert waits or (isinstance(outcome, Outcome) and outcome.stop_reason is StopReason.CANCELLED)
 
 
+class LeavingModel(ScriptedModel):
+    """Asks the process to exit."""
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        yield TextDelta("I ")
+        raise SystemExit(1)
+
+
+async def test_a_model_that_asks_to_exit_fails_its_run_alone() -> None:
+    scene = Scene([])
+    scene.model = LeavingModel([])
+    with pytest.raises(RuntimeError, match="asked the process to exit"):
+        await scene.carry()
+
+
 class StubbornModel(ScriptedModel):
     """Swallows every cancellation until it is released, and then answers."""
 
