@@ -65,7 +65,11 @@ class Runner:
     ) -> Outcome | Question | None:
         if _is_stopped(steps, stop):
             return self._stopped(stop.result())
-        return steps.result() if steps.done() else self._limits.out_of_time(self._journal.usage)
+        if steps.done() and not steps.cancelled():
+            return steps.result()
+        if steps.cancelling():
+            return self._limits.out_of_time(self._journal.usage)
+        raise RuntimeError("A model was cancelled from within.")  # it awaited something that somebody else cancelled
 
     def _stopped(self, reason: Stop) -> Outcome | None:
         if reason is Stop.LEASE_LOST:

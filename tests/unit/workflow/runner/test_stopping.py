@@ -212,6 +212,23 @@ async def test_a_model_that_asks_to_exit_fails_its_run_alone() -> None:
         await scene.carry()
 
 
+class SelfCancelledModel(ScriptedModel):
+    """Awaits something of its own that was cancelled."""
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        yield TextDelta("I ")
+        other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+
+async def test_a_model_that_is_cancelled_from_within_fails_its_run_and_is_no_lost_worker() -> None:
+    scene = Scene([])
+    scene.model = SelfCancelledModel([])
+    with pytest.raises(RuntimeError, match="cancelled from within"):
+        await scene.carry()
+
+
 class StubbornModel(ScriptedModel):
     """Swallows every cancellation until it is released, and then answers."""
 
