@@ -66,7 +66,7 @@ class Runtime:
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
         unreadable = UnreadableRuns(runs, leases, publisher, clock)
-        self._reaper = Reaper(leases, publisher, settings.modem, expiry, unreadable=unreadable)
+        self._reaper = Reaper(leases, publisher, settings.modem, expiry, unreadable=unreadable, active=active)
         self._sandboxes = SandboxPool(
             settings.sandbox, settings.sandbox_root, is_production=settings.env == "prod", env=environment
         )

@@ -13,6 +13,7 @@ from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import Answer, Question, RunRecord
 from shared.contract.state import AgentState, CallInFlight, Phase
+from shared.errors import LeaseLostError
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
 from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
@@ -45,6 +46,7 @@ class Journal:
         self._events = events
         self._run = run
         self._has_begun = False
+        self._is_sealed = False
         self._lock = asyncio.Lock()
         self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
         self.messages: list[ChatMessage] = list(messages)
@@ -88,17 +90,23 @@ class Journal:
         """Return how many workers have died while this call was in flight."""
         return next((each.workers_lost for each in self.state.in_flight if each.call_id == call.call_id), 0)
 
+    def seal(self) -> None:
+        """From now on steps that could not be ended write nothing more: they get LeaseLostError."""
+        self._is_sealed = True
+
     async def settle(self) -> None:
         """Wait until what is being written is written."""
         await asyncio.gather(*self._writes, return_exceptions=True)
 
     async def listen(self) -> None:
         """Make what people said to the run meanwhile part of the conversation."""
+        self._raise_if_sealed()
         async with self._lock:
             self.messages.extend(await self._log.take_said())
 
     async def note(self, text: str) -> None:
         """Say something to the model that no client sees: a nudge."""
+        self._raise_if_sealed()
         await self._commit([], [ChatMessage(role=Role.USER, content=text)])
 
     def begin_answer(self) -> Step:
@@ -107,6 +115,7 @@ class Journal:
 
     async def piece(self, step: Step, item: TextDelta | StreamRestarted) -> None:
         """Pass on text as it comes, or say that it is void."""
+        self._raise_if_sealed()
         if isinstance(item, TextDelta):
             await self._log.emit(self._events.delta(step, item))
         else:
@@ -117,6 +126,7 @@ class Journal:
 
         Returns it as it was written: secrets are masked, and each call has an id of its own.
         """
+        self._raise_if_sealed()
         answer = replace(answer, tool_calls=self._with_unique_ids(answer.tool_calls))
         self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
         events = [self._events.response(step, answer.text)] if answer.text else []
@@ -127,6 +137,7 @@ class Journal:
 
     async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
         """Write that these calls are about to be made."""
+        self._raise_if_sealed()
         events: list[AgentExecuteData] = []
         for call in calls:
             step = self._events.begin(f"tool_{call.name}")
@@ -136,14 +147,16 @@ class Journal:
 
     async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:
         """Pass on output of a call as it comes."""
+        self._raise_if_sealed()
+        if call.call_id not in self._in_flight:
+            return  # a tool that was left behind has nothing to say any more
         step, _ = self._in_flight[call.call_id]
         await self._log.emit(self._events.tool_progress(step, result))
 
     async def end_call(self, call: ToolCall, result: ToolResult) -> None:
         """Write what a call came to: event, message and state at once."""
-        step, _ = self._in_flight[call.call_id]
-        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
-        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+        self._raise_if_sealed()
+        await self._end_call(call, result)
 
     async def withdraw(self, call_id: str, reason: str) -> None:
         """End a call that a person was to be asked about, and was not."""
@@ -166,7 +179,16 @@ class Journal:
         """End every call that is still open with an error, so that no `init` stays without an end."""
         await self.settle()
         for _, call in list(self._in_flight.values()):
-            await self.end_call(call, ToolResult(text=reason, is_error=True))
+            await self._end_call(call, ToolResult(text=reason, is_error=True))
+
+    async def _end_call(self, call: ToolCall, result: ToolResult) -> None:
+        step, _ = self._in_flight[call.call_id]
+        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
+        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+
+    def _raise_if_sealed(self) -> None:
+        if self._is_sealed:
+            raise LeaseLostError
 
     async def _commit(
         self,
