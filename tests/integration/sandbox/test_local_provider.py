@@ -83,6 +83,15 @@ async def test_weak_isolation_is_refused_with_a_way_to_mend_it(
         await local.create("t1")
 
 
+@pytest.mark.parametrize("isolation", [Isolation.AUTO, Isolation.PROCESS])
+async def test_a_closed_network_that_cannot_be_kept_closed_is_refused(
+    tmp_path: Path, broken_bubblewrap: str, isolation: Isolation
+) -> None:
+    local = provider(tmp_path, isolation, network=Network.NONE, programs=[broken_bubblewrap])
+    with pytest.raises(SandboxUnavailableError, match=r"sandbox\.network is none, and .*set sandbox\.network to open"):
+        await local.create("t1")
+
+
 async def test_a_missing_bubblewrap_is_named(tmp_path: Path) -> None:
     with pytest.raises(SandboxUnavailableError, match="there is no program bwrap"):
         await provider(tmp_path, Isolation.BUBBLEWRAP, programs=[]).create("t1")

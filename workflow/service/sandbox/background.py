@@ -8,7 +8,7 @@ from typing import Final
 
 from workflow.errors import SandboxError
 from workflow.service.sandbox.base import BackgroundProcess
-from workflow.service.sandbox.run_command import GRACE_SECONDS, start_failure
+from workflow.service.sandbox.run_command import GRACE_SECONDS, Watch, start_failure
 from workflow.service.sandbox.spawn import Spawn, SpawnedProcess, spawn_process
 from workflow.service.sandbox.workspace_files import WorkspaceFiles
 
@@ -22,8 +22,9 @@ _STOP_POLL_SECONDS: Final = 1.0
 class BackgroundProcesses:
     """Owns the processes that outlive a call; `close` ends them all."""
 
-    def __init__(self, files: WorkspaceFiles) -> None:
+    def __init__(self, files: WorkspaceFiles, watch: Watch) -> None:
         self._files = files
+        self._around = watch
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self, spawn: Spawn) -> BackgroundProcess:
@@ -32,7 +33,10 @@ class BackgroundProcesses:
         Its number means nothing to a command in another process namespace, so that each process has a
         file whose removal stops it.
         """
-        log, log_path = await asyncio.to_thread(self._files.new_numbered, _LOG_FOLDER, ".log")
+        try:
+            log, log_path = await asyncio.to_thread(self._files.new_numbered, _LOG_FOLDER, ".log")
+        except OSError as error:
+            raise SandboxError(start_failure(error).output.strip()) from error
         running_path = f"{_RUNNING_FOLDER}/{PurePosixPath(log_path).stem}"
         notes = {running_path: b"Remove this file to stop the process.\n", _IGNORE_FILE: b"*\n"}
         with ExitStack() as when_it_fails:
@@ -59,15 +63,17 @@ class BackgroundProcesses:
     async def _watch(self, process: SpawnedProcess, log: int, running_path: str) -> None:
         """Wait for its end or the removal of its file; then end all that is left of it and say so in the log."""
         try:
-            while process.exit_code is None and await asyncio.to_thread(self._files.exists, running_path):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), _STOP_POLL_SECONDS)
+            with self._around(process):
+                while process.exit_code is None and await asyncio.to_thread(self._files.exists, running_path):
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(process.wait(), _STOP_POLL_SECONDS)
         finally:
             await process.end(GRACE_SECONDS)
-            await asyncio.to_thread(_write_end, log, process.exit_code)
+            await asyncio.to_thread(_write_end, log, process)
             await asyncio.to_thread(self._files.remove, running_path)
 
 
-def _write_end(log: int, exit_code: int | None) -> None:
-    with open(log, "ab") as file:
-        file.write(f"\n[the process ended with exit code {exit_code}]\n".encode())
+def _write_end(log: int, process: SpawnedProcess) -> None:
+    reason = f"{process.stopped_because}\n" if process.stopped_because else ""
+    with suppress(OSError), open(log, "ab") as file:  # a full disk, or a log at the largest size of a file
+        file.write(f"\n{reason}[the process ended with exit code {process.exit_code}]\n".encode())

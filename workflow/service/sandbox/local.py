@@ -11,6 +11,7 @@ from workflow.errors import SandboxError
 from workflow.service.sandbox.background import BackgroundProcesses
 from workflow.service.sandbox.base import BackgroundProcess, Command, CommandResult, FileEntry, OutputSink
 from workflow.service.sandbox.confine import WorkspacePaths
+from workflow.service.sandbox.disk_guard import DiskGuard
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.listening import first_listening_host
@@ -24,13 +25,14 @@ _LISTEN_WAIT_SECONDS: Final = 10.0  # a bundler's first start takes some
 class LocalSandbox:
     """The Sandbox port over folders and processes of this machine, kept in by an Isolation."""
 
-    def __init__(self, folders: SandboxFolders, isolation: Isolation) -> None:
+    def __init__(self, folders: SandboxFolders, isolation: Isolation, guard: DiskGuard) -> None:
         """Take folders that exist, with no symlink in their own path."""
         self._folders = folders
         self._isolation = isolation
+        self._guard = guard
         self._paths = WorkspacePaths(folders.workspace, isolation.shown_workspace(folders))
         self._files = WorkspaceFiles(self._paths)
-        self._background = BackgroundProcesses(self._files)
+        self._background = BackgroundProcesses(self._files, self._guarded)
         self._running: set[SpawnedProcess] = set()
         self._is_closed = False
         self._calls = 0
@@ -62,7 +64,7 @@ class LocalSandbox:
                 return CommandResult(f"{error}\n", NOT_FOUND)
             except ValueError as error:
                 return start_failure(error)
-            return await run_command(spawn, command.timeout_seconds, on_output, self._running)
+            return await run_command(spawn, command.timeout_seconds, on_output, self._guarded)
 
     async def start(self, command: Command) -> BackgroundProcess:
         """Start it in the background, without a time limit; raises SandboxError when it cannot be started."""
@@ -81,6 +83,7 @@ class LocalSandbox:
     async def write_files(self, files: Mapping[str, bytes]) -> None:
         """Check all paths, then write each file whole."""
         with self._in_use():
+            await asyncio.to_thread(self._guard.require_room, sum(map(len, files.values())))
             await asyncio.to_thread(self._files.write, files)
 
     async def list_files(self, path: str, *, recursive: bool, limit: int = 20_000) -> list[FileEntry]:
@@ -118,6 +121,15 @@ class LocalSandbox:
         finally:
             self._calls -= 1
             self._last_used = time.monotonic()
+
+    @contextmanager
+    def _guarded(self, process: SpawnedProcess) -> Iterator[None]:
+        self._running.add(process)
+        try:
+            with self._guard.watch(process, self._folders.base):
+                yield
+        finally:
+            self._running.discard(process)
 
     def _spawn(self, command: Command) -> Spawn:
         cwd = self._paths.resolve(command.cwd)

@@ -10,6 +10,7 @@ from shared.contract.config import Isolation as IsolationKind
 from shared.contract.config import Network, SandboxConfig
 from workflow.errors import SandboxUnavailableError
 from workflow.service.sandbox.bubblewrap import BubblewrapIsolation, probe
+from workflow.service.sandbox.disk_guard import DiskGuard
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.local import LocalSandbox
@@ -41,6 +42,7 @@ class LocalProvider:
         self._root = root
         self._is_production = is_production
         self._env = env
+        self._guard = DiskGuard(root, config.min_free_bytes)
         self._choosing = asyncio.Lock()
         self._isolation: Isolation | None = None
 
@@ -99,6 +101,12 @@ class LocalProvider:
                 f"{reason}, and without isolation no command runs in production. {_HOW_TO_MEND}, "
                 "and set sandbox.isolation to bubblewrap."
             )
+        if self._config.network is not Network.OPEN:
+            raise SandboxUnavailableError(
+                f"sandbox.network is {self._config.network}, and {reason}: without namespaces commands reach what this "
+                f"machine reaches. {_HOW_TO_MEND}, and set sandbox.isolation to bubblewrap; or set sandbox.network to "
+                "open."
+            )
         if self._config.isolation is not IsolationKind.PROCESS:
             logger.warning("Commands of the agent run without isolation, as this user: %s. %s.", reason, _HOW_TO_MEND)
         return ProcessIsolation(self._config, self._env)
@@ -111,7 +119,7 @@ class LocalProvider:
     def _open(self, thread_id: str, isolation: Isolation) -> LocalSandbox:
         folders = SandboxFolders.of_thread(self._make_root(), thread_id)
         isolation.prepare(folders)
-        return LocalSandbox(folders, isolation)
+        return LocalSandbox(folders, isolation, self._guard)
 
 
 def _warn_of_root() -> None:
