@@ -19,6 +19,8 @@ from shared.store.records import flatten, from_fields, read_message, to_fields
 
 # A thread is listed a moment before it is stored; only older entries without a record are stale.
 _STALE_AFTER_MS: Final = 60_000
+# A worker that is away for longer does not see that a thread was deleted, only that it is not there.
+TOMBSTONE_SECONDS: Final = 30 * 86_400
 
 
 class ThreadStore:
@@ -53,7 +55,9 @@ class ThreadStore:
             pipe.zadd(THREAD_INDEX, {_member(record): 0})
             pipe.expire(THREAD_INDEX, self._ttl)
             await pipe.execute()
-        made = await self._connection.call("create_thread", keys.shared, [self._ttl, *flatten(to_fields(record))])
+        made = await self._connection.call(
+            "create_thread", [*keys.shared, keys.tombstone], [self._ttl, *flatten(to_fields(record))]
+        )
         if made:
             return record
         standing = await self.get(thread_id)
@@ -116,7 +120,9 @@ class ThreadStore:
         record = await self.get(thread_id)
         with redis_errors():
             run_ids = await self._connection.redis.lrange(keys.runs, 0, -1)
-        await self._connection.call("delete_thread", keys.shared, [keys.run_prefix])
+        await self._connection.call(
+            "delete_thread", [*keys.shared, keys.tombstone], [keys.run_prefix, TOMBSTONE_SECONDS]
+        )
         with redis_errors():
             pipe = self._connection.redis.pipeline(transaction=False)
             pipe.zrem(THREAD_INDEX, _member(record))

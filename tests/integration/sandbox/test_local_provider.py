@@ -15,6 +15,7 @@ from workflow.service.sandbox.local_provider import LocalProvider
 from workflow.service.sandbox.pool import SandboxPool
 from workflow.service.sandbox.process_isolation import ProcessIsolation
 from workflow.service.sandbox.programs import bubblewrap_programs
+from workflow.service.sandbox.workspaces import Workspaces
 
 
 @pytest.fixture
@@ -116,6 +117,6 @@ async def test_the_pool_works_over_a_root_behind_a_symlink(tmp_path: Path) -> No
     sandbox = await pool.get("../t1")
     await sandbox.write_files({"a": b"1"})
     assert (await sandbox.run(Command(argv=["cat", sandbox.display_path("a")]))).output == "1"
-    await pool.remove("../t1")
-    assert os.listdir(tmp_path / "real") == []
     await pool.close()
+    (workspace,) = Workspaces(tmp_path / "real").all()
+    assert workspace.thread_id == "../t1"

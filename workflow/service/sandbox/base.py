@@ -52,6 +52,14 @@ class FileEntry:
     modified_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class WorkspacePlace:
+    """Where a thread's files are kept from here: the name of the disk, and whether any are on it."""
+
+    disk_id: str
+    has_files: bool
+
+
 class Sandbox(Protocol):
     """One thread's workspace. Paths are relative to `workspace` or absolute inside it.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -25,11 +25,19 @@ _LISTEN_WAIT_SECONDS: Final = 10.0  # a bundler's first start takes some
 class LocalSandbox:
     """The Sandbox port over folders and processes of this machine, kept in by an Isolation."""
 
-    def __init__(self, folders: SandboxFolders, isolation: Isolation, guard: DiskGuard) -> None:
-        """Take folders that exist, with no symlink in their own path."""
+    def __init__(
+        self,
+        folders: SandboxFolders,
+        isolation: Isolation,
+        guard: DiskGuard,
+        *,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take folders that exist, with no symlink in their own path; `on_close` is called when all has ended."""
         self._folders = folders
         self._isolation = isolation
         self._guard = guard
+        self._on_close = on_close
         self._paths = WorkspacePaths(folders.workspace, isolation.shown_workspace(folders))
         self._files = WorkspaceFiles(self._paths)
         self._background = BackgroundProcesses(self._files, self._guarded)
@@ -108,8 +116,11 @@ class LocalSandbox:
     async def close(self) -> None:
         """Stop every process; the files stay, later calls raise SandboxError."""
         self._is_closed = True
-        await self._background.close()
-        await asyncio.gather(*(process.end(GRACE_SECONDS) for process in set(self._running)))
+        try:
+            await self._background.close()
+            await asyncio.gather(*(process.end(GRACE_SECONDS) for process in set(self._running)))
+        finally:
+            self._on_close()
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:

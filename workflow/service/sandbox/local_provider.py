@@ -9,13 +9,16 @@ from pathlib import Path
 from shared.contract.config import Isolation as IsolationKind
 from shared.contract.config import Network, SandboxConfig
 from workflow.errors import SandboxUnavailableError
+from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.bubblewrap import BubblewrapIsolation, probe
 from workflow.service.sandbox.disk_guard import DiskGuard
+from workflow.service.sandbox.folder_lock import FolderLock
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.process_isolation import ProcessIsolation
 from workflow.service.sandbox.programs import bubblewrap_programs
+from workflow.service.sandbox.workspaces import Workspaces
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +54,9 @@ class LocalProvider:
         isolation = await self.isolation()
         return await asyncio.to_thread(self._open, thread_id, isolation)
 
-    async def delete(self, thread_id: str) -> None:
-        """Delete the thread's files."""
-        await asyncio.to_thread(SandboxFolders.of_thread(self._root, thread_id).delete)
+    async def place(self, thread_id: str) -> WorkspacePlace:
+        """Return the name of this disk, and whether the thread has files on it."""
+        return await asyncio.to_thread(self._place, thread_id)
 
     async def isolation(self) -> Isolation:
         """Return how commands are kept in; raises SandboxUnavailableError when the configured way cannot be had."""
@@ -118,8 +121,18 @@ class LocalProvider:
 
     def _open(self, thread_id: str, isolation: Isolation) -> LocalSandbox:
         folders = SandboxFolders.of_thread(self._make_root(), thread_id)
-        isolation.prepare(folders)
-        return LocalSandbox(folders, isolation, self._guard)
+        lock = FolderLock.to_use(folders.base)
+        try:
+            folders.create(thread_id)
+            isolation.prepare(folders)
+        except BaseException:
+            lock.release()
+            raise
+        return LocalSandbox(folders, isolation, self._guard, on_close=lock.release)
+
+    def _place(self, thread_id: str) -> WorkspacePlace:
+        workspaces = Workspaces(self._make_root())
+        return WorkspacePlace(workspaces.disk_id(), workspaces.has(thread_id))
 
 
 def _warn_of_root() -> None:
