@@ -27,7 +27,7 @@ from workflow.runner.limits import Limits
 from workflow.runner.outcome import Outcome
 from workflow.runner.runner import Runner
 from workflow.runner.work import Work
-from workflow.service.sandbox.base import Sandbox
+from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
 NOW = "2026-01-02T03:04:05.000000+00:00"
@@ -73,6 +73,7 @@ class Scene:
     usage: Usage = field(default_factory=Usage)
     messages: Sequence[ChatMessage] = ()
     state: AgentState = field(default_factory=AgentState)
+    place: WorkspacePlace | None = None
 
     def __post_init__(self) -> None:
         self.model = ScriptedModel(self.script)
@@ -111,7 +112,7 @@ class Scene:
         turn = Turn(engine, self.journal, thread_id="t1", run_id=self.run_id)
         agent = Agent(engine, self.journal, turn)
         runner = Runner(agent, self.journal, Limits.of(self.config, self.parameters))
-        await self.journal.begin(task_message(self.work))
+        await self.journal.begin(task_message(self.work), self.place)
         return await runner.run(self.cancellation)
 
     def answers(self) -> list[tuple[str | None, str]]:
