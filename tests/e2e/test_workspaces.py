@@ -9,6 +9,7 @@ from shared.contract.run import StopReason
 from tests.e2e.conftest import FreshStack
 from tests.e2e.service_process import wait_until
 from tests.e2e.test_takeover import END, PLAN, SETTINGS, is_begun, processes_of, shell, watched
+from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
 from tests.integration.sandbox.processes import unique_sleep
 
@@ -41,11 +42,8 @@ def test_a_deleted_threads_processes_end_and_its_workspace_goes(
     fresh_stack: FreshStack, openai_server: OpenAIServer, isolation: str
 ) -> None:
     _, number = unique_sleep()
-    background = shell(f"sleep {number}")
-    arguments = {**background.calls[0].arguments, "is_long_running": True}
-    background = background.model_copy(
-        update={"calls": (background.calls[0].model_copy(update={"arguments": arguments}),)}
-    )
+    arguments = {"cmd": f"sleep {number}", "is_long_running": True}
+    background = Answer(calls=(Call(name="bash", arguments=arguments),))
     openai_server.play([PLAN, background, END])
     stack = fresh_stack(BAUD_SANDBOX__ISOLATION=isolation)
     ended = stack.run("Serve")

@@ -221,7 +221,9 @@ class Journal:
         events = [] if is_answered else [self._events.resumed(self._run.attempts)]
         if note:
             events.append(self._events.sandbox_replaced())
-        if self.unanswered_calls():
+        if self.has_last_word():
+            await self._commit(events, [])
+        elif self.unanswered_calls():
             self._late_note = note
             await self._commit(events, [])
         else:

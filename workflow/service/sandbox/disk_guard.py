@@ -101,7 +101,7 @@ class DiskGuard:
         command = WatchedCommand(process, folder)
         with self._lock:
             self._watched.add(command)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="disk-guard", daemon=True)
                 self._thread.start()
         try:

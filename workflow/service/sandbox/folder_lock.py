@@ -21,6 +21,10 @@ class FolderLock:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
+    def __del__(self) -> None:
+        """Whoever asked for it may have been cancelled before it came."""
+        self.release()
+
     @classmethod
     def to_use(cls, folder: Path) -> "FolderLock":
         """Make the folder if it is not there and keep it from being removed. Blocks; raises SandboxError."""

@@ -46,6 +46,10 @@ class SandboxFolders:
             return (self.base / _OWNER_FILE).read_bytes().decode("utf-8", "surrogatepass")
         return self.base.name if _SAFE_NAME.fullmatch(self.base.name) else None
 
+    def is_complete(self) -> bool:
+        """Whether it has all that `create` makes: the root may hold folders that are none of ours."""
+        return all(folder.is_dir() for folder in (self.workspace, self.home, self.temporary))
+
     def create(self, thread_id: str = "") -> None:
         """Make what is missing, for this user alone; a name that does not tell whose it is is explained."""
         for folder in (self.base, self.workspace, self.home, self.temporary):

@@ -111,8 +111,9 @@ class Workspaces:
     def _found(self) -> Iterator[Workspace]:
         with suppress(FileNotFoundError):
             for folder in sorted(self._root.iterdir()):
-                thread_id = SandboxFolders(folder).thread_id()
-                if thread_id is not None and folder.is_dir():
+                folders = SandboxFolders(folder)
+                thread_id = folders.thread_id()
+                if thread_id is not None and folders.is_complete():
                     yield Workspace(thread_id, folder)
 
     async def _runs(self, *argv: str) -> bool:

@@ -80,6 +80,14 @@ async def test_the_next_run_of_a_thread_is_told_only_when_its_files_are_not_here
     assert ("status_sandbox_info" in [kind for kind, _ in scene.log.kinds()]) is is_told
 
 
+async def test_a_last_word_is_not_asked_for_again_because_of_a_note() -> None:
+    word = ChatMessage(role=Role.ASSISTANT, content="All done.", run_id="r1")
+    scene = Scene([], messages=[*WORK, DONE, word], state=state("there"), attempts=2, place=HERE_EMPTY)
+    await scene.play()
+    assert scene.model.requests == []
+    assert notes(scene) == []
+
+
 async def test_a_thread_that_never_used_a_sandbox_is_told_nothing() -> None:
     scene = Scene([says("done")], run_id="r2", messages=WORK[:1], place=HERE_EMPTY)
     await scene.play()
@@ -113,7 +121,8 @@ async def test_without_a_use_of_the_sandbox_the_files_stay_where_they_were() -> 
 
 
 async def test_a_note_that_was_not_given_is_given_by_the_attempt_after() -> None:
-    open_calls = tuple(ToolCall(call_id=name, name=name, arguments="{}") for name in ("ls", "todo_read"))
+    arguments = {"ls": '{"path": "."}', "todo_read": "{}"}
+    open_calls = tuple(ToolCall(call_id=name, name=name, arguments=text) for name, text in arguments.items())
     messages = (WORK[0], WORK[1].model_copy(update={"tool_calls": open_calls}))
     first = Scene([], messages=messages, state=state("there"), attempts=2, place=HERE_EMPTY)
     await first.journal.begin(messages[0], HERE_EMPTY)

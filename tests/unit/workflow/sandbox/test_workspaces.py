@@ -1,5 +1,6 @@
 """A workspace is removed whole and by one worker alone, however its files lie, and never while somebody uses it."""
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -83,6 +84,17 @@ def test_a_removed_workspace_cannot_be_locked(tmp_path: Path, workspace: Workspa
     Workspaces(tmp_path).discard(workspace)
     lock.release()
     assert Workspaces(tmp_path).lock(workspace) is None
+
+
+def test_a_folder_that_is_no_sandbox_is_never_taken_for_one(tmp_path: Path, workspace: Workspace) -> None:
+    (tmp_path / "photos" / "workspace").mkdir(parents=True)
+    assert Workspaces(tmp_path).all() == [workspace]
+
+
+def test_a_lock_that_nobody_took_over_is_given_back(tmp_path: Path, workspace: Workspace) -> None:
+    FolderLock.to_use(workspace.folder)
+    gc.collect()
+    assert Workspaces(tmp_path).lock(workspace) is not None
 
 
 def test_a_disk_has_one_name_for_all_workers(tmp_path: Path) -> None:
