@@ -13,6 +13,7 @@ from benchmarks import (
     cpu_by_process,
     cut_streams,
     fan_out,
+    file_tools,
     first_event,
     idle_connections,
     journal_cost,
@@ -44,6 +45,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "replay": replay.measure,
     "paced_runs": paced_runs.measure,
     "cut_streams": cut_streams.measure,
+    "file_tools": file_tools.measure,
 }
 
 

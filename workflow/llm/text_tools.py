@@ -11,8 +11,12 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 
+import orjson
+
 from shared.contract.message import ChatMessage, Role, ToolCall
 from workflow.llm.model import (
+    DROPPED_ARGUMENTS,
+    MAX_ARGUMENT_CHARS,
     DeltaKind,
     FinishReason,
     Model,
@@ -40,6 +44,8 @@ Write as many blocks as you need, then end your answer: the results come in the 
 
 The tools:
 """
+
+_NAME_CHARS = 200  # of a tool's name, or where to look for one
 
 
 class TextToolsModel:
@@ -77,13 +83,15 @@ def _with_calls(answer: ModelAnswer, parser: TextToolParser) -> ModelAnswer:
 def _to_call(block: str) -> ToolCall:
     """Return the call; what is no JSON becomes the arguments as they are, which the executor answers."""
     call_id = f"call_{uuid.uuid4().hex}"
+    if len(block) > MAX_ARGUMENT_CHARS:
+        return ToolCall(call_id=call_id, name=_guess_name(block[:_NAME_CHARS]), arguments=DROPPED_ARGUMENTS)
     try:
-        parsed = json.loads(block)
+        parsed = orjson.loads(block)
         name, arguments = parsed["name"], parsed.get("arguments", {})
     except (ValueError, TypeError, KeyError, AttributeError):
         return ToolCall(call_id=call_id, name=_guess_name(block), arguments=block)
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(call_id=call_id, name=str(name), arguments=text)
+    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    return ToolCall(call_id=call_id, name=str(name)[:_NAME_CHARS], arguments=text)
 
 
 def _guess_name(block: str) -> str:
@@ -128,7 +136,7 @@ def _without_native_calls(message: ChatMessage) -> ChatMessage:
 
 def _call_json(call: ToolCall) -> str:
     try:
-        arguments = json.loads(call.arguments)
+        orjson.loads(call.arguments)
     except ValueError:
         return call.arguments
-    return json.dumps({"name": call.name, "arguments": arguments, "id": call.call_id}, ensure_ascii=False)
+    return f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}, "id": {json.dumps(call.call_id)}}}'

@@ -4,12 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import orjson
-from pydantic import ValidationError
-
 from shared.contract.message import ToolCall
 from shared.contract.state import Phase
 from workflow.errors import SandboxUnavailableError, ToolError, WorkflowError
+from workflow.tool.arguments import validated
 from workflow.tool.base import Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.cut_output import cut_output
 from workflow.tool.registry import RegisteredTool, ToolRegistry
@@ -34,7 +32,7 @@ async def _attempt(
 ) -> ToolResult:
     try:
         registered = _allowed(registry, call, phase)
-        return await _in_time(registered, _arguments(registered, call), context(registered))
+        return await _in_time(registered, validated(registered.tool.parameters, call), context(registered))
     except SandboxUnavailableError:
         raise
     except WorkflowError as error:
@@ -71,19 +69,6 @@ def _allowed(registry: ToolRegistry, call: ToolCall, phase: Phase) -> Registered
     if call.name not in on_offer:
         raise ToolError(f"{call.name} is not to be had while planning. Call job_plan first, or answer in text.")
     return registered
-
-
-def _arguments(registered: RegisteredTool, call: ToolCall) -> Parameters:
-    try:
-        return registered.tool.parameters.model_validate(orjson.loads(call.arguments or "{}"))
-    except orjson.JSONDecodeError as error:
-        raise ToolError(f"The arguments of {call.name} are not valid JSON: {error}. Send one JSON object.") from error
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_context=False, include_input=False)
-        )
-        raise ToolError(f"The arguments of {call.name} are not as its schema says: {problems}.") from error
 
 
 def _failure(text: str) -> ToolResult:

@@ -40,6 +40,11 @@ class SandboxFolders:
         """TMPDIR of the commands; on disk, because a tmpfs would be memory, and gone after each command."""
         return self.base / "tmp"
 
+    @property
+    def programs(self) -> Path:
+        """Programs of ours for commands, where they see the host."""
+        return self.base / "bin"
+
     def thread_id(self) -> str | None:
         """Return whose folder it is; None when that cannot be told, or when it is no sandbox's."""
         with suppress(OSError):
