@@ -17,15 +17,12 @@ from shared.errors import LeaseLostError
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
 from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
+from workflow.runner.workspace_note import files_note, processes_note
+from workflow.service.sandbox.base import WorkspacePlace
 from workflow.tool.base import ToolResult
 
 # What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
 _CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
-_IN_SANDBOX: Final = frozenset({"bash", "url_expose"})
-_SANDBOX_REPLACED: Final = (
-    "Note: the worker was replaced while you worked. The files are as they were, but processes that you had started in"
-    " the background are gone. Start again what you still need."
-)
 
 StateChange = Callable[[AgentState], AgentState]
 
@@ -53,16 +50,32 @@ class Journal:
         self.state = state
         self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
         self.usage = run.usage
+        self._place: WorkspacePlace | None = None
+        self._uses_workspace = False
+        self._late_note: str | None = None  # waits for the answers to the calls that are open
 
-    async def begin(self, message: ChatMessage) -> None:
-        """Write the task as the run's first event and message, unless an earlier attempt did; once is enough."""
+    async def begin(self, message: ChatMessage, place: WorkspacePlace | None = None) -> None:
+        """Write the task as the run's first event and message, unless an earlier attempt did; once is enough.
+
+        `place` is where the thread's files are kept from here: the model is told when they are not as it left them.
+        """
         if self._has_begun:
             return
         self._has_begun = True
+        self._place = place
+        moved = files_note(self.state, self.messages, place)
         if any(earlier.run_id == self._run.run_id for earlier in self.messages):
-            await self._resume()
-        else:
-            await self._commit([self._events.user_message(self._run)], [message], change=_plan_anew)
+            await self._resume(moved)
+            return
+        events, messages = [self._events.user_message(self._run)], [message]
+        if moved:
+            events.append(self._events.sandbox_replaced())
+            messages.append(ChatMessage(role=Role.USER, content=moved))
+        await self._commit(events, messages, change=_plan_anew)
+
+    def note_workspace_use(self) -> None:
+        """The thread's files are on this disk from now on; written with the next thing that is written."""
+        self._uses_workspace = True
 
     @property
     def run(self) -> RunRecord:
@@ -213,33 +226,51 @@ class Journal:
     ) -> Sequence[ChatMessage]:
         async with self._lock:
             now = self._events.now()
+            messages, late_note = self._with_late_note(messages)
             stamped = [
                 message.model_copy(update={"run_id": self._run.run_id, "created_at": now}) for message in messages
             ]
             state = change(self.state) if change else self.state
             if ended is not None:
                 state = _without(state, ended)
+            if self._uses_workspace and self._place is not None and late_note is None:
+                state = state.model_copy(update={"workspace_disk": self._place.disk_id})
             written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
             self.messages.extend(written.messages)
             self.state = written.state or self.state
+            self._late_note = late_note
             if ended is not None:
                 del self._in_flight[ended]
             return written.messages
 
-    async def _resume(self) -> None:
-        """Say that another attempt goes on, and what did not survive the one before; not after an answer.
+    async def _resume(self, moved: str | None) -> None:
+        """Say that another attempt goes on, and what did not survive the last; after an answer only if files moved.
 
-        What was in flight when a worker died is counted before any of it can be begun again.
+        What the model is told waits until no call is open: it may not stand between a call and its answer. What was in
+        flight when a worker died is counted before any of it can be begun again.
         """
         change = _count_lost_worker if self._run.after_crash else None
-        if any(self.answer_to(call) for call in self.unanswered_calls()):
-            await self._commit([], [], change=change)
-            return
-        events, messages = [self._events.resumed(self._run.attempts)], []
-        if any(call.name in _IN_SANDBOX for message in self.messages for call in message.tool_calls):
+        is_answered = any(self.answer_to(call) for call in self.unanswered_calls())
+        note = moved or (None if is_answered else processes_note(self.messages))
+        events = [] if is_answered else [self._events.resumed(self._run.attempts)]
+        if note:
             events.append(self._events.sandbox_replaced())
-            messages.append(ChatMessage(role=Role.USER, content=_SANDBOX_REPLACED))
-        await self._commit(events, [] if self.unanswered_calls() else messages, change=change)
+        if self.has_last_word():
+            await self._commit(events, [], change=change)
+        elif self.unanswered_calls():
+            self._late_note = note
+            await self._commit(events, [], change=change)
+        else:
+            await self._commit(events, [ChatMessage(role=Role.USER, content=note)] if note else [], change=change)
+
+    def _with_late_note(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], str | None]:
+        """Return the messages with the note that waited, if these answer the last open call; and what waits still."""
+        if self._late_note is None or not messages:
+            return messages, self._late_note
+        answered = {message.tool_call_id for message in messages}
+        if any(call.call_id not in answered for call in self.unanswered_calls()):
+            return messages, self._late_note
+        return [*messages, ChatMessage(role=Role.USER, content=self._late_note)], None
 
     def _restore_in_flight(self) -> dict[str, tuple[Step, ToolCall]]:
         calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}

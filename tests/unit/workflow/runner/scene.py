@@ -27,7 +27,7 @@ from workflow.runner.limits import Limits
 from workflow.runner.outcome import Outcome
 from workflow.runner.runner import Runner
 from workflow.runner.work import Work
-from workflow.service.sandbox.base import Sandbox
+from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
 NOW = "2026-01-02T03:04:05.000000+00:00"
@@ -75,6 +75,7 @@ class Scene:
     usage: Usage = field(default_factory=Usage)
     messages: Sequence[ChatMessage] = ()
     state: AgentState = field(default_factory=AgentState)
+    place: WorkspacePlace | None = None
 
     def __post_init__(self) -> None:
         self.model = ScriptedModel(self.script)
@@ -115,7 +116,7 @@ class Scene:
         agent = Agent(engine, self.journal, turn)
         limits = Limits.of(self.config, self.parameters)
         runner = Runner(agent, self.journal, limits, grace_seconds=self.grace_seconds)
-        await self.journal.begin(task_message(self.work))
+        await self.journal.begin(task_message(self.work), self.place)
         return await runner.run(self.cancellation)
 
     def answers(self) -> list[tuple[str | None, str]]:
