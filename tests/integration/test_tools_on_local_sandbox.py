@@ -108,7 +108,7 @@ async def test_file_read_shows_lines_and_refuses_what_leads_out(sandbox: Sandbox
         "link": "outside",
         "/etc/passwd": "outside",
         "src": "folder",
-        "x": "exist",
+        "src/x": "src/x does not exist",
         "pipe": "pipe",
     }.items():
         with pytest.raises(ToolError, match=words):
@@ -126,7 +126,12 @@ async def test_files_are_created_edited_and_edited_again(sandbox: Sandbox) -> No
 
 async def test_files_that_cannot_be_written_leave_nothing_behind(sandbox: Sandbox) -> None:
     await write(sandbox, {"a.txt": "x"})
-    for path, words in {"a.txt/b": "not a folder", "../b": "outside", "/etc/b": "outside", ".": "folder"}.items():
+    for path, words in {
+        "a.txt/b": "a.txt/b is not a folder",
+        "../b": "outside",
+        "/etc/b": "outside",
+        ".": "folder",
+    }.items():
         files: list[JsonValue] = [{"file_path": "new.txt", "content": "x"}, {"file_path": path, "content": "x"}]
         with pytest.raises(ToolError, match=words):
             await call(sandbox, FilesCreationTool(), files=files)

@@ -114,6 +114,11 @@ async def test_commands_and_file_methods_see_the_same_files(sandbox: LocalSandbo
     assert (await sandbox.run(Command(argv=["cat", await sandbox.display_path("sub/link")]))).output == "from inside\n"
 
 
+async def test_a_working_folder_may_have_a_name_that_is_not_utf8(sandbox: LocalSandbox) -> None:
+    await sandbox.run(shell("mkdir $'caf\\xe9' && ln -s $'caf\\xe9' link && touch link/inside"))
+    assert (await sandbox.run(shell("ls", cwd="link"))).output == "inside\n"
+
+
 async def test_the_environment_holds_no_secret_of_the_worker(sandboxes: LocalSandboxes) -> None:
     sandbox = await sandboxes.open(env={"ALLOWED": "yes"}, env_allow=("ALLOWED",))
     result = await sandbox.run(shell("env", env={"OWN": "mine"}))

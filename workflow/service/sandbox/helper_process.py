@@ -1,6 +1,7 @@
 """One helper process: how it is started, asked and ended."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -41,6 +42,7 @@ class HelperProcess:
     async def start(cls, root: Path, shown: str) -> "HelperProcess":
         """Start one with an empty environment and one socket as its only descriptor beside stderr."""
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -54,8 +56,12 @@ class HelperProcess:
             except BaseException:
                 ours.close()
                 raise
-        ours.setblocking(False)
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+        except BaseException:
+            ours.close()
+            process.kill()
+            raise
         return cls(process, reader, writer)
 
     @property
@@ -77,7 +83,7 @@ class HelperProcess:
             self._writer.writelines((head + data, *contents))
             await self._writer.drain()
             header_bytes, body_bytes = parse_lengths(await self._reader.readexactly(LENGTHS_BYTES))
-            facts = orjson.loads(await self._reader.readexactly(header_bytes))
+            facts = _parsed(await self._reader.readexactly(header_bytes))
             body = await self._reader.readexactly(body_bytes)
         except (OSError, EOFError, FrameError, ValueError) as error:
             raise HelperEndedError(f"{type(error).__name__}: {error}") from error
@@ -98,6 +104,16 @@ class HelperProcess:
                 self._process.kill()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), _KILL_WAIT_SECONDS)
+
+
+def _parsed(header: bytes) -> dict[str, Any]:
+    try:
+        facts = orjson.loads(header)
+    except orjson.JSONDecodeError:  # names that are not UTF-8 come as half characters, which orjson refuses
+        facts = json.loads(header)
+    if not isinstance(facts, dict):
+        raise HelperEndedError("it answered what is no object")
+    return facts
 
 
 def open_inside(root: Path, parts: Sequence[str], flags: int) -> int:

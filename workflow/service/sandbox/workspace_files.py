@@ -149,7 +149,9 @@ class WorkspaceFiles:
         except BaseException:
             self._end_helper()
             raise
-        self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_helper)
+        finally:
+            if self._process is not None:
+                self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._end_helper)
         return answer
 
     async def _running(self) -> HelperProcess:

@@ -50,7 +50,8 @@ def _answer(operations: Operations, header: Mapping[str, Any], body: memoryview)
     except RefusedError as error:
         return {"error": error.kind, "message": error.message, "number": error.number}, b""
     except OSError as error:
-        name = error.filename if isinstance(error.filename, str) else header.get("path")
+        # What was opened is one name of the path; who asked wants to read the path as it was given.
+        name = header.get("path") or (error.filename if isinstance(error.filename, str) else None)
         return {"error": "os", "errno": error.errno, "message": error.strerror, "path": name}, b""
     except (MemoryError, RecursionError):
         message = f"The files are too large for this: it would take more than {MEMORY_BYTES} bytes of memory."

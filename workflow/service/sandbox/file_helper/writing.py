@@ -1,8 +1,8 @@
 """Writes files whole: a temporary file beside the target, then a rename."""
 
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from .folders import NEW_FILE_FLAGS, Folders
 from .paths import Parts
@@ -14,11 +14,25 @@ _MAX_TRIES = 100  # for a log's number; another start may take it first
 
 def write_files(folders: Folders, files: Mapping[str, Content]) -> list[str]:
     """Check every path, then write each file; return those that were there before, which keep their mode."""
-    targets = {path: folders.paths.resolve(path) for path in files}
-    modes = {path: folders.mode_of(parts, path) for path, parts in targets.items()}
+    targets: dict[str, Parts] = {}
+    modes: dict[str, int | None] = {}
+    for path in files:
+        with _about(path):
+            targets[path] = folders.paths.resolve(path)
+            modes[path] = folders.mode_of(targets[path], path)
     for path, content in files.items():
-        write_one(folders, targets[path], [content], modes[path])
+        with _about(path):
+            write_one(folders, targets[path], [content], modes[path])
     return [path for path, mode in modes.items() if mode is not None]
+
+
+@contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Let an error name the path as it was given, not the one name of it that was opened."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def write_one(folders: Folders, parts: Parts, pieces: Iterable[Content], mode: int | None) -> None:
