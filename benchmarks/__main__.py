@@ -13,10 +13,13 @@ from benchmarks import (
     cpu_by_process,
     cut_streams,
     fan_out,
+    file_tools,
     first_event,
     idle_connections,
     journal_cost,
+    long_throughput,
     many_streams,
+    one_input,
     paced_runs,
     replay,
     rolling_restart,
@@ -30,6 +33,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "start": start.measure,
     "first_event": first_event.measure,
     "throughput": throughput.measure,
+    "long_throughput": long_throughput.measure,
     "step_cpu": step_cpu.measure,
     "journal_cost": journal_cost.measure,
     "takeover": takeover.measure,
@@ -42,8 +46,10 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "busy_streams": busy_streams.measure,
     "idle_connections": idle_connections.measure,
     "replay": replay.measure,
+    "one_input": one_input.measure,
     "paced_runs": paced_runs.measure,
     "cut_streams": cut_streams.measure,
+    "file_tools": file_tools.measure,
 }
 
 

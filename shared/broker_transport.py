@@ -1,10 +1,10 @@
 """kombu's transports with what a worker needs mended: whatever happens to its broker, it connects again.
 
-Redis: a lost connection is told as one and ends no worker. RabbitMQ: the prefetch count belongs to the consumer, as
-replicated queues and RabbitMQ 4 demand.
+Redis: a lost connection is told as one and ends no worker, and no message reaches kombu unread. RabbitMQ: the prefetch
+count belongs to the consumer, as replicated queues and RabbitMQ 4 demand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from celery.app.amqp import AMQP
@@ -17,7 +17,27 @@ class BrokerChannel(redis_transport.Channel):
     """A channel that fails as a lost connection does, once its connection has been lost and given up.
 
     kombu would raise AttributeError when a message is acknowledged or put back over it, which ends the worker.
+
+    The transport option `read_message` is given each message of a queue as it was found in the list. What it returns is
+    what kombu reads; None says that the message was put aside.
     """
+
+    from_transport_options = (*redis_transport.Channel.from_transport_options, "read_message")
+    read_message: Callable[[str, bytes], bytes | None] | None = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        client = super()._create_client(asynchronous)  # type: ignore[misc]  # the stubs leave it out
+        if self.read_message is not None:
+            client.set_response_callback("BRPOP", self._read)
+        return client
+
+    def _read(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes] | None:
+        if not reply or self.read_message is None:
+            return None
+        key, raw = reply
+        queue = key.decode().rsplit(self.sep, 1)[0]  # a queue has a list for each priority
+        message = self.read_message(queue, raw)
+        return None if message is None else (key, message)
 
     def _connparams(self, *args: Any, **kwargs: Any) -> Any:
         if self.connection.client is None:

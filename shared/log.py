@@ -21,7 +21,8 @@ from pythonjsonlogger.json import JsonFormatter
 from shared.clock import isoformat
 from shared.contract.config import LogConfig
 from shared.log_text import cut, cut_field, escape, indent
-from shared.redaction import MASK, Redactor, is_secret_name, secret_values
+from shared.redaction import MASK, Redactor, is_secret_name
+from shared.secret_values import secret_forms, secret_values
 
 _NOISY: Final = (
     "LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "amqp", "asyncio", "botocore", "celery", "httpcore", "httpx",
@@ -47,7 +48,7 @@ def configure_logging(config: LogConfig, *, env: str, service: str, environ: Map
 
     `environ` is where secrets to mask are taken from; the process's own by default.
     """
-    secrets = secret_values(os.environ if environ is None else environ)
+    secrets = secret_forms(secret_values(os.environ if environ is None else environ))
     colored = config.format == "color" or (config.format == "auto" and env == "local")
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_context)

@@ -5,17 +5,20 @@ Texts come from outside, so every expression that meets them is one of re2, whos
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import re2  # type: ignore[import-untyped] # it has no types
 
+from shared.secret_matcher import SecretMatcher
+
 MASK: Final = "***"
 
-_SECRET_NAME: Final = re.compile(r"(API_?KEY|ACCESS_KEY|SECRET|PASSWORD|PASSWD|TOKEN)$", re.IGNORECASE)
-_URL_NAME: Final = re.compile(r"UR[LI]$", re.IGNORECASE)
-_MIN_LENGTH: Final = 8  # shorter values would mask ordinary words
+_SECRET_NAME: Final = re.compile(
+    r"(API_?KEY|ACCESS_KEY|SECRET(_KEY)?(_BASE)?|(PRIVATE|SIGNING|ENCRYPTION)_KEY|PASSWORD|PASSWD|PASSPHRASE|TOKEN)"
+    r"(_?\d+)?$",
+    re.IGNORECASE,
+)
 _NAMED: Final = (
     r"((?:\b|_)(?:api[_-]?key|password|passwd|client_secret|(?:access|refresh|auth)_token|authorization)"
     r"\\?[\"']?\s*[:=]\s*(?:basic\s+)?"
@@ -44,23 +47,6 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the secrets of an environment: values by their variable's name, passwords out of URLs."""
-    named = {value for name, value in environ.items() if is_secret_name(name)}
-    urls = (value for name, value in environ.items() if _URL_NAME.search(name))
-    found = named | {password for url in urls for password in _passwords(url)}
-    return frozenset(value for value in found if len(value) >= _MIN_LENGTH)
-
-
-def _passwords(url: str) -> tuple[str, ...]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ()
-    options = [value for name, value in parse_qsl(parts.query) if is_secret_name(name)]
-    return (parts.password, unquote(parts.password), *options) if parts.password else tuple(options)
-
-
 def redact_url(url: str) -> str:
     """Return the URL with its passwords masked, those among its options too."""
     return Redactor().redact(url)
@@ -71,13 +57,11 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._known: Any = re2.compile("|".join(map(re2.escape, longest_first))) if forms else None
+        self._known = SecretMatcher(forms, MASK)
 
     def redact(self, text: str) -> str:
         """Return the text with each secret replaced by ***."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
+        text = self._known.mask(text)
         if not _HINTS.search(text):
             return text
         for pattern, replacement in _PATTERNS:

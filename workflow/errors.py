@@ -7,7 +7,8 @@ WorkflowError
 │   └── ContextOverflowError
 ├── SandboxError
 │   ├── SandboxUnavailableError
-│   └── PathOutsideWorkspaceError
+│   ├── PathOutsideWorkspaceError
+│   └── EditRefusedError
 └── ToolError
 """
 
@@ -64,6 +65,16 @@ class PathOutsideWorkspaceError(SandboxError):
     """The path lies outside the workspace."""
 
     code = "path_outside_workspace"
+
+
+class EditRefusedError(SandboxError):
+    """The edit cannot be made; `number` says which of several, from 1."""
+
+    code = "edit_refused"
+
+    def __init__(self, message: str | None = None, *, number: int = 1) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class ToolError(WorkflowError):

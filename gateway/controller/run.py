@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from gateway.core.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
 from gateway.core.documented_errors import may_answer
+from gateway.core.json_body import JsonRoute
 from gateway.service.explain_run import explain_run
 from gateway.service.position import decode_position, encode_position
 from shared.contract.api import (
@@ -25,7 +26,7 @@ from shared.errors import (
     ThreadNotFoundError,
 )
 
-router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"])
+router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"], route_class=JsonRoute)
 # To be included behind all routes of a thread, whose last words a run's id might be.
 lookup_router = APIRouter(prefix="/api/agent/runs", tags=["runs"])
 _OF_A_RUN = may_answer(ThreadNotFoundError, RunNotFoundError)
@@ -56,11 +57,13 @@ async def list_runs(
 ) -> Page[RunRecord]:
     """List the runs of a thread, newest first."""
     thread = await services.threads.get(thread_id)
+    total = thread.run_count or await services.runs.count(thread_id)  # the record may not be readable
     # Counted from the oldest, so that runs which come meanwhile move no page.
-    older = min(decode_position("runs", cursor), thread.run_count) if cursor else thread.run_count
-    found = await services.runs.newest(thread_id, start=thread.run_count - older, limit=min(limit, older))
-    following = encode_position("runs", older - limit) if older > limit else None
-    return Page(items=tuple(found), next_cursor=following)
+    start = total - min(decode_position("runs", cursor), total) if cursor else 0
+    page = await services.runs.newest(thread_id, start=start, limit=limit)
+    left = total - page.following
+    has_more = left > 0 and page.following > start  # the list may be shorter than the record says
+    return Page(items=tuple(page.runs), next_cursor=encode_position("runs", left) if has_more else None)
 
 
 @router.get("/runs/{run_id}", response_model_exclude_none=True, responses=_OF_A_RUN)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from gateway.core.dependencies import Cursor, Limit, ServicesDep, ThreadId
 from gateway.core.documented_errors import may_answer
+from gateway.core.json_body import JsonRoute
 from gateway.service.position import decode_position, encode_position
 from shared.contract.api import InitiateRequest, InitiateResponse, Page
 from shared.contract.message import ChatMessage
@@ -11,7 +12,7 @@ from shared.contract.thread import ThreadRecord
 from shared.errors import InvalidCursorError, ThreadNotFoundError
 from shared.ids import new_id
 
-router = APIRouter(prefix="/api/agent", tags=["threads"])
+router = APIRouter(prefix="/api/agent", tags=["threads"], route_class=JsonRoute)
 
 
 @router.post("/initiate", responses=may_answer())
@@ -50,8 +51,8 @@ async def list_messages(
 ) -> Page[ChatMessage]:
     """Read the conversation, oldest first."""
     start = decode_position("messages", cursor) if cursor else 0
-    found = await services.threads.messages(thread_id, start=start, limit=limit + 1)
-    if not found and not await services.threads.exists(thread_id):
+    page = await services.threads.messages(thread_id, start=start, limit=limit)
+    if not page.messages and not await services.threads.exists(thread_id):
         raise ThreadNotFoundError
-    following = encode_position("messages", start + limit) if len(found) > limit else None
-    return Page(items=tuple(found[:limit]), next_cursor=following)
+    following = None if page.following is None else encode_position("messages", page.following)
+    return Page(items=tuple(page.messages), next_cursor=following)

@@ -48,6 +48,7 @@ _CODES: Final[Mapping[int, str]] = {
     405: "method_not_allowed",
     408: "request_timeout",
     413: "body_too_large",
+    422: "invalid_request",
     500: "internal_error",
 }
 # What a request of any route may be answered, whatever the route does.

@@ -99,7 +99,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         hub = await stack.enter_async_context(_make_hub(settings.stream, events, connection))
         clock = SystemClock()
         cancellation = RunCancellation(runs, LeaseStore(connection), publisher, clock)
-        answering = RunAnswer(runs, LeaseStore(connection), publisher)
+        answering = RunAnswer(runs, publisher)
         probes = HealthProbes(workers, publisher)
         stack.push_async_callback(probes.close)
         warm_up = asyncio.create_task(_warm_up(connection, workers, publisher))

@@ -10,6 +10,7 @@ from shared.keys import metadata_beside
 
 START: Final = StreamId(0, 0)
 _PAGE_ENTRIES: Final = 100
+_LARGE_ENTRY_BYTES: Final = 65_536  # as the scripts see it
 _FIRST_PAGE_ENTRIES: Final = 16  # before it is known how large the entries of a stream are
 
 
@@ -55,6 +56,7 @@ class Channel:
         self.followers: set[Member] = set()
         self.joined: set[Member] = set()
         self.page_entries = _FIRST_PAGE_ENTRIES
+        self.large_to = START  # the newest entry that is known to be large; what ends there is read by bytes
         self.page_bytes = page_bytes
         self.mark = mark
         # A thread's stream is opened only if the thread exists; a legacy stream may be opened before its flow begins.
@@ -70,6 +72,8 @@ class Channel:
         if frames:
             mean_bytes = sum(frame.size for frame in frames) // len(frames)
             self.page_entries = min(max(self.page_bytes // mean_bytes, 1), _PAGE_ENTRIES)
+            large = (frame.id for frame in reversed(frames) if frame.size > _LARGE_ENTRY_BYTES)
+            self.large_to = max(self.large_to, next(large, START))
 
     def deliver(self, issued_from: StreamId, frames: Sequence[Frame]) -> bool:
         """Hand on what was read behind `issued_from`; False when a newcomer needs an earlier start."""

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
-from gateway.service.daemon_threads import DaemonThreads
 from shared.contract.run import RunJob
+from shared.daemon_threads import DaemonThreads
 from shared.errors import BrokerUnavailableError
 from shared.keys import EXECUTE_RUN_TASK
 from shared.queue import JOB_EXPIRES_SECONDS

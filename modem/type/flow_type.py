@@ -2,10 +2,14 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from shared.contract.base import Contract
+from shared.contract.json_text import read_json
 from shared.contract.run import ContextItem
+from shared.errors import UnreadableMessageError
+from shared.ids import is_id
+from shared.queue_message import explain
 
 
 class FlowContextItem(Contract):
@@ -57,6 +61,13 @@ class ProcessFlowDataRequest(Contract):
     def _empty_is_absent(cls, value: Any) -> Any:
         return value or None
 
+    @field_validator("flow_uuid", "flow_input_uuid", "thread_id", "run_id")
+    @classmethod
+    def _is_id(cls, value: str | None) -> str | None:
+        if value is not None and not is_id(value):
+            raise ValueError("must have 1 to 128 characters, none of them ':', '{', '}' or a control character")
+        return value
+
     @field_validator("context_data", mode="before")
     @classmethod
     def _what_is_no_item_is_left_out(cls, value: Any) -> Any:
@@ -77,6 +88,19 @@ class ProcessFlowDataRequest(Contract):
             ContextItem(type="image_url", content=part.get("image_url")) for part in parts if _is(part, "image_url")
         )
         return images + tuple(ContextItem.model_validate(item.model_dump()) for item in self.context_data[1:])
+
+
+def read_flow(json_text: str) -> ProcessFlowDataRequest:
+    """Read a legacy message. Raises UnreadableMessageError, whose message is the reason."""
+    try:
+        value = read_json(json_text)
+        if not isinstance(value, dict):
+            raise UnreadableMessageError("json_text is no JSON object")
+        return ProcessFlowDataRequest.model_validate(value)
+    except ValidationError as error:
+        raise UnreadableMessageError(f"json_text: {explain(error)}") from error
+    except ValueError as error:
+        raise UnreadableMessageError(f"json_text: {error}") from error
 
 
 def _is(part: dict[str, JsonValue], kind: str) -> bool:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, Jso
 from pydantic_core import PydanticSerializationError
 
 from shared.contract.base import Contract
+from shared.contract.json_text import check_json_size
 from shared.contract.run import ContextItem, Decision, RunStatus, Usage
 from shared.contract.thread import ThreadStatus
 
@@ -49,7 +50,7 @@ class RequestBody(BaseModel):
     @model_validator(mode="after")
     def _can_be_stored(self) -> Self:
         try:
-            self.model_dump_json()
+            check_json_size(self.model_dump_json())
         except PydanticSerializationError as error:
             raise ValueError("holds half a character (a lone surrogate); send valid Unicode") from error
         return self

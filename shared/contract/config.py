@@ -65,6 +65,9 @@ class ModemConfig(Section):
         5.0, gt=0, description="how often a claim, and the worker's own sign of life, is renewed"
     )
     max_crashes: int = Field(3, ge=1, description="workers lost in a row with a run before it is given up as poison")
+    max_message_bytes: int = Field(
+        8_388_608, ge=65_536, description="largest message that is taken from the queue; larger ones are put aside"
+    )
     drain_timeout: float = Field(20.0, gt=0, description="seconds that runs have to reach a journal point at SIGTERM")
 
 

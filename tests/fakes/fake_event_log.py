@@ -52,7 +52,7 @@ class FakeEventLog:
     def ids(self, stream: str) -> list[str]:
         return [entry.id for entry in self._streams.get(stream, [])]
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
         await self._begin_read()
         entries = self._streams.get(stream, [])
         first_id = entries[0].id if entries else None

@@ -2,12 +2,35 @@
 
 import asyncio
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from shared.contract.result import SandboxInfo
-from workflow.errors import PathOutsideWorkspaceError, SandboxError
-from workflow.service.sandbox.base import BackgroundProcess, Command, CommandResult, FileEntry, OutputSink
+from workflow.errors import EditRefusedError, PathOutsideWorkspaceError, SandboxError
+from workflow.service.sandbox.base import (
+    BackgroundProcess,
+    Command,
+    CommandResult,
+    EditedFile,
+    FileEntry,
+    FolderTree,
+    FoundFiles,
+    LinesPage,
+    LinesWanted,
+    OutputSink,
+    TextReplacement,
+    TreeEntry,
+)
+from workflow.service.sandbox.file_helper.editing import Replacement, edit_text
+from workflow.service.sandbox.file_helper.finding import Finder
+from workflow.service.sandbox.file_helper.reading import CHUNK_BYTES, PageLimits, page_of
+from workflow.service.sandbox.file_helper.refusal import EditError, RefusedError
+from workflow.service.sandbox.file_helper.tree import Tree
+from workflow.service.sandbox.file_helper.walk import Visit
+
+S = TypeVar("S")
 
 WORKSPACE = "/workspace"
 
@@ -35,12 +58,28 @@ def prints(*pieces: str, exit_code: int = 0) -> CommandReply:
     return CommandReply(pieces=pieces, exit_code=exit_code)
 
 
+@dataclass(frozen=True, slots=True)
+class FakeEntry:
+    """What os.scandir gives, and what its stat gives."""
+
+    name: str
+    is_folder: bool
+    st_size: int
+    st_mtime: float
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        return self.is_folder
+
+    def stat(self, *, follow_symlinks: bool = True) -> "FakeEntry":
+        return self
+
+
 class FakeSandbox:
     """A sandbox of files {path relative to the workspace: content} and scripted commands.
 
     `replies` are played in order; with `answer` every command is answered by that function
-    instead. `commands` and `started` are what was asked for, `closed` whether close() was called,
-    `listening` the ports that expose() finds something on.
+    instead. `modified` gives files the time of their change. `commands` and `started` are what was
+    asked for, `closed` whether close() was called, `listening` the ports that expose() finds something on.
     """
 
     def __init__(
@@ -50,6 +89,7 @@ class FakeSandbox:
         *,
         answer: Callable[[Command], CommandReply] | None = None,
         listening: Sequence[int] = (),
+        modified: Mapping[str, float] | None = None,
         sandbox_id: str = "fake",
     ) -> None:
         self.files = {
@@ -60,6 +100,7 @@ class FakeSandbox:
         self.replies = tuple(replies)
         self.answer = answer
         self.listening = frozenset(listening)
+        self.modified = dict(modified or {})
         self.commands: list[Command] = []
         self.started: list[Command] = []
         self.closed = False
@@ -111,7 +152,37 @@ class FakeSandbox:
             raise IsADirectoryError(path)
         raise self._absent(relative)
 
-    async def write_files(self, files: Mapping[str, bytes]) -> None:
+    async def read_lines(self, path: str, wanted: LinesWanted) -> LinesPage:
+        data = await self.read_file(path)
+        chunks = (data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
+        limits = PageLimits(wanted.count, wanted.max_chars, wanted.max_line_chars, wanted.line_overhead)
+        page = page_of(chunks, len(data), wanted.first, limits)
+        return LinesPage(tuple(page.lines), page.left, page.total, page.size, page.is_binary)
+
+    async def edit_file(self, path: str, edits: Sequence[TextReplacement]) -> EditedFile:
+        data = await self.read_file(path)
+        with _refusals():
+            made = [Replacement(each.old.encode(), each.new.encode(), everywhere=each.everywhere) for each in edits]
+            edited = edit_text(data, made, path)
+        await self.write_files({path: edited.data})
+        return EditedFile(tuple(edited.counts), edited.first_line, tuple(edited.lines))
+
+    async def find_files(self, path: str, pattern: str, *, leave_out: frozenset[str], limit: int) -> FoundFiles:
+        with _refusals():
+            finder = Finder(pattern, leave_out, limit)
+        self._walk(self._folder(path), "", finder.start, finder.visit)
+        return FoundFiles(tuple(finder.newest()), finder.count, is_complete=True)
+
+    async def list_tree(self, path: str, *, ignore: Sequence[str], closed: frozenset[str], limit: int) -> FolderTree:
+        with _refusals():
+            tree = Tree(ignore, closed, limit)
+        self._walk(self._folder(path), "", tree.start, tree.visit)
+        shown, more = tree.entries()
+        entries = tuple(TreeEntry(each.path, each.is_dir, each.inside) for each in shown)
+        return FolderTree(entries, more, tree.depth, tree.seen, is_complete=True)
+
+    async def write_files(self, files: Mapping[str, bytes]) -> frozenset[str]:
+        replaced = frozenset(path for path in files if self._relative(path) in self.files)
         targets = {path: self._relative(path) for path in files}
         for path, relative in targets.items():
             if relative in self.folders or not relative:
@@ -121,20 +192,17 @@ class FakeSandbox:
         for path, content in files.items():
             self.files[targets[path]] = content
             self.folders.update(_parents(targets[path]))
+        return replaced
 
     async def list_files(self, path: str, *, recursive: bool, limit: int = 20_000) -> list[FileEntry]:
-        folder = self._relative(path)
-        if folder in self.files:
-            raise NotADirectoryError(path)
-        if folder and folder not in self.folders:
-            raise self._absent(folder)
+        folder = self._folder(path)
         start = f"{folder}/" if folder else ""
         names = {name for name in self.files.keys() | self.folders if name.startswith(start)}
         wanted = [name for name in names if recursive or "/" not in name[len(start) :]]
         shallow_first = sorted(wanted, key=lambda name: (name.count("/"), name))[:limit]
         return sorted((self._entry(name, start) for name in shallow_first), key=lambda entry: entry.path)
 
-    def display_path(self, path: str) -> str:
+    async def display_path(self, path: str) -> str:
         return posixpath.join(WORKSPACE, self._relative(path)).rstrip("/")
 
     async def expose(self, port: int, app_path: str) -> SandboxInfo:
@@ -145,6 +213,25 @@ class FakeSandbox:
 
     async def close(self) -> None:
         self.closed = True
+
+    def _folder(self, path: str) -> str:
+        folder = self._relative(path)
+        if folder in self.files:
+            raise NotADirectoryError(path)
+        if folder and folder not in self.folders:
+            raise self._absent(folder)
+        return folder
+
+    def _walk(self, folder: str, prefix: str, state: S, visit: Visit[S]) -> None:
+        start = f"{folder}/" if folder else ""
+        names = {name for name in self.files.keys() | self.folders if name.startswith(start)}
+        entries = [
+            FakeEntry(name[len(start) :], name in self.folders, 0, self.modified.get(name, 0.0))
+            for name in sorted(names)
+            if "/" not in name[len(start) :]
+        ]
+        for name, below in visit(state, prefix, entries):
+            self._walk(start + name, f"{prefix}{name}/", below, visit)
 
     def _entry(self, name: str, start: str) -> FileEntry:
         return FileEntry(name[len(start) :], name in self.folders, len(self.files.get(name, b"")), 0.0)
@@ -175,6 +262,17 @@ class FakeSandbox:
         if inside != WORKSPACE and not inside.startswith(f"{WORKSPACE}/"):
             raise PathOutsideWorkspaceError(f"{path} lies outside the workspace {WORKSPACE}.")
         return inside[len(WORKSPACE) + 1 :]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise what the helper refuses as the port does."""
+    try:
+        yield
+    except EditError as error:
+        raise EditRefusedError(error.message, number=error.number) from error
+    except RefusedError as error:
+        raise SandboxError(error.message) from error
 
 
 def _parents(path: str) -> list[str]:

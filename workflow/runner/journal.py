@@ -1,6 +1,7 @@
 """What a run has done and what is in flight: intent is written before the effect, result and message after."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
 from workflow.tool.base import ToolResult
 
+# What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
+_CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
 _IN_SANDBOX: Final = frozenset({"bash", "url_expose"})
 _SANDBOX_REPLACED: Final = (
     "Note: the worker was replaced while you worked. The files are as they were, but processes that you had started in"
@@ -43,7 +46,7 @@ class Journal:
         self._run = run
         self._has_begun = False
         self._lock = asyncio.Lock()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
         self.messages: list[ChatMessage] = list(messages)
         self.state = state
         self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
@@ -81,6 +84,10 @@ class Journal:
         """Whether the log says that this call was begun, and not that it ended."""
         return call.call_id in self._in_flight
 
+    def workers_lost(self, call: ToolCall) -> int:
+        """Return how many workers have died while this call was in flight."""
+        return next((each.workers_lost for each in self.state.in_flight if each.call_id == call.call_id), 0)
+
     async def settle(self) -> None:
         """Wait until what is being written is written."""
         await asyncio.gather(*self._writes, return_exceptions=True)
@@ -108,15 +115,15 @@ class Journal:
     async def answer(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
         """Write a whole answer before anything is done about it, so that it is never paid for twice.
 
-        Returns it as it was written: a call id that an earlier turn has used is made unique.
+        Returns it as it was written: secrets are masked, and each call has an id of its own.
         """
         answer = replace(answer, tool_calls=self._with_unique_ids(answer.tool_calls))
         self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
         events = [self._events.response(step, answer.text)] if answer.text else []
         message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
         says_something = bool(answer.text or answer.tool_calls)
-        await self._commit(events, [message] if says_something else [])
-        return answer
+        written = await self._commit(events, [message] if says_something else [])
+        return replace(answer, text=written[0].text(), tool_calls=written[0].tool_calls) if written else answer
 
     async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
         """Write that these calls are about to be made."""
@@ -168,12 +175,12 @@ class Journal:
         *,
         change: StateChange | None = None,
         ended: str | None = None,
-    ) -> None:
-        """Write, and then remember; a cancelled caller leaves neither half done."""
+    ) -> Sequence[ChatMessage]:
+        """Write, and then remember what was written; a cancelled caller leaves neither half done."""
         write = asyncio.create_task(self._write(events, messages, change, ended))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
-        await asyncio.shield(write)
+        return await asyncio.shield(write)
 
     async def _write(
         self,
@@ -181,7 +188,7 @@ class Journal:
         messages: Sequence[ChatMessage],
         change: StateChange | None,
         ended: str | None,
-    ) -> None:
+    ) -> Sequence[ChatMessage]:
         async with self._lock:
             now = self._events.now()
             stamped = [
@@ -190,24 +197,27 @@ class Journal:
             state = change(self.state) if change else self.state
             if ended is not None:
                 state = _without(state, ended)
-            await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
-            self.messages.extend(stamped)
-            self.state = state
+            written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
+            self.messages.extend(written.messages)
+            self.state = written.state or self.state
             if ended is not None:
                 del self._in_flight[ended]
+            return written.messages
 
     async def _resume(self) -> None:
-        """Say that another attempt goes on, and what did not survive the one before; not after an answer."""
+        """Say that another attempt goes on, and what did not survive the one before; not after an answer.
+
+        What was in flight when a worker died is counted before any of it can be begun again.
+        """
+        change = _count_lost_worker if self._run.after_crash else None
         if any(self.answer_to(call) for call in self.unanswered_calls()):
+            await self._commit([], [], change=change)
             return
         events, messages = [self._events.resumed(self._run.attempts)], []
         if any(call.name in _IN_SANDBOX for message in self.messages for call in message.tool_calls):
             events.append(self._events.sandbox_replaced())
             messages.append(ChatMessage(role=Role.USER, content=_SANDBOX_REPLACED))
-        if not self.unanswered_calls():
-            await self._commit(events, messages)
-        else:
-            await self._commit(events, [])
+        await self._commit(events, [] if self.unanswered_calls() else messages, change=change)
 
     def _restore_in_flight(self) -> dict[str, tuple[Step, ToolCall]]:
         calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}
@@ -222,24 +232,33 @@ class Journal:
         return [message for message in self.messages if message.run_id == self._run.run_id]
 
     def _with_in_flight(self, state: AgentState) -> AgentState:
+        known = {each.call_id: each for each in state.in_flight}
         in_flight = tuple(
-            CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
+            known.get(call.call_id)
+            or CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
             for step, call in self._in_flight.values()
         )
         return state.model_copy(update={"in_flight": in_flight})
 
     def _with_unique_ids(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
         used = {call.call_id for message in self.messages for call in message.tool_calls}
-        return tuple(
-            call.model_copy(update={"call_id": f"{call.call_id}-{uuid.uuid4().hex[:8]}"})
-            if call.call_id in used
-            else call
-            for call in calls
-        )
+        unique = []
+        for call in calls:
+            call_id = call.call_id if _CALL_ID.fullmatch(call.call_id) else "call"
+            if call_id in used or call_id != call.call_id:
+                call_id = f"{call_id}-{uuid.uuid4().hex[:8]}"
+            used.add(call_id)
+            unique.append(call.model_copy(update={"call_id": call_id}))
+        return tuple(unique)
 
 
 def _without(state: AgentState, call_id: str) -> AgentState:
     return state.model_copy(update={"in_flight": tuple(each for each in state.in_flight if each.call_id != call_id)})
+
+
+def _count_lost_worker(state: AgentState) -> AgentState:
+    counted = (each.model_copy(update={"workers_lost": each.workers_lost + 1}) for each in state.in_flight)
+    return state.model_copy(update={"in_flight": tuple(counted)})
 
 
 def _plan_anew(state: AgentState) -> AgentState:

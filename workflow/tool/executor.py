@@ -4,14 +4,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import orjson
-from pydantic import ValidationError
-
 from shared.contract.message import ToolCall
 from shared.contract.state import Phase
 from workflow.errors import SandboxUnavailableError, ToolError, WorkflowError
+        if hold_mask(registered.tool, call.arguments):
+            return _failure(REFUSED.format(name=call.name))
+        return await _in_time(registered, validated(registered.tool.parameters, call), context(registered))
 from workflow.tool.base import Parameters, Tool, ToolContext, ToolResult
+from workflow.tool.checked_result import checked_result
 from workflow.tool.cut_output import cut_output
+from workflow.tool.masked_arguments import REFUSED, hold_mask
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
 _log = logging.getLogger(__name__)
@@ -34,7 +36,13 @@ async def _attempt(
 ) -> ToolResult:
     try:
         registered = _allowed(registry, call, phase)
+<<<<<<< HEAD
+        if hold_mask(registered.tool, call.arguments):
+            return _failure(REFUSED.format(name=call.name))
         return await _in_time(registered, _arguments(registered, call), context(registered))
+=======
+        return await _in_time(registered, validated(registered.tool.parameters, call), context(registered))
+>>>>>>> files
     except SandboxUnavailableError:
         raise
     except WorkflowError as error:
@@ -52,7 +60,7 @@ async def _in_time(registered: RegisteredTool, params: Parameters, context: Tool
     name, seconds = registered.tool.name, registered.timeout_seconds
     try:
         async with asyncio.timeout(seconds) as deadline:
-            return await registered.tool.run(params, context)
+            return checked_result(await registered.tool.run(params, context))
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -63,6 +71,11 @@ async def _in_time(registered: RegisteredTool, params: Parameters, context: Tool
             raise
         # Nobody cancelled this task: the tool awaited something of its own that was cancelled.
         return _failure(f"{name} was cancelled from within. Try it differently.")
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - such as SystemExit, which would end the worker's loop
+        _log.exception("tool %s failed unexpectedly", name)
+        return _failure(f"{name} failed inside ({type(error).__name__}). Try it differently.")
 
 
 def _allowed(registry: ToolRegistry, call: ToolCall, phase: Phase) -> RegisteredTool:
@@ -73,25 +86,10 @@ def _allowed(registry: ToolRegistry, call: ToolCall, phase: Phase) -> Registered
     return registered
 
 
-def _arguments(registered: RegisteredTool, call: ToolCall) -> Parameters:
-    try:
-        return registered.tool.parameters.model_validate(orjson.loads(call.arguments or "{}"))
-    except orjson.JSONDecodeError as error:
-        raise ToolError(f"The arguments of {call.name} are not valid JSON: {error}. Send one JSON object.") from error
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_context=False, include_input=False)
-        )
-        raise ToolError(f"The arguments of {call.name} are not as its schema says: {problems}.") from error
-
-
 def _failure(text: str) -> ToolResult:
     return ToolResult(text=text, is_error=True)
 
 
 def _within(result: ToolResult, max_chars: int) -> ToolResult:
-    text, was_cut = cut_output(result.text, max_chars)
-    if not was_cut:
-        return result
+    text = repair(cut_output(result.text, max_chars)[0])
     return ToolResult(text, result.result, result.is_error, result.execute_type, result.state)

@@ -3,15 +3,20 @@
 from pydantic import Field
 
 from shared.contract.result import FileEditResult
+from workflow.service.sandbox.base import TextReplacement
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
-from workflow.tool.text_edit import replace_exactly, snippet
-from workflow.tool.workspace import read_for_edit, write_text
+from workflow.tool.numbered_lines import numbered
+from workflow.tool.workspace import MAX_PATH_CHARS, file_errors
 
 
 class FileEditParameters(Parameters):
     """What to replace by what."""
 
-    path: str = Field(min_length=1, description="Path of the file, relative to the workspace or absolute inside it")
+    path: str = Field(
+        min_length=1,
+        max_length=MAX_PATH_CHARS,
+        description="Path of the file, relative to the workspace or absolute inside it",
+    )
     old_str: str = Field(description="The text to replace, exactly as in the file; it must occur there exactly once")
     new_str: str = Field(description="The text to put in its place; empty to remove it")
 
@@ -30,11 +35,11 @@ class FileEditTool(Tool[FileEditParameters]):
     async def run(self, params: FileEditParameters, context: ToolContext) -> ToolResult:
         """Return the lines around the changed place."""
         sandbox = await context.sandbox()
-        text = await read_for_edit(sandbox, params.path)
-        edited = replace_exactly(text, params.old_str, params.new_str)
-        await write_text(sandbox, params.path, edited.text)
+        with file_errors(params.path):
+            edited = await sandbox.edit_file(params.path, [TextReplacement(params.old_str, params.new_str)])
+        place = numbered(edited.lines, edited.first_line)
         result = FileEditResult(path=params.path, old_str=params.old_str, new_str=params.new_str)
         return ToolResult(
-            text=f"{params.path} was changed. The place now reads:\n{snippet(edited)}",
+            text=f"{params.path} was changed. The place now reads:\n{place}",
             result={"tool_file_edit_result": result.model_dump(mode="json")},
         )

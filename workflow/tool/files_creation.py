@@ -1,20 +1,27 @@
 """files_creation: writes several whole files in one call."""
 
+import posixpath
+from collections.abc import Sequence
+from typing import Final
+
 from pydantic import Field
 
 from shared.contract.result import CreatedFile, FilesCreationResult
 from workflow.errors import ToolError
-from workflow.service.sandbox.base import Sandbox
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.file_match import ancestors
-from workflow.tool.workspace import file_errors, relative_path
+from workflow.tool.workspace import MAX_PATH_CHARS, file_errors
+
+MAX_FILES: Final = 200  # of one call; how large they may be together is bounded by a call's arguments
 
 
 class NewFile(Parameters):
     """One file."""
 
     file_path: str = Field(
-        min_length=1, description="Path of the file, relative to the workspace or absolute inside it"
+        min_length=1,
+        max_length=MAX_PATH_CHARS,
+        description="Path of the file, relative to the workspace or absolute inside it",
     )
     content: str = Field(description="The whole content")
 
@@ -22,7 +29,9 @@ class NewFile(Parameters):
 class FilesCreationParameters(Parameters):
     """The files."""
 
-    files: tuple[NewFile, ...] = Field(min_length=1, description="The files to write; folders are made as needed")
+    files: tuple[NewFile, ...] = Field(
+        min_length=1, max_length=MAX_FILES, description="The files to write; folders are made as needed"
+    )
 
 
 class FilesCreationTool(Tool[FilesCreationParameters]):
@@ -39,15 +48,14 @@ class FilesCreationTool(Tool[FilesCreationParameters]):
     async def run(self, params: FilesCreationParameters, context: ToolContext) -> ToolResult:
         """Return the size of each file and whether it was there before."""
         sandbox = await context.sandbox()
-        _refuse_conflicts([relative_path(sandbox, file.file_path) for file in params.files])
-        existed = [await _exists(sandbox, file.file_path) for file in params.files]
+        _refuse_conflicts([_name(sandbox.workspace, file.file_path) for file in params.files])
         contents = {file.file_path: file.content.encode() for file in params.files}
         with file_errors("One of the files"):
-            await sandbox.write_files(contents)
+            replaced = await sandbox.write_files(contents)
         created = tuple(CreatedFile(file_path=path, bytes=len(data)) for path, data in contents.items())
         lines = [
-            f"{'replaced' if was_there else 'created'} {file.file_path} ({file.bytes} bytes)"
-            for file, was_there in zip(created, existed, strict=True)
+            f"{'replaced' if file.file_path in replaced else 'created'} {file.file_path} ({file.bytes} bytes)"
+            for file in created
         ]
         return ToolResult(
             text="\n".join(lines),
@@ -55,23 +63,18 @@ class FilesCreationTool(Tool[FilesCreationParameters]):
         )
 
 
-def _refuse_conflicts(paths: list[str]) -> None:
+def _name(workspace: str, path: str) -> str:
+    """Return the path relative to the workspace, by name alone: that it stays inside is for the sandbox to check."""
+    return posixpath.relpath(posixpath.join(workspace, path), workspace)
+
+
+def _refuse_conflicts(paths: Sequence[str]) -> None:
     seen: set[str] = set()
     for path in paths:
         if path in seen:
             raise ToolError(f"{path} is given twice. Give each file once; nothing was written.")
         seen.add(path)
     for path in paths:
-        for folder in ancestors(path):
-            if folder in seen:
-                raise ToolError(f"{folder} is given as a file and as the folder of {path}; nothing was written.")
-
-
-async def _exists(sandbox: Sandbox, path: str) -> bool:
-    """Whether the file is there; a ToolError where it is a folder or lies under a file."""
-    with file_errors(path):
-        try:
-            await sandbox.read_file(path, 1)
-        except FileNotFoundError:
-            return False
-    return True
+        folder = next((folder for folder in ancestors(path) if folder in seen), None)
+        if folder is not None:
+            raise ToolError(f"{folder} is given as a file and as the folder of {path}; nothing was written.")

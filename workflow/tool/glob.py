@@ -1,27 +1,30 @@
 """glob: files by the pattern of their path, newest first."""
 
-import asyncio
 from typing import Final
 
 from pydantic import Field
 
 from shared.contract.result import GlobResult
-from workflow.service.sandbox.base import FileEntry
+from workflow.service.sandbox.base import FoundFiles
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
-from workflow.tool.file_match import noise_besides, path_matcher
-from workflow.tool.workspace import file_errors, relative_path
+from workflow.tool.file_match import noise_besides
+from workflow.tool.workspace import MAX_PATH_CHARS, file_errors, relative_path
 
 MAX_PATHS: Final = 200  # more than a model can use
-MAX_LISTED: Final = 100_000  # entries looked at; a workspace with its dependencies installed stays below
+MAX_PATTERN_CHARS: Final = 1000
 
 
 class GlobParameters(Parameters):
     """Which paths."""
 
     pattern: str = Field(
-        min_length=1, description="Glob with *, ?, [a-z], {a,b} and ** for any folders, for example src/**/*.py"
+        min_length=1,
+        max_length=MAX_PATTERN_CHARS,
+        description="Glob with *, ?, [a-z], {a,b} and ** for any folders, for example src/**/*.py",
     )
-    path: str | None = Field(None, description="Folder to look in; the workspace if left out")
+    path: str | None = Field(
+        None, max_length=MAX_PATH_CHARS, description="Folder to look in; the workspace if left out"
+    )
 
 
 class GlobTool(Tool[GlobParameters]):
@@ -38,33 +41,22 @@ class GlobTool(Tool[GlobParameters]):
     async def run(self, params: GlobParameters, context: ToolContext) -> ToolResult:
         """Return the paths, at most MAX_PATHS of them."""
         sandbox = await context.sandbox()
-        folder = relative_path(sandbox, params.path or ".")
-        with file_errors(params.path or "."):
-            entries = await sandbox.list_files(folder, recursive=True, limit=MAX_LISTED)
+        folder = await relative_path(sandbox, params.path or ".")
         pattern = params.pattern.removeprefix(sandbox.workspace + "/").removeprefix("./")
-        found = await asyncio.to_thread(_matching, entries, pattern, noise_besides(folder, pattern))
-        text = _answer([path if folder == "." else f"{folder}/{path}" for path in found], len(entries), pattern)
+        with file_errors(params.path or "."):
+            found = await sandbox.find_files(folder, pattern, leave_out=noise_besides(folder, pattern), limit=MAX_PATHS)
+        text = _answer(found, "" if folder == "." else f"{folder}/", pattern)
         result = GlobResult(pattern=params.pattern, path=params.path or ".", result=text)
         return ToolResult(text=text, result={"tool_glob_result": result.model_dump(mode="json")})
 
 
-def _matching(entries: list[FileEntry], pattern: str, left_out: frozenset[str]) -> list[str]:
-    matches = path_matcher([pattern])
-    found = [
-        entry
-        for entry in entries
-        if not entry.is_dir and matches(entry.path) and left_out.isdisjoint(entry.path.split("/"))
-    ]
-    return [entry.path for entry in sorted(found, key=lambda entry: (-entry.modified_at, entry.path))]
-
-
-def _answer(paths: list[str], listed: int, pattern: str) -> str:
-    lines = paths[:MAX_PATHS]
-    if not paths:
+def _answer(found: FoundFiles, prefix: str, pattern: str) -> str:
+    lines = [prefix + path for path in found.paths]
+    if not lines:
         hint = "" if "/" in pattern or "**" in pattern else f" Use **/{pattern} to look in all folders."
         lines.append(f"No files match {pattern}.{hint}")
-    if len(paths) > MAX_PATHS:
-        lines.append(f"[{len(paths) - MAX_PATHS} more files; narrow the pattern]")
-    if listed >= MAX_LISTED:
-        lines.append(f"[only the first {MAX_LISTED} entries were looked at; give a path]")
+    if found.count > len(found.paths):
+        lines.append(f"[{found.count - len(found.paths)} more files; narrow the pattern]")
+    if not found.is_complete:
+        lines.append("[there are too many entries to look at all of them; give a path]")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from workflow.errors import ToolError
 from workflow.service.sandbox.base import Command, CommandResult, Sandbox
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.file_match import noise_besides
-from workflow.tool.workspace import relative_path, require_path
+from workflow.tool.workspace import MAX_PATH_CHARS, relative_path, require_path
 
 MAX_MATCHES: Final = 250  # more than a model can use; it should narrow the search instead
 MAX_LINE_CHARS: Final = 300  # of one match: the place matters, not the whole of a minified line
@@ -24,11 +24,15 @@ class GrepParameters(Parameters):
     """What to look for and where."""
 
     pattern: str = Field(
-        min_length=1, description="Regular expression; write [0-9] rather than \\d, which not every engine has"
+        min_length=1,
+        max_length=1000,
+        description="Regular expression; write [0-9] rather than \\d, which not every engine has",
     )
-    path: str | None = Field(None, description="File or folder to search; the workspace if left out")
+    path: str | None = Field(
+        None, max_length=MAX_PATH_CHARS, description="File or folder to search; the workspace if left out"
+    )
     include: str | None = Field(
-        None, min_length=1, description="Only files whose name matches this glob, for example *.py"
+        None, min_length=1, max_length=1000, description="Only files whose name matches this glob, for example *.py"
     )
 
 
@@ -46,7 +50,7 @@ class GrepTool(Tool[GrepParameters]):
     async def run(self, params: GrepParameters, context: ToolContext) -> ToolResult:
         """Return the matching lines, at most MAX_MATCHES of them."""
         sandbox = await context.sandbox()
-        target = relative_path(sandbox, params.path or ".")
+        target = await relative_path(sandbox, params.path or ".")
         await require_path(sandbox, target)
         found = await _search(sandbox, params, target, context.timeout_seconds)
         text = _matches(found)

@@ -1,12 +1,17 @@
 """multi_edit: several exact replacements in one file, all of them or none."""
 
+from typing import Final
+
 from pydantic import Field
 
 from shared.contract.result import MultiEditResult, TextEdit
-from workflow.errors import ToolError
+from workflow.errors import EditRefusedError, ToolError
+from workflow.service.sandbox.base import TextReplacement
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
-from workflow.tool.text_edit import EditedText, replace_exactly, snippet
-from workflow.tool.workspace import read_for_edit, write_text
+from workflow.tool.numbered_lines import numbered
+from workflow.tool.workspace import MAX_PATH_CHARS, file_errors
+
+MAX_EDITS: Final = 100  # of one call; each looks through the whole file
 
 
 class Edit(Parameters):
@@ -21,9 +26,13 @@ class MultiEditParameters(Parameters):
     """The file and its edits."""
 
     file_path: str = Field(
-        min_length=1, description="Path of the file, relative to the workspace or absolute inside it"
+        min_length=1,
+        max_length=MAX_PATH_CHARS,
+        description="Path of the file, relative to the workspace or absolute inside it",
     )
-    edits: tuple[Edit, ...] = Field(min_length=1, description="The edits, made in this order; all or none")
+    edits: tuple[Edit, ...] = Field(
+        min_length=1, max_length=MAX_EDITS, description="The edits, made in this order; all or none"
+    )
 
 
 class MultiEditTool(Tool[MultiEditParameters]):
@@ -40,14 +49,20 @@ class MultiEditTool(Tool[MultiEditParameters]):
     async def run(self, params: MultiEditParameters, context: ToolContext) -> ToolResult:
         """Return how often each edit applied and the lines around the last changed place."""
         sandbox = await context.sandbox()
-        steps = _apply(await read_for_edit(sandbox, params.file_path), params.edits)
-        await write_text(sandbox, params.file_path, steps[-1].text)
+        replacements = [TextReplacement(edit.old_string, edit.new_string, edit.replace_all) for edit in params.edits]
+        try:
+            with file_errors(params.file_path, EditRefusedError):
+                edited = await sandbox.edit_file(params.file_path, replacements)
+        except EditRefusedError as error:
+            failed = f"Edit {error.number} of {len(replacements)} failed, so none was made."
+            raise ToolError(f"{failed} {error.message}") from error
         edits = tuple(TextEdit(**edit.model_dump()) for edit in params.edits)
-        counts = ", ".join(str(step.replacements) for step in steps)
+        counts = ", ".join(map(str, edited.counts))
+        place = numbered(edited.lines, edited.first_line)
         return ToolResult(
             text=(
-                f"{params.file_path} was changed by {len(steps)} edits (places replaced by each: {counts})."
-                f" The last place now reads:\n{snippet(steps[-1])}"
+                f"{params.file_path} was changed by {len(edited.counts)} edits (places replaced by each: {counts})."
+                f" The last place now reads:\n{place}"
             ),
             result={
                 "tool_multi_edit_result": MultiEditResult(file_path=params.file_path, edits=edits).model_dump(
@@ -55,15 +70,3 @@ class MultiEditTool(Tool[MultiEditParameters]):
                 )
             },
         )
-
-
-def _apply(text: str, edits: tuple[Edit, ...]) -> list[EditedText]:
-    steps: list[EditedText] = []
-    for number, edit in enumerate(edits, 1):
-        try:
-            step = replace_exactly(text, edit.old_string, edit.new_string, replace_all=edit.replace_all)
-        except ToolError as error:
-            raise ToolError(f"Edit {number} of {len(edits)} failed, so none was made. {error.message}") from error
-        steps.append(step)
-        text = step.text
-    return steps

@@ -30,7 +30,7 @@ class UrlExposeTool(Tool[UrlExposeParameters]):
         sandbox = await context.sandbox()
         folder = params.app_folder or "."
         with file_errors(folder):
-            app_path = sandbox.display_path(folder)
+            app_path = await sandbox.display_path(folder)
         with file_errors(f"Port {params.port}"):
             info = await sandbox.expose(params.port, app_path)
         return ToolResult(

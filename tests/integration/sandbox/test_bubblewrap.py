@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ async def test_a_host_file_outside_cannot_be_read(sandbox: LocalSandbox, tmp_pat
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
     secret.chmod(0o644)
-    script = f"cat {secret} /etc/shadow; ls {tmp_path} {Path.home()}/.ssh; find /root /home /var -name secret"
+    script = f"cat {secret} /etc/shadow; ls {tmp_path} {Path.home()}/.ssh; ls -R /root /home /var"
     seen = await output(sandbox, script)
     assert SECRET not in seen
     assert seen.count("No such file or directory") == 4
@@ -61,7 +60,10 @@ async def test_the_system_cannot_be_changed(sandbox: LocalSandbox, path: str) ->
 @pytest.mark.parametrize("folder", ["/workspace", "/home/agent", "/tmp", "/var/tmp", "/dev/shm"])
 async def test_what_a_command_may_write_is_on_disk_and_lasts(sandbox: LocalSandbox, folder: str) -> None:
     assert await output(sandbox, f"echo kept > {folder}/file") == ""
-    assert await output(sandbox, f"cat {folder}/file; stat -f -c %T {folder} | grep -c tmpfs") == "kept\n0\n"
+    assert (
+        await output(sandbox, f"cat {folder}/file; [ $(stat -f -c %T {folder}) = tmpfs ] || echo on disk")
+        == "kept\non disk\n"
+    )
 
 
 async def test_programs_that_share_memory_or_use_devices_work(sandbox: LocalSandbox) -> None:
@@ -84,8 +86,8 @@ async def test_a_command_sees_no_process_of_the_host(sandbox: LocalSandbox) -> N
 
 
 async def test_a_command_has_no_capabilities_and_can_gain_none(sandbox: LocalSandbox) -> None:
-    seen = await output(sandbox, "grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status")
-    assert seen.split() == ["CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1"]
+    seen = dict(line.split(":\t") for line in (await output(sandbox, "cat /proc/self/status")).splitlines())
+    assert (seen["CapEff"], seen["CapBnd"], seen["NoNewPrivs"]) == ("0" * 16, "0" * 16, "1")
 
 
 async def test_only_the_standard_descriptors_are_inherited(sandbox: LocalSandbox, tmp_path: Path) -> None:
@@ -94,28 +96,6 @@ async def test_only_the_standard_descriptors_are_inherited(sandbox: LocalSandbox
     seen = await sandbox.run(Command(argv=["ls", "/proc/self/fd"]))
     os.close(kept_open)
     assert len(seen.output.split()) == 4  # 0, 1, 2 and the folder that ls reads
-
-
-async def test_a_killed_worker_takes_every_command_with_it(confined: LocalSandboxes) -> None:
-    waiting, background = unique_sleep(), unique_sleep()
-    script = (
-        "import asyncio, os, pathlib\n"
-        "from shared.contract.config import SandboxConfig\n"
-        "from workflow.service.sandbox.base import Command\n"
-        "from workflow.service.sandbox.local_provider import LocalProvider\n"
-        "async def main() -> None:\n"
-        f"    root = pathlib.Path({str(confined.root)!r})\n"
-        "    provider = LocalProvider(SandboxConfig(), root, is_production=True, env=os.environ)\n"
-        "    sandbox = await provider.create('t1')\n"
-        f"    await sandbox.start(Command(argv={background}))\n"
-        f"    await sandbox.run(Command(argv=['setsid', '-w', *{waiting}]))\n"
-        "asyncio.run(main())\n"
-    )
-    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", script, env={**os.environ, "PYTHONPATH": "."})
-    assert await eventually(lambda: is_running(waiting) and is_running(background), seconds=15)
-    worker.kill()
-    await worker.wait()
-    assert await eventually(lambda: not is_running(waiting) and not is_running(background))
 
 
 async def test_two_threads_do_not_see_each_other(confined: LocalSandboxes) -> None:
@@ -135,7 +115,7 @@ async def test_a_preloaded_library_does_not_reach_the_host_side(sandbox: LocalSa
     result = await sandbox.run(command)
     assert result.exit_code == 0
     complaints = [line for line in result.output.splitlines() if "cannot be preloaded" in line]
-    assert len(complaints) == 2  # prlimit and echo, both inside; bubblewrap, outside, would be the third
+    assert len(complaints) == 2  # what sets the limits and echo, both inside; bubblewrap, outside, would be the third
     assert result.output.endswith("fine\n")
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -113,7 +112,7 @@ async def test_commands_and_file_methods_see_the_same_files(sandbox: LocalSandbo
     result = await sandbox.run(shell('cat in; echo "from inside" > "$PWD/out"; ln -s "$PWD/out" link', cwd="sub"))
     assert result.output == "from outside"
     assert await sandbox.read_file(f"{sandbox.workspace}/sub/link") == b"from inside\n"
-    assert (await sandbox.run(Command(argv=["cat", sandbox.display_path("sub/link")]))).output == "from inside\n"
+    assert (await sandbox.run(Command(argv=["cat", await sandbox.display_path("sub/link")]))).output == "from inside\n"
 
 
 async def test_the_environment_holds_no_secret_of_the_worker(sandboxes: LocalSandboxes) -> None:
@@ -256,28 +255,9 @@ async def test_no_process_takes_more_memory_than_allowed(sandboxes: LocalSandbox
     assert "MemoryError" in result.output
 
 
-async def test_node_runs_webassembly_under_the_memory_limit(sandbox: LocalSandbox) -> None:
-    script = "new WebAssembly.Memory({initial: 1, maximum: 100}); console.log('fine')"
-    result = await sandbox.run(Command(argv=["node", "-e", script]))
-    if result.exit_code == 127:
-        pytest.skip("node is not installed")
-    assert result.output == "fine\n"
-
-
-@pytest.mark.parametrize("program", ["python3", "pip", "node", "npm", "git"])
+@pytest.mark.parametrize("program", ["python3", "pip"])
 async def test_the_tools_of_the_trade_work_inside(sandbox: LocalSandbox, program: str) -> None:
-    result = await sandbox.run(Command(argv=[program, "--version"]))
-    if result.exit_code == 127:
-        pytest.skip(f"{program} is not installed")
-    assert result.exit_code == 0
-
-
-async def test_a_git_repository_can_be_made_and_ignores_our_logs(sandbox: LocalSandbox) -> None:
-    await sandbox.start(shell("echo x"))
-    script = (
-        "git init -q . && touch a && git add -A && git -c user.name=a -c user.email=a@b commit -qm m && git ls-files"
-    )
-    assert (await sandbox.run(shell(script))).output == "a\n"
+    assert (await sandbox.run(Command(argv=[program, "--version"]))).exit_code == 0
 
 
 async def test_a_server_is_exposed_once_it_listens(sandbox: LocalSandbox) -> None:
@@ -318,9 +298,9 @@ async def test_the_files_are_there_again_after_a_restart(sandboxes: LocalSandbox
     assert await (await sandboxes.open("thread")).read_file("a") == b"1"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
 async def test_no_descriptor_is_left_open(sandbox: LocalSandbox) -> None:
     await sandbox.run(shell("true"))
+    await sandbox.write_files({"x": b""})
     before = len(os.listdir("/proc/self/fd"))
     for command in (
         shell("true"),
@@ -333,6 +313,33 @@ async def test_no_descriptor_is_left_open(sandbox: LocalSandbox) -> None:
         await sandbox.read_file("x")
     await sandbox.start(shell("true"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+_OWN_DESCRIPTORS = "import os; print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:-1])"
+
+
+async def _list_descriptors(sandboxes: LocalSandboxes) -> list[str]:
+    """Return what commands inherit beside three standard descriptors and the folder that is listed."""
+    sandbox = await sandboxes.open("of-the-loop")
+    command = Command(argv=["python3", "-c", _OWN_DESCRIPTORS])
+    seen = [(await sandbox.run(command)).output]
+    log_path = (await sandbox.start(Command(argv=["bash", "-c", f'python3 -c "{_OWN_DESCRIPTORS}"; sleep 9']))).log_path
+    async with asyncio.timeout(5):
+        while not (log := await sandbox.read_file(log_path)):
+            await asyncio.sleep(0)
+    await sandbox.close()
+    return [*seen, log.decode()]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+async def test_a_command_inherits_no_descriptor_of_the_worker(
+    sandboxes: LocalSandboxes, tmp_path: Path, run: Callable[[Coroutine[None, None, list[str]]], list[str]]
+) -> None:
+    kept_open = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(kept_open, True)
+    seen = await asyncio.to_thread(lambda: run(_list_descriptors(sandboxes)))
+    os.close(kept_open)
+    assert seen == ["[0, 1, 2]\n", "[0, 1, 2]\n"]
 
 
 async def _use_everything(sandboxes: LocalSandboxes) -> None:

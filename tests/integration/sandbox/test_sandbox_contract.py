@@ -31,11 +31,7 @@ def play(command: Command) -> CommandReply:
 
 
 @pytest.fixture(params=["fake", Isolation.PROCESS, Isolation.BUBBLEWRAP])
-async def sandbox(
-    request: pytest.FixtureRequest, tmp_path: Path, works_with_bubblewrap: bool
-) -> AsyncIterator[Sandbox]:
-    if request.param is Isolation.BUBBLEWRAP and not works_with_bubblewrap:
-        pytest.skip("bubblewrap does not work on this machine")
+async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sandbox]:
     async with AsyncExitStack() as stack:
         if request.param == "fake":
             yield FakeSandbox(answer=play)
@@ -49,7 +45,7 @@ async def test_a_written_file_is_read_back(sandbox: Sandbox) -> None:
     assert await sandbox.read_file("sub/b.txt") == b"\x00\xff"
     assert await sandbox.read_file("a.txt", 2) == b"on"
     await sandbox.write_files({"a.txt": b""})
-    assert await sandbox.read_file(sandbox.display_path("a.txt")) == b""
+    assert await sandbox.read_file(await sandbox.display_path("a.txt")) == b""
 
 
 async def test_entries_are_listed_by_path_with_folders_marked(sandbox: Sandbox) -> None:
@@ -111,10 +107,10 @@ async def test_a_path_that_cannot_be_listed_says_why(sandbox: Sandbox, path: str
 
 
 async def test_paths_are_displayed_inside_the_workspace(sandbox: Sandbox) -> None:
-    assert sandbox.display_path("") == sandbox.workspace
-    assert sandbox.display_path("a/./b/../c") == f"{sandbox.workspace}/a/c"
+    assert await sandbox.display_path("") == sandbox.workspace
+    assert await sandbox.display_path("a/./b/../c") == f"{sandbox.workspace}/a/c"
     with pytest.raises(PathOutsideWorkspaceError):
-        sandbox.display_path("/etc")
+        await sandbox.display_path("/etc")
 
 
 async def test_a_command_gives_output_and_exit_code(sandbox: Sandbox) -> None:

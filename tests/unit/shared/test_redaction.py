@@ -3,7 +3,8 @@
 import pytest
 
 from shared import redaction
-from shared.redaction import Redactor, is_secret_name, secret_values
+from shared.redaction import Redactor, is_secret_name
+from shared.secret_values import secret_values
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     assert Redactor(["irrelevant"]).redact(text) == text
 
 
-def test_known_values_are_masked_longest_first() -> None:
+def test_known_values_are_masked_the_longest_too() -> None:
     assert Redactor(["hush", "hush-hush"]).redact("a hush-hush b hush") == "a *** b ***"
 
 
@@ -64,7 +65,16 @@ def test_secrets_of_an_environment_are_found_by_name_and_in_urls() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("api_key", True), ("DB_PASSWORD", True), ("GITHUB_TOKEN", True), ("max_tokens", False), ("tokenizer", False)],
+    [
+        ("api_key", True),
+        ("DB_PASSWORD", True),
+        ("GITHUB_TOKEN", True),
+        ("SECRET_KEY", True),
+        ("private_key", True),
+        ("allow_credentials", False),
+        ("max_tokens", False),
+        ("tokenizer", False),
+    ],
 )
 def test_secret_names_are_recognised(name: str, expected: bool) -> None:
     assert is_secret_name(name) is expected

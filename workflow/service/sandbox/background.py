@@ -3,17 +3,19 @@
 import asyncio
 import os
 from contextlib import ExitStack, suppress
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from workflow.errors import SandboxError
 from workflow.service.sandbox.base import BackgroundProcess
+from workflow.service.sandbox.helper_process import open_inside
 from workflow.service.sandbox.run_command import GRACE_SECONDS, start_failure
 from workflow.service.sandbox.spawn import Spawn, SpawnedProcess, spawn_process
 from workflow.service.sandbox.workspace_files import WorkspaceFiles
 
 _LOG_FOLDER: Final = ".baud/logs"
-_RUNNING_FOLDER: Final = ".baud/running"
+_RUNNING_FILE: Final = ".baud/running/{n}"
+_RUNNING_NOTE: Final = "Remove this file to stop the process.\n"
 _IGNORE_FILE: Final = ".baud/.gitignore"  # the agent commits with `git add -A`
 _EARLY_END_SECONDS: Final = 0.5  # long enough for a wrong option or a taken port to show
 _STOP_POLL_SECONDS: Final = 1.0
@@ -22,8 +24,9 @@ _STOP_POLL_SECONDS: Final = 1.0
 class BackgroundProcesses:
     """Owns the processes that outlive a call; `close` ends them all."""
 
-    def __init__(self, files: WorkspaceFiles) -> None:
+    def __init__(self, files: WorkspaceFiles, root: Path) -> None:
         self._files = files
+        self._root = root
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self, spawn: Spawn) -> BackgroundProcess:
@@ -32,22 +35,25 @@ class BackgroundProcesses:
         Its number means nothing to a command in another process namespace, so that each process has a
         file whose removal stops it.
         """
-        log, log_path = await asyncio.to_thread(self._files.new_numbered, _LOG_FOLDER, ".log")
-        running_path = f"{_RUNNING_FOLDER}/{PurePosixPath(log_path).stem}"
-        notes = {running_path: b"Remove this file to stop the process.\n", _IGNORE_FILE: b"*\n"}
+        begun = await self._files.begin_log(
+            folder=_LOG_FOLDER, suffix=".log", running=_RUNNING_FILE, note=_RUNNING_NOTE, ignore_file=_IGNORE_FILE
+        )
+        *folder, name = begun["running_parts"]
         with ExitStack() as when_it_fails:
+            log = open_inside(self._root, begun["parts"], os.O_WRONLY | os.O_APPEND)
             when_it_fails.callback(os.close, log)
+            note = RunningNote(open_inside(self._root, folder, os.O_RDONLY | os.O_DIRECTORY), name)
+            when_it_fails.callback(note.close)
             try:
-                await asyncio.to_thread(self._files.write, notes)
                 process = await spawn_process(spawn, log)
             except (OSError, ValueError) as error:
                 raise SandboxError(start_failure(error).output.strip()) from error
             when_it_fails.pop_all()
-        watcher = asyncio.create_task(self._watch(process, log, running_path))
+        watcher = asyncio.create_task(self._watch(process, log, note))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         await asyncio.wait({watcher}, timeout=_EARLY_END_SECONDS)
-        return BackgroundProcess(process.pid, log_path, process.exit_code, f"rm {running_path}")
+        return BackgroundProcess(process.pid, begun["path"], process.exit_code, f"rm {begun['running']}")
 
     async def close(self) -> None:
         """End all of them, with the grace to end by themselves."""
@@ -56,18 +62,42 @@ class BackgroundProcesses:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
 
-    async def _watch(self, process: SpawnedProcess, log: int, running_path: str) -> None:
-        """Wait for its end or the removal of its file; then end all that is left of it and say so in the log."""
+    async def _watch(self, process: SpawnedProcess, log: int, note: "RunningNote") -> None:
+        """Wait for its end or the removal of its note; then end all that is left of it and say so in the log."""
         try:
-            while process.exit_code is None and await asyncio.to_thread(self._files.exists, running_path):
+            while process.exit_code is None and note.is_there():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), _STOP_POLL_SECONDS)
         finally:
-            await process.end(GRACE_SECONDS)
-            await asyncio.to_thread(_write_end, log, process.exit_code)
-            await asyncio.to_thread(self._files.remove, running_path)
+            try:
+                await process.end(GRACE_SECONDS)
+            finally:
+                _write_end(log, process.exit_code)
+                note.close()
+
+
+class RunningNote:
+    """The file whose removal stops a process: one look at a folder that is held open, whatever its path became."""
+
+    def __init__(self, folder: int, name: str) -> None:
+        self._folder = folder
+        self._name = name
+
+    def is_there(self) -> bool:
+        """Whether nobody has removed it."""
+        try:
+            os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Remove it if it is there, and let go of the folder."""
+        with suppress(OSError):
+            os.unlink(self._name, dir_fd=self._folder)
+        os.close(self._folder)
 
 
 def _write_end(log: int, exit_code: int | None) -> None:
-    with open(log, "ab") as file:
+    with suppress(OSError), open(log, "ab") as file:  # a full disk must not keep the process from being forgotten
         file.write(f"\n[the process ended with exit code {exit_code}]\n".encode())

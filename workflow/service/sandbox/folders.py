@@ -41,6 +41,11 @@ class SandboxFolders:
         """TMPDIR of the commands; on disk, because a tmpfs would be memory, and gone after each command."""
         return self.base / "tmp"
 
+    @property
+    def programs(self) -> Path:
+        """Programs of ours for commands, where they see the host."""
+        return self.base / "bin"
+
     def create(self) -> None:
         """Make what is missing, for this user alone."""
         for folder in (self.base, self.workspace, self.home, self.temporary):

@@ -2,15 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from shared.contract.result import SandboxInfo
 from workflow.errors import SandboxError
 from workflow.service.sandbox.background import BackgroundProcesses
-from workflow.service.sandbox.base import BackgroundProcess, Command, CommandResult, FileEntry, OutputSink
-from workflow.service.sandbox.confine import WorkspacePaths
+from workflow.service.sandbox.base import (
+    BackgroundProcess,
+    Command,
+    CommandResult,
+    EditedFile,
+    FileEntry,
+    FolderTree,
+    FoundFiles,
+    LinesPage,
+    LinesWanted,
+    OutputSink,
+    TextReplacement,
+)
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.listening import first_listening_host
@@ -28,9 +39,9 @@ class LocalSandbox:
         """Take folders that exist, with no symlink in their own path."""
         self._folders = folders
         self._isolation = isolation
-        self._paths = WorkspacePaths(folders.workspace, isolation.shown_workspace(folders))
-        self._files = WorkspaceFiles(self._paths)
-        self._background = BackgroundProcesses(self._files)
+        self._workspace = isolation.shown_workspace(folders)
+        self._files = WorkspaceFiles(folders.workspace, self._workspace)
+        self._background = BackgroundProcesses(self._files, folders.workspace)
         self._running: set[SpawnedProcess] = set()
         self._is_closed = False
         self._calls = 0
@@ -44,7 +55,12 @@ class LocalSandbox:
     @property
     def workspace(self) -> str:
         """The workspace's path as commands see it: real without namespaces."""
-        return self._paths.shown
+        return self._workspace
+
+    @property
+    def files(self) -> WorkspaceFiles:
+        """What works on its files."""
+        return self._files
 
     def idle_seconds(self) -> float:
         """Return how long ago the last call ended, 0 while one goes on."""
@@ -57,7 +73,7 @@ class LocalSandbox:
         """
         with self._in_use():
             try:
-                spawn = await asyncio.to_thread(self._spawn, command)
+                spawn = await self._spawn(command)
             except NotADirectoryError as error:
                 return CommandResult(f"{error}\n", NOT_FOUND)
             except ValueError as error:
@@ -68,7 +84,7 @@ class LocalSandbox:
         """Start it in the background, without a time limit; raises SandboxError when it cannot be started."""
         with self._in_use():
             try:
-                spawn = await asyncio.to_thread(self._spawn, command)
+                spawn = await self._spawn(command)
             except (NotADirectoryError, ValueError) as error:
                 raise SandboxError(f"The command cannot be started: {error}") from error
             return await self._background.start(spawn)
@@ -76,21 +92,42 @@ class LocalSandbox:
     async def read_file(self, path: str, max_bytes: int | None = None) -> bytes:
         """Return a regular file's first bytes, or all."""
         with self._in_use():
-            return await asyncio.to_thread(self._files.read, path, max_bytes)
+            return await self._files.read(path, max_bytes)
 
-    async def write_files(self, files: Mapping[str, bytes]) -> None:
+    async def read_lines(self, path: str, wanted: LinesWanted) -> LinesPage:
+        """Return lines of a text file."""
+        with self._in_use():
+            return await self._files.read_lines(path, wanted)
+
+    async def write_files(self, files: Mapping[str, bytes]) -> frozenset[str]:
         """Check all paths, then write each file whole."""
         with self._in_use():
-            await asyncio.to_thread(self._files.write, files)
+            return await self._files.write(files)
+
+    async def edit_file(self, path: str, edits: Sequence[TextReplacement]) -> EditedFile:
+        """Make all edits, or none."""
+        with self._in_use():
+            return await self._files.edit(path, edits)
 
     async def list_files(self, path: str, *, recursive: bool, limit: int = 20_000) -> list[FileEntry]:
         """Return the entries; symlinks are listed, not followed. At the limit, deeper ones are left out first."""
         with self._in_use():
-            return await asyncio.to_thread(self._files.list_folder, path, recursive=recursive, limit=limit)
+            return await self._files.list_folder(path, recursive=recursive, limit=limit)
 
-    def display_path(self, path: str) -> str:
-        """Return the absolute path as commands see it (a few lstat calls on a local disk)."""
-        return self._paths.display(path)
+    async def find_files(self, path: str, pattern: str, *, leave_out: frozenset[str], limit: int) -> FoundFiles:
+        """Return the newest files that match."""
+        with self._in_use():
+            return await self._files.find(path, pattern, leave_out=leave_out, limit=limit)
+
+    async def list_tree(self, path: str, *, ignore: Sequence[str], closed: frozenset[str], limit: int) -> FolderTree:
+        """Return a folder as a tree."""
+        with self._in_use():
+            return await self._files.tree(path, ignore=ignore, closed=closed, limit=limit)
+
+    async def display_path(self, path: str) -> str:
+        """Return the absolute path as commands see it."""
+        with self._in_use():
+            return await self._files.display(path)
 
     async def expose(self, port: int, app_path: str) -> SandboxInfo:
         """Return the address of a server of this machine, once it accepts connections."""
@@ -106,6 +143,7 @@ class LocalSandbox:
         """Stop every process; the files stay, later calls raise SandboxError."""
         self._is_closed = True
         await self._background.close()
+        await self._files.close()
         await asyncio.gather(*(process.end(GRACE_SECONDS) for process in set(self._running)))
 
     @contextmanager
@@ -119,8 +157,15 @@ class LocalSandbox:
             self._calls -= 1
             self._last_used = time.monotonic()
 
-    def _spawn(self, command: Command) -> Spawn:
-        cwd = self._paths.resolve(command.cwd)
-        if not self._files.is_folder(cwd):
-            raise NotADirectoryError(f"The working folder {command.cwd} does not exist or is not a folder.")
-        return self._isolation.spawn(self._folders, command, cwd)
+    async def _spawn(self, command: Command) -> Spawn:
+        return self._isolation.spawn(self._folders, command, await self._folder(command.cwd))
+
+    async def _folder(self, cwd: str) -> tuple[str, ...]:
+        """Return the names that lead to the working folder; the workspace itself is known to be there."""
+        if cwd in {"", ".", self._workspace}:
+            return ()
+        try:
+            return await self._files.folder(cwd)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            message = f"The working folder {cwd} does not exist or is not a folder."
+            raise NotADirectoryError(message) from error

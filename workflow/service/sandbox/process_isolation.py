@@ -1,24 +1,30 @@
 """Process isolation: an empty environment, resource limits and an own session, and nothing else. Not for production."""
 
-import secrets
+import logging
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 
 from shared.contract.config import Network, SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
-from workflow.service.sandbox.isolation import command_environment, limits_argv, search_path
-from workflow.service.sandbox.spawn import MARKER_VARIABLE, Spawn
+from workflow.service.sandbox.isolation import SYSTEM_PATH, command_environment, limits_argv, search_path
+from workflow.service.sandbox.marker import MARKER_VARIABLE, Marker, kill_left_over
+from workflow.service.sandbox.spawn import Spawn
+
+logger = logging.getLogger(__name__)
 
 
 class ProcessIsolation:
     """Commands run as the worker's user and see what it sees; only accidents are kept in."""
 
-    def __init__(self, config: SandboxConfig, env: Mapping[str, str]) -> None:
+    def __init__(self, config: SandboxConfig, env: Mapping[str, str], ripgrep: str | None = None) -> None:
         self._config = config
+        self._ripgrep = ripgrep
         self._env = env
         self._path = search_path(env)
         # No limit on processes: outside a namespace it counts everything that this user runs.
-        self._limits = limits_argv(config, count_processes=False)
+        self._limits = (*_dying_with_worker(), *limits_argv(config, count_processes=False))
 
     @property
     def opens_ports(self) -> bool:
@@ -30,17 +36,26 @@ class ProcessIsolation:
         return str(folders.workspace)
 
     def prepare(self, folders: SandboxFolders) -> None:
-        """Make the folders."""
+        """Make the folders, and one that holds nothing but our ripgrep: the one it lies in is the worker's own.
+
+        First of all end what a dead worker left running in them.
+        """
+        if left := kill_left_over(folders.base):
+            logger.warning("%d processes of a dead worker still ran in sandbox %s: ended", left, folders.base.name)
         folders.create()
+        if self._ripgrep is not None:
+            folders.programs.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                (folders.programs / "rg").symlink_to(self._ripgrep)
 
     def spawn(self, folders: SandboxFolders, command: Command, cwd: tuple[str, ...]) -> Spawn:
         """Return the command under its limits, marked so that what leaves its group is found."""
-        marker = secrets.token_hex(16)
+        marker = str(Marker.new(folders.base))
         env = command_environment(
             self._config,
             self._env,
             command,
-            path=self._path,
+            path=(str(folders.programs), *self._path) if self._ripgrep else self._path,
             home=str(folders.home),
             temporary=str(folders.temporary),
         )
@@ -50,3 +65,9 @@ class ProcessIsolation:
             env=env | {MARKER_VARIABLE: marker},
             marker=marker,
         )
+
+
+def _dying_with_worker() -> tuple[str, ...]:
+    """Return the words that let the command itself die with this worker; what it started is found by its mark."""
+    program = shutil.which("setpriv", path=SYSTEM_PATH)
+    return (program, "--pdeathsig", "KILL", "--") if program else ()

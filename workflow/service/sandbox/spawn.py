@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,9 @@ from typing import Final
 
 import psutil
 
-MARKER_VARIABLE: Final = "BAUD_COMMAND_ID"
+from workflow.service.sandbox.marker import kill_marked
+
 _KILL_WAIT_SECONDS: Final = 5.0  # a killed process goes at once, but for one that hangs in the kernel
-_MARKED_SCANS: Final = 3  # a process may fork while the list is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,15 @@ class Spawn:
 
 
 class SpawnedProcess:
-    """One started command, to be ended by `end` in any case."""
+    """One started command, to be ended by `end` in any case. Belongs to the event loop that started it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, spawn: Spawn) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", spawn: Spawn) -> None:
         self._process = process
         self._spawn = spawn
         self._others: list[psutil.Process] = []  # that the command has started, older ones first
+        self._exited = asyncio.Event()
+        _call_at_exit(process, self._exited.set)
+        self.stopped_because = ""  # set when the worker itself ended it, other than at its time limit
 
     @property
     def pid(self) -> int:
@@ -54,7 +59,13 @@ class SpawnedProcess:
 
     async def wait(self) -> None:
         """Wait until the process itself has ended; others of its group may go on."""
-        await self._process.wait()
+        await self._exited.wait()
+
+    def kill_because(self, reason: str) -> None:
+        """Kill the command at once, from any thread; whoever waits for it then ends what is left of it."""
+        self.stopped_because = reason
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def end(self, grace_seconds: float) -> None:
         """Terminate what still runs, give it the grace to end by itself, then kill all of it."""
@@ -63,13 +74,13 @@ class SpawnedProcess:
                 self._others = await asyncio.to_thread(_others, self.pid)
                 self._terminate()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), grace_seconds)
+                    await asyncio.wait_for(self.wait(), grace_seconds)
         finally:  # at once, also when the caller is cancelled a second time
             self._kill()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), _KILL_WAIT_SECONDS)
+                await asyncio.wait_for(self.wait(), _KILL_WAIT_SECONDS)
         if self._spawn.marker:
-            await asyncio.to_thread(_kill_marked, self._spawn.marker)
+            await asyncio.to_thread(kill_marked, self._spawn.marker)
 
     def _terminate(self) -> None:
         """Ask each process once, parents first: a shell that outlived its child would write that it was terminated."""
@@ -91,7 +102,8 @@ class SpawnedProcess:
 async def spawn_process(spawn: Spawn, output: int) -> SpawnedProcess:
     """Start it with stdout and stderr on the descriptor `output`. Raises OSError or ValueError as Popen does.
 
-    Runs on the event loop's own thread on purpose: --die-with-parent means the thread that forked.
+    Runs on the event loop's own thread on purpose: --die-with-parent means the thread that forked. Not by the loop's
+    own means: uvloop closes no descriptor of the worker in the child, and leaves it copies of its own.
     """
     for word in (*spawn.argv, *spawn.env, *spawn.env.values()):
         if "\0" in word:  # uvloop would silently cut the word there
@@ -102,13 +114,14 @@ async def spawn_process(spawn: Spawn, output: int) -> SpawnedProcess:
         passed.append(_memory_file(spawn.argument_file))
         argv = (argv[0], "--args", str(passed[0]), *argv[1:])
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
+        process = subprocess.Popen(  # noqa: ASYNC220 - waits for nothing but the exec, as a loop's own start does
+            argv,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd=spawn.cwd,
             env=dict(spawn.env),
+            close_fds=True,
             pass_fds=passed,
             start_new_session=True,
         )
@@ -116,6 +129,32 @@ async def spawn_process(spawn: Spawn, output: int) -> SpawnedProcess:
         for descriptor in passed:
             os.close(descriptor)
     return SpawnedProcess(process, spawn)
+
+
+def _call_at_exit(process: "subprocess.Popen[bytes]", callback: Callable[[], object]) -> None:
+    """Call back on this event loop once the process has ended and its exit code is known."""
+    loop = asyncio.get_running_loop()
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:  # an old kernel, or a container that forbids the call
+        threading.Thread(target=_wait_in_thread, args=(process, loop, callback), daemon=True).start()
+        return
+
+    def exited() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        process.poll()
+        callback()
+
+    loop.add_reader(descriptor, exited)
+
+
+def _wait_in_thread(
+    process: "subprocess.Popen[bytes]", loop: asyncio.AbstractEventLoop, callback: Callable[[], object]
+) -> None:
+    process.wait()
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(callback)
 
 
 def _memory_file(content: bytes) -> int:
@@ -147,20 +186,3 @@ def _group_of(pid: int) -> int | None:
         return os.getpgid(pid)
     except ProcessLookupError:
         return None
-
-
-def _kill_marked(marker: str) -> None:
-    for _ in range(_MARKED_SCANS):
-        marked = [process for process in psutil.process_iter() if _is_marked(process, marker)]
-        for process in marked:
-            with suppress(psutil.Error):
-                process.kill()
-        if not marked:
-            return
-
-
-def _is_marked(process: psutil.Process, marker: str) -> bool:
-    try:
-        return process.environ().get(MARKER_VARIABLE) == marker
-    except (psutil.Error, OSError):
-        return False

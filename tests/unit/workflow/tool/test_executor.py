@@ -10,6 +10,7 @@ from tests.fakes.fake_sandbox import FakeSandbox
 from tests.fakes.scripted_tool import LookTool, ScriptedParameters
 from tests.unit.workflow.runner.scene import registry_with
 from workflow.errors import PathOutsideWorkspaceError, SandboxUnavailableError, ToolError
+from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ARGUMENT_CHARS
 from workflow.service.sandbox.base import Sandbox
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.executor import execute_call
@@ -86,6 +87,32 @@ async def test_bad_arguments_are_named_to_the_model(arguments: str, complaint: s
     assert result.is_error
     assert complaint in result.text
     assert "look" in result.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ('{"number": "' + "x" * MAX_ARGUMENT_CHARS + '"}', "more than the 2097152 characters"),
+        (DROPPED_ARGUMENTS, "more than the 2097152 characters"),
+        ('{"number": [' + "1," * 20_000 + "1]}", "more than 10000 values"),
+        ("{" + ",".join(f'"k{number}": 1' for number in range(20_000)) + "}", "more than 10000 values"),
+        ('{"number": ' + "[" * 100 + "]" * 100 + "}", "nested deeper than 64"),
+        ('{"number": ' + "[" * 900_000, "not valid JSON"),
+    ],
+    ids=["characters", "dropped while streamed", "values", "keys", "depth", "open brackets"],
+)
+async def test_arguments_that_are_too_large_are_not_taken_apart(arguments: str, complaint: str) -> None:
+    result = await execute(registry_with(looking(AssertionError())), "look", arguments)
+    assert result.is_error
+    assert complaint in result.text
+    assert len(result.text) < 500
+
+
+async def test_of_many_problems_the_first_ten_are_named() -> None:
+    unknown = ",".join(f'"{"k" * 500}{number}": 1' for number in range(1000))
+    result = await execute(registry_with(looking(AssertionError())), "look", "{" + unknown + "}")
+    assert result.text.endswith("; and 990 more problems.")
+    assert len(result.text) < 4000
 
 
 async def test_an_unknown_tool_is_answered_with_the_known_ones() -> None:

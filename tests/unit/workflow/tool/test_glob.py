@@ -5,22 +5,14 @@ import pytest
 from tests.fakes.fake_sandbox import FakeSandbox
 from tests.fakes.fake_tool_context import FakeToolContext, member
 from workflow.errors import ToolError
-from workflow.service.sandbox.base import FileEntry
 from workflow.tool.glob import MAX_PATHS, GlobTool
 
 FILES = ("a.py", "b.js", "src/c.py", "src/deep/d.py", ".github/e.yml", ".git/f.py", "node_modules/g/h.py")
 
 
-class DatedSandbox(FakeSandbox):
-    """A sandbox whose files are the newer the later they come in the alphabet."""
-
-    async def list_files(self, path: str, *, recursive: bool, limit: int = 20_000) -> list[FileEntry]:
-        entries = await super().list_files(path, recursive=recursive, limit=limit)
-        return [FileEntry(entry.path, entry.is_dir, entry.size_bytes, float(age)) for age, entry in enumerate(entries)]
-
-
 async def find(pattern: str, path: str | None = None, files: tuple[str, ...] = FILES) -> list[str]:
-    sandbox = DatedSandbox(dict.fromkeys(files, "x"))
+    ages = {file: float(age) for age, file in enumerate(sorted(files))}  # the later in the alphabet, the newer
+    sandbox = FakeSandbox(dict.fromkeys(files, "x"), modified=ages)
     result = await FakeToolContext(sandbox).call(GlobTool(), pattern=pattern, path=path)
     assert member(result, "tool_glob_result") == {"pattern": pattern, "path": path or ".", "result": result.text}
     return result.text.splitlines()

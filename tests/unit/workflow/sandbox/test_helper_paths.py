@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from workflow.errors import PathOutsideWorkspaceError
-from workflow.service.sandbox.confine import WorkspacePaths
+from workflow.service.sandbox.file_helper.paths import WorkspacePaths
+from workflow.service.sandbox.file_helper.refusal import OutsideError, RefusedError
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def paths(tmp_path: Path) -> WorkspacePaths:
     for name, target in links.items():
         (root / name).symlink_to(target)
     (root / "inner" / "up").symlink_to("..")
-    return WorkspacePaths(root, "/workspace")
+    return WorkspacePaths(str(root), "/workspace")
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_paths_inside_resolve_to_names_without_symlinks(
     ],
 )
 def test_paths_that_lead_out_are_refused(paths: WorkspacePaths, path: str) -> None:
-    with pytest.raises(PathOutsideWorkspaceError):
+    with pytest.raises(OutsideError):
         paths.resolve(path)
-    with pytest.raises(PathOutsideWorkspaceError):
+    with pytest.raises(OutsideError):
         paths.display(path)
 
 
@@ -115,8 +115,21 @@ def test_a_path_is_displayed_by_the_name_that_was_asked_for(paths: WorkspacePath
 
 
 def test_without_namespaces_the_real_path_is_the_shown_one(paths: WorkspacePaths) -> None:
-    real = WorkspacePaths(paths.root, str(paths.root))
+    real = WorkspacePaths(paths.root, paths.root)
     assert real.resolve(f"{paths.root}/inner/file.txt") == ("inner", "file.txt")
     assert real.display("a") == f"{paths.root}/a"
-    with pytest.raises(PathOutsideWorkspaceError, match=r"/workspace/a lies outside the workspace"):
+    with pytest.raises(OutsideError, match=r"/workspace/a lies outside the workspace"):
         real.resolve("/workspace/a")
+
+
+@pytest.mark.parametrize("path", ["a/" * 7000, "a" * 4097, "é" * 2049, "./" * 500_000, "../" * 2000])
+def test_a_path_longer_than_any_file_can_have_is_refused_at_once(paths: WorkspacePaths, path: str) -> None:
+    with pytest.raises(RefusedError, match=r"bytes long; at most 4096"):
+        paths.resolve(path)
+
+
+def test_links_that_multiply_a_path_are_walked_so_far_and_no_further(paths: WorkspacePaths) -> None:
+    for number in range(30):
+        Path(paths.root, f"l{number}").symlink_to(f"{'inner/../' * 400}l{number + 1}")
+    with pytest.raises(OSError, match="symbolic links"):
+        paths.resolve("l0")
