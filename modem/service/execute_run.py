@@ -210,7 +210,8 @@ async def _outcome(
         return await _close(journal, StopReason.CANCELLED, _CANCELLED)
     try:
         with services.arrivals.arriving():
-            await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)))
+            place = await services.engines.place(run.thread_id)
+            await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)), place)
         now = services.clock.now()
         engine = await services.engines.build(run.thread_id, now.date())
         agent = Agent(engine, journal, Turn(engine, journal, thread_id=run.thread_id, run_id=run.run_id))

@@ -6,6 +6,7 @@ from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
+from modem.service.active_runs import ActiveRuns
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.patience import NOTICE_SECONDS
@@ -39,12 +40,14 @@ class Reaper:
         expiry: QuestionExpiry,
         *,
         unreadable: UnreadableRuns,
+        active: ActiveRuns | None = None,
     ) -> None:
         self._unreadable = unreadable
         self._leases = leases
         self._publisher = publisher
         self._config = config
         self._expiry = expiry
+        self._active = ActiveRuns() if active is None else active
 
     async def run(self) -> None:
         """Look until cancelled, several times in the length of a lease."""
@@ -126,6 +129,8 @@ class Reaper:
             await self._leases.watch(job, due_in_seconds=_PENDING_SECONDS if found.is_active else _INBOX_SECONDS)
             if not found.is_active:
                 return await self._see_who_is_before(found)
+            if len(self._active) >= self._config.concurrency:
+                return 0  # its job waits in the queue as likely as not; a worker with a free slot would know better
         _log.warning("run %s has no living worker (%s): its job is published again", job.run_id, found.status)
         await self._publisher.publish(job)
         return 1

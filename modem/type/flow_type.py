@@ -1,6 +1,6 @@
 """The legacy message: what outside producers publish to `main.process_flow_data`."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
 
@@ -10,6 +10,8 @@ from shared.contract.run import ContextItem
 from shared.errors import UnreadableMessageError
 from shared.ids import is_id
 from shared.queue_message import explain
+
+_MAX_ITEMS: Final = 1000
 
 
 class FlowContextItem(Contract):
@@ -71,7 +73,11 @@ class ProcessFlowDataRequest(Contract):
     @field_validator("context_data", mode="before")
     @classmethod
     def _what_is_no_item_is_left_out(cls, value: Any) -> Any:
-        return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+        if not isinstance(value, list):
+            return ()
+        if len(value) > _MAX_ITEMS:
+            raise ValueError(f"must have at most {_MAX_ITEMS} items")
+        return tuple(item for item in value if isinstance(item, dict))
 
     @property
     def task(self) -> str:

@@ -27,6 +27,8 @@ from shared.store.records import PART_BYTES, RawFields, flatten, salvage_record,
 _STALE_AFTER_MS: Final = 60_000
 _MEMBER_DIGITS: Final = 15
 _SCAN_COUNT: Final = 1_000  # entries of one step
+# A worker that is away for longer does not see that a thread was deleted, only that it is not there.
+TOMBSTONE_SECONDS: Final = 30 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ class ThreadStore:
             pipe.zadd(THREAD_INDEX, {_member(record): 0})
             pipe.expire(THREAD_INDEX, self._ttl)
             await pipe.execute()
-        made = await self._connection.call("create_thread", keys.shared, [self._ttl, *flatten(to_fields(record))])
+        made = await self._connection.call(
+            "create_thread", [*keys.shared, keys.tombstone], [self._ttl, *flatten(to_fields(record))]
+        )
         if made:
             return record
         standing = await self.get(thread_id)
@@ -135,8 +139,8 @@ class ThreadStore:
         members = await self._find_members(thread_id)
         removal = new_id()
         with redis_errors():
-            arguments: list[Argument] = [keys.run_prefix, removal, keys.bell]
-            while run_ids := await self._connection.call("delete_thread", keys.shared, arguments):
+            arguments: list[Argument] = [keys.run_prefix, removal, keys.bell, TOMBSTONE_SECONDS]
+            while run_ids := await self._connection.call("delete_thread", [*keys.shared, keys.tombstone], arguments):
                 await self._forget_runs(thread_id, [run_id.decode(errors="replace") for run_id in run_ids])
             if members:
                 await self._connection.redis.zrem(THREAD_INDEX, *members)

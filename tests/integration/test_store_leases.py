@@ -98,6 +98,7 @@ async def test_a_lease_that_ran_out_is_claimed_with_a_higher_token_and_counts_a_
     second = await owned(store, "w2")
     assert second.token > first.token
     assert (second.attempts, second.crashes, second.owner, second.status) == (2, 1, "w2", RunStatus.PROCESSING)
+    assert (first.after_crash, second.after_crash) == (False, True)
     assert second.started_at == first.started_at
 
 
@@ -181,7 +182,7 @@ async def test_a_run_given_back_is_claimed_at_once_and_counts_no_crash(store: St
     given_back = await store.runs.get("t", "a")
     assert (given_back.status, given_back.owner) == (RunStatus.PROCESSING, None)
     again = await owned(store, "w2")
-    assert (again.attempts, again.crashes) == (2, 0)
+    assert (again.attempts, again.crashes, again.after_crash) == (2, 0, False)
     assert again.token > run.token
 
 

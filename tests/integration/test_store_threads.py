@@ -9,7 +9,7 @@ from shared.contract.api import OnBusy
 from shared.errors import InvalidCursorError, ThreadNotFoundError
 from shared.keys import THREAD_INDEX
 from shared.store.run_values import RunWrite
-from shared.store.threads import MessagePage
+from shared.store.threads import TOMBSTONE_SECONDS, MessagePage
 from tests.integration.store_scene import StoreScene, open_store
 
 
@@ -89,7 +89,7 @@ async def test_a_thread_that_has_expired_vanishes_from_the_list(store: StoreScen
     assert await store.redis.zcard(THREAD_INDEX) == 2
 
 
-async def test_a_deleted_thread_leaves_nothing(store: StoreScene) -> None:
+async def test_a_deleted_thread_leaves_its_tombstone_alone(store: StoreScene) -> None:
     await make(store, "doomed")
     doomed = store.run("a", legacy_stream="stream:doomed:a").model_copy(update={"thread_id": "doomed"})
     await store.runs.submit(doomed, on_busy=OnBusy.QUEUE, idempotency_key="k")
@@ -99,7 +99,9 @@ async def test_a_deleted_thread_leaves_nothing(store: StoreScene) -> None:
     assert await store.redis.exists("stream:doomed:a")
     await store.threads.delete("doomed")
     assert await listed(store) == ["t"]
-    assert not [name for name in await store.lifetimes() if "doomed" in name]
+    left = {name: seconds for name, seconds in (await store.lifetimes()).items() if "doomed" in name}
+    assert left.keys() == {"deleted:doomed"}
+    assert 0 < left["deleted:doomed"] <= TOMBSTONE_SECONDS
     with pytest.raises(ThreadNotFoundError):
         await store.threads.delete("doomed")
 

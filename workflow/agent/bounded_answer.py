@@ -6,11 +6,10 @@ from typing import Final
 
 from shared.contract.message import ToolCall
 from shared.contract.run import Usage
-from workflow.llm.model import MAX_ANSWER_CHARS, FinishReason, ModelAnswer, StreamRestarted, TextDelta
+from workflow.llm.model import MAX_ANSWER_CHARS, MAX_CALLS, FinishReason, ModelAnswer, StreamRestarted, TextDelta
 from workflow.llm.whole_characters import repair
 from workflow.tool.cut_output import cut_output
 
-MAX_CALLS: Final = 128
 # Of an answer that ran away both ends are kept: its whole would fill the context of every further call.
 _KEPT_CHARS: Final = 32_768
 _CHARS_PER_TOKEN: Final = 4

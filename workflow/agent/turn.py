@@ -13,6 +13,7 @@ from shared.contract.state import Phase
 from workflow.agent.consent import answered, approval_question, consent_to, question_of
 from workflow.agent.engine import Engine
 from workflow.runner.journal import Journal
+from workflow.service.sandbox.base import Sandbox
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.checked_result import plain_json
 from workflow.tool.executor import execute_call
@@ -128,13 +129,18 @@ class Turn:
         async def progress(result: Mapping[str, JsonValue]) -> None:
             await self._journal.progress(call, plain_json(result))
 
+        async def sandbox() -> Sandbox:
+            found = await self._engine.sandbox()
+            self._journal.note_workspace_use()
+            return found
+
         def make(registered: RegisteredTool) -> ToolContext:
             return ToolContext(
                 thread_id=self._thread_id,
                 run_id=self._run_id,
                 call_id=call.call_id,
                 state=self._journal.state,
-                sandbox=self._engine.sandbox,
+                sandbox=sandbox,
                 progress=progress,
                 timeout_seconds=registered.timeout_seconds,
                 max_output_chars=registered.max_output_chars,

@@ -56,11 +56,7 @@ class LiteLLMModel:
             async for chunk in chunks:
                 for delta in answer.add(chunk):
                     yield delta
-<<<<<<< HEAD
-                if answer.is_too_long:
-=======
                 if answer.is_too_long:  # what is there is answered; nothing makes a model stop by itself
->>>>>>> files
                     break
         yield answer.finish(self._model)
 
@@ -125,17 +121,12 @@ class _AnswerSoFar:
         self._finish_reason: str | None = None
         self._usage: Any = None
         self._refused = False
-        self._size = self._chunks = 0
-
-    @property
-    def is_too_long(self) -> bool:
-        """Whether it is time to stop listening: the server does not keep to the limit of tokens that it was given."""
-        return self._size > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS
+        self._chunks = 0
 
     @property
     def is_too_long(self) -> bool:
         """Whether there is more than one answer may hold."""
-        return self._chars > MAX_ANSWER_CHARS or self._calls.is_too_long
+        return self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS or self._calls.is_too_long
 
     def add(self, chunk: Any) -> list[TextDelta]:
         """Take one chunk and return the text in it."""
@@ -146,7 +137,6 @@ class _AnswerSoFar:
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
         for call in choice.delta.tool_calls or ():
-            self._size += len(call.function.name or "") + len(call.function.arguments or "")
             self._calls.add(
                 index=call.index, call_id=call.id, name=call.function.name, arguments=call.function.arguments
             )
@@ -154,19 +144,14 @@ class _AnswerSoFar:
 
     def finish(self, model: str) -> ModelAnswer:
         """Return the whole answer."""
-        calls = () if self.is_too_long else self._calls.calls()
+        calls = self._calls.calls()
         reason = FINISH_REASONS.get(self._finish_reason or "", FinishReason.STOP)
-        if self._chars > MAX_ANSWER_CHARS:
+        if self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS:
             reason = FinishReason.LENGTH
         if self._refused:
             reason = FinishReason.REFUSED
         elif calls and reason is FinishReason.STOP:
             reason = FinishReason.TOOL_CALLS
-<<<<<<< HEAD
-        if self.is_too_long:
-            reason = FinishReason.LENGTH
-        return ModelAnswer("".join(self._text), calls, reason, to_usage(self._usage, model))
-=======
         return ModelAnswer("".join(self._text), calls, reason, self._usage_of(model))
 
     def _usage_of(self, model: str) -> Usage:
@@ -174,7 +159,6 @@ class _AnswerSoFar:
         if self._usage is None and self.is_too_long:
             return Usage(output_tokens=(self._chars + self._calls.chars) // CHARS_PER_TOKEN)
         return to_usage(self._usage, model)
->>>>>>> files
 
     def _text_of(self, delta: Any) -> list[TextDelta]:
         deltas = []
@@ -185,9 +169,5 @@ class _AnswerSoFar:
         if text := self._content.feed(delta.content or refusal or ""):
             self._text.append(text)
             deltas.append(TextDelta(text))
-<<<<<<< HEAD
-        self._size += sum(len(each.text) for each in deltas)
-=======
         self._chars += sum(len(delta.text) for delta in deltas)
->>>>>>> files
         return deltas

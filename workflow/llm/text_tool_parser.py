@@ -13,67 +13,20 @@ MAX_BLOCK_CHARS: Final = MAX_ARGUMENT_CHARS + 1000  # with the name of the tool
 class TextToolParser:
     """Feed it pieces; `text` is what was outside of blocks so far, `blocks` what was inside of each.
 
-<<<<<<< HEAD
-    Each character is looked at once, in however many pieces it all comes.
-=======
     Each character is looked at once. A block is cut at MAX_BLOCK_CHARS, and there are MAX_CALLS at most.
->>>>>>> files
     """
 
     def __init__(self) -> None:
         self.blocks: list[str] = []
-<<<<<<< HEAD
-        self._shown: list[str] = []
-        self._block: list[str] = []
-        self._held = ""  # the start of a tag perhaps
-=======
         self._text: list[str] = []
         self._held = ""  # the start of a tag perhaps
         self._block: list[str] = []
         self._block_chars = 0
->>>>>>> files
         self._is_inside = False
 
     @property
     def text(self) -> str:
         """What was outside of blocks so far."""
-<<<<<<< HEAD
-        return "".join(self._shown)
-
-    def feed(self, piece: str) -> str:
-        """Take a piece and return what of it, and of what was held back, may be shown now."""
-        text = self._held + piece
-        first, place = len(self._shown), 0
-        while (at := text.find(self._tag, place)) >= 0:
-            place, end = at + len(self._tag), place
-            self._take(text[end:at])
-            self._end_section()
-        cut = len(text) - _length_of_tag_start(text[max(place, len(text) - len(CLOSE)) :], self._tag)
-        self._take(text[place:cut])
-        self._held = text[cut:]
-        return "".join(self._shown[first:])
-
-    def finish(self) -> str:
-        """Say that the text has ended; a block that was never closed counts as closed."""
-        first = len(self._shown)
-        self._take(self._held)
-        self._held = ""
-        if self._is_inside:
-            self._end_section()
-        return "".join(self._shown[first:])
-
-    @property
-    def _tag(self) -> str:
-        return CLOSE if self._is_inside else OPEN
-
-    def _take(self, section: str) -> None:
-        (self._block if self._is_inside else self._shown).append(section)
-
-    def _end_section(self) -> None:
-        if self._is_inside:
-            self.blocks.append("".join(self._block).strip())
-            self._block = []
-=======
         return "".join(self._text)
 
     def feed(self, piece: str) -> str:
@@ -115,7 +68,6 @@ class TextToolParser:
         if self._is_inside and len(self.blocks) < MAX_CALLS:
             self.blocks.append("".join(self._block).strip())
         self._block, self._block_chars = [], 0
->>>>>>> files
         self._is_inside = not self._is_inside
 
 

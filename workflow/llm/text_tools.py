@@ -91,12 +91,7 @@ def _to_call(block: str) -> ToolCall:
         text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
     except (ValueError, TypeError, KeyError, AttributeError):
         return ToolCall(call_id=call_id, name=_guess_name(block), arguments=block)
-<<<<<<< HEAD
-    return ToolCall(call_id=call_id, name=str(name), arguments=text)
-=======
-    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
     return ToolCall(call_id=call_id, name=str(name)[:_NAME_CHARS], arguments=text)
->>>>>>> files
 
 
 def _guess_name(block: str) -> str:
@@ -141,14 +136,7 @@ def _without_native_calls(message: ChatMessage) -> ChatMessage:
 
 def _call_json(call: ToolCall) -> str:
     try:
-<<<<<<< HEAD
-        arguments = orjson.loads(call.arguments)
-        return json.dumps({"name": call.name, "arguments": arguments, "id": call.call_id}, ensure_ascii=False)
+        orjson.loads(call.arguments)
     except (ValueError, RecursionError):
         return call.arguments
-=======
-        orjson.loads(call.arguments)
-    except ValueError:
-        return call.arguments
     return f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}, "id": {json.dumps(call.call_id)}}}'
->>>>>>> files

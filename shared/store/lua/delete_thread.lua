@@ -1,5 +1,5 @@
 -- Remove a thread with all its keys; of many runs the rest in further calls. Whoever reads its stream is notified.
--- ARGV: run prefix, name of this removal, channel of the stream.
+-- KEYS[8] its tombstone. ARGV: run prefix, name of this removal, channel of the stream, life of the tombstone.
 -- Returns the ids of runs that were removed now, none when all are gone.
 local LOT = 1000
 local left = RUNS .. ':' .. ARGV[2]
@@ -7,6 +7,7 @@ local left = RUNS .. ':' .. ARGV[2]
 if redis.call('EXISTS', left) == 0 and redis.call('EXISTS', METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX) > 0 then
   if redis.call('TYPE', RUNS).ok == 'list' then redis.call('RENAME', RUNS, left) end
   redis.call('UNLINK', unpack(KEYS, 1, 7))
+  redis.call('SET', KEYS[8], now_ms(), 'EX', ARGV[4])
   ring(ARGV[3], '')
 end
 local run_ids = redis.call('LRANGE', left, -LOT, -1)

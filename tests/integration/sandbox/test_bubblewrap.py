@@ -1,6 +1,5 @@
 """In namespaces a command sees its own workspace and the system's programs, and nothing else of the host."""
 
-import asyncio
 import os
 import socket
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from shared.contract.config import Network
 from tests.integration.sandbox.conftest import SECRET, LocalSandboxes
 from tests.integration.sandbox.processes import eventually, is_running, unique_sleep
+from workflow.errors import SandboxError
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.local import LocalSandbox
 
@@ -42,6 +42,18 @@ async def test_a_host_file_outside_cannot_be_read(sandbox: LocalSandbox, tmp_pat
     seen = await output(sandbox, script)
     assert SECRET not in seen
     assert seen.count("No such file or directory") == 4
+
+
+async def test_secrets_beside_a_folder_on_path_cannot_be_read(confined: LocalSandboxes, tmp_path: Path) -> None:
+    programs = tmp_path / "srv/app/bin"
+    programs.mkdir(parents=True)
+    (programs / "greet").write_text("#!/bin/sh\necho hello\n")
+    (programs / "greet").chmod(0o755)
+    (tmp_path / "srv/app/.env").write_text(SECRET)
+    sandbox = await confined.open(env={"PATH": f"{programs}:{os.environ['PATH']}"})
+    seen = await output(sandbox, f"greet; ls -A {tmp_path}/srv/app; cat {tmp_path}/srv/app/.env")
+    assert seen.startswith("hello\nbin\n")
+    assert SECRET not in seen
 
 
 @pytest.mark.parametrize(
@@ -126,6 +138,12 @@ async def test_without_network_nothing_can_be_reached(confined: LocalSandboxes) 
         seen = await output(sandbox, f"cat /proc/net/dev; exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached")
     assert "reached" not in seen
     assert [line.split(":")[0].strip() for line in seen.splitlines() if ":" in line and "lo" in line] == ["lo"]
+
+
+async def test_without_network_no_port_is_exposed(confined: LocalSandboxes) -> None:
+    sandbox = await confined.open(network=Network.NONE)
+    with pytest.raises(SandboxError, match=r"sandbox\.network is none"):
+        await sandbox.expose(8000, "")
 
 
 async def test_with_an_open_network_the_hosts_servers_are_reached(sandbox: LocalSandbox) -> None:

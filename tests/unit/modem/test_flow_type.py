@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import JsonValue, ValidationError
 
-from modem.type.flow_type import ProcessFlowDataRequest
+from modem.type.flow_type import ProcessFlowDataRequest, read_flow
 from shared.contract.run import ContextItem
 
 IMAGE: dict[str, JsonValue] = {"type": "image_url", "image_url": {"url": "https://a.example/1.png"}}

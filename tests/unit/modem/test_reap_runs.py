@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from modem.service import reap_runs
+from modem.service.active_runs import ActiveRuns
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.reap_runs import Reaper
@@ -18,7 +19,7 @@ from shared.store.leases import OpenRun
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_lease_store import FakeLeaseStore
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
-from tests.unit.modem.test_execute_run import FakePublisher
+from tests.unit.modem.test_execute_run import CLAIM, FakePublisher
 
 CONFIG = ModemConfig(lease_seconds=10)
 JOB = RunJob(thread_id="t", run_id="r")
@@ -34,10 +35,11 @@ def reaper(
     publisher: FakePublisher,
     store: FakeWorkerRunStore | None = None,
     config: ModemConfig = CONFIG,
+    active: ActiveRuns | None = None,
 ) -> Reaper:
     runs = store or FakeWorkerRunStore()
     unreadable = UnreadableRuns(runs, leases, publisher, FakeClock())
-    return Reaper(leases, publisher, config, expiry(store), unreadable=unreadable)
+    return Reaper(leases, publisher, config, expiry(store), unreadable=unreadable, active=active)
 
 
 def asked(kind: QuestionKind, *, seconds_left: float) -> OpenRun:
@@ -78,6 +80,18 @@ async def test_a_run_with_a_lease_is_looked_at_when_the_lease_can_have_run_out()
     ((run_id, seconds),) = leases.watched
     assert (published, run_id) == ([], "r")
     assert 4.0 < seconds < 5.0
+
+
+@pytest.mark.parametrize(("slots", "published"), [(2, [JOB]), (1, [])], ids=["a slot is free", "all slots are full"])
+async def test_a_run_that_waits_for_a_slot_gets_no_second_message_while_all_are_full(
+    slots: int, published: list[RunJob]
+) -> None:
+    leases, publisher, active = FakeLeaseStore(), FakePublisher(), ActiveRuns()
+    leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PENDING)}
+    config = ModemConfig(lease_seconds=10, concurrency=slots)
+    with active.enter(CLAIM.run, FakeClock().now()):
+        await reaper(leases, publisher, config=config, active=active).look_once()
+    assert (publisher.jobs, leases.watched) == (published, [("r", 60.0)])
 
 
 async def test_an_active_run_that_nobody_claimed_is_published_again_and_given_time() -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -118,7 +119,7 @@ async def probe(isolation: BubblewrapIsolation, root: Path) -> str | None:
     try:
         await asyncio.to_thread(isolation.prepare, folders)
         spawn = isolation.spawn(folders, Command(argv=("true",)), ())
-        result = await run_command(spawn, _PROBE_SECONDS, None, set())
+        result = await run_command(spawn, _PROBE_SECONDS, None, lambda _: nullcontext())
     finally:
         await asyncio.to_thread(shutil.rmtree, folder)
     if result.exit_code == 0:

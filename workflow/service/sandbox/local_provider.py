@@ -9,12 +9,16 @@ from pathlib import Path
 from shared.contract.config import Isolation as IsolationKind
 from shared.contract.config import Network, SandboxConfig
 from workflow.errors import SandboxUnavailableError
+from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.bubblewrap import BubblewrapIsolation, probe
+from workflow.service.sandbox.disk_guard import DiskGuard
+from workflow.service.sandbox.folder_lock import FolderLock
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.process_isolation import ProcessIsolation
 from workflow.service.sandbox.programs import bubblewrap_programs, bundled_ripgrep
+from workflow.service.sandbox.workspaces import Workspaces
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +47,7 @@ class LocalProvider:
         self._root = root
         self._is_production = is_production
         self._env = env
+        self._guard = DiskGuard(root, config.min_free_bytes)
         self._choosing = asyncio.Lock()
         self._isolation: Isolation | None = None
 
@@ -51,9 +56,9 @@ class LocalProvider:
         isolation = await self.isolation()
         return await asyncio.to_thread(self._open, thread_id, isolation)
 
-    async def delete(self, thread_id: str) -> None:
-        """Delete the thread's files."""
-        await asyncio.to_thread(SandboxFolders.of_thread(self._root, thread_id).delete)
+    async def place(self, thread_id: str) -> WorkspacePlace:
+        """Return the name of this disk, and whether the thread has files on it."""
+        return await asyncio.to_thread(self._place, thread_id)
 
     async def isolation(self) -> Isolation:
         """Return how commands are kept in; raises SandboxUnavailableError when the configured way cannot be had."""
@@ -104,6 +109,12 @@ class LocalProvider:
                 f"{reason}, and without isolation no command runs in production. {_HOW_TO_MEND}, "
                 "and set sandbox.isolation to bubblewrap."
             )
+        if self._config.network is not Network.OPEN:
+            raise SandboxUnavailableError(
+                f"sandbox.network is {self._config.network}, and {reason}: without namespaces commands reach what this "
+                f"machine reaches. {_HOW_TO_MEND}, and set sandbox.isolation to bubblewrap; or set sandbox.network to "
+                "open."
+            )
         if self._config.isolation is not IsolationKind.PROCESS:
             logger.warning("Commands of the agent run without isolation, as this user: %s. %s.", reason, _HOW_TO_MEND)
         return ProcessIsolation(self._config, self._env, self._find_ripgrep())
@@ -115,8 +126,18 @@ class LocalProvider:
 
     def _open(self, thread_id: str, isolation: Isolation) -> LocalSandbox:
         folders = SandboxFolders.of_thread(self._make_root(), thread_id)
-        isolation.prepare(folders)
-        return LocalSandbox(folders, isolation)
+        lock = FolderLock.to_use(folders.base)
+        try:
+            folders.create(thread_id)
+            isolation.prepare(folders)
+        except BaseException:
+            lock.release()
+            raise
+        return LocalSandbox(folders, isolation, self._guard, on_close=lock.release)
+
+    def _place(self, thread_id: str) -> WorkspacePlace:
+        workspaces = Workspaces(self._make_root())
+        return WorkspacePlace(workspaces.disk_id(), workspaces.has(thread_id))
 
     def _tell_of_root(self) -> None:
         if os.geteuid() == 0:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 
-from shared.contract.config import Network, SandboxConfig
+from shared.contract.config import SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import SYSTEM_PATH, command_environment, limits_argv, search_path
@@ -28,8 +28,8 @@ class ProcessIsolation:
 
     @property
     def opens_ports(self) -> bool:
-        """Whether the network is the host's."""
-        return self._config.network is Network.OPEN
+        """The network is the host's; a closed one is refused, as nothing here could keep it closed."""
+        return True
 
     def shown_workspace(self, folders: SandboxFolders) -> str:
         """Return the real path: commands see the host."""

@@ -9,9 +9,9 @@ from shared.contract.message import Role, ToolCall
 from shared.contract.run import StopReason
 from tests.fakes.scripted_model import DEFAULT_USAGE, Reply, calls, says
 from tests.unit.workflow.runner.scene import PLAN, Scene
-from workflow.agent.bounded_answer import MAX_CALLS
 from workflow.llm.model import (
     MAX_ANSWER_CHARS,
+    MAX_CALLS,
     DeltaKind,
     FinishReason,
     ModelAnswer,

@@ -8,7 +8,7 @@ from .reading import PROBE_BYTES, read_bytes
 from .refusal import EditError, RefusedError
 from .writing import write_one
 
-MAX_EDIT_BYTES = 32 * 1024 * 1024  # before and after; an edit holds the file twice
+MAX_EDIT_BYTES = 16 * 1024 * 1024  # before and after; each of a hundred edits may look through all of it
 _CONTEXT_LINES = 3  # enough to see that the edit landed where it should
 _SNIPPET_LINES = 200
 _SNIPPET_LINE_BYTES = 2000
