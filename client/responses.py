@@ -1,10 +1,10 @@
 """Reads what the gateway answers besides the bodies of success: errors, and when to come again."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import re2  # type: ignore[import-untyped] # it has no types
 from pydantic import ValidationError
 
 from client.errors import ApiError
@@ -12,7 +12,7 @@ from shared.contract.api import ErrorResponse
 
 LONGEST_REFUSAL_BYTES = 65_536  # of an answer that is no success; a proxy's page may be endless
 _LONGEST_DETAIL = 300
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = re2.compile(r"(?is)<title[^>]*>(.*?)</title>")  # the page is anybody's
 _PASSING = frozenset({408, 425, 429})
 
 

@@ -23,7 +23,7 @@ _WHOLE_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _FOLDER_NAMES: Final = frozenset({"PWD", "OLDPWD"})
-_PATH: Final = re.compile(r"(~|\.{1,2})?/[\w.@ -]+(/[\w.@ -]+)*/?|[A-Za-z]:\\.*")
+_PATH: Final = re.compile(r"(~|\.{1,2})?/[\w.@ -]+(/[\w.@ -]{1,255})*/?|[A-Za-z]:\\.*")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\s\"'<>]+")
 _OPTION: Final = re.compile(r"(?:^|[;\s&?])([A-Za-z_ ]{1,40})=([^;\s&]+)")
 _OPTION_NAME: Final = re.compile(r"(pwd|password|pass|secret|token|key|signature|sig|credentials?)$", re.IGNORECASE)

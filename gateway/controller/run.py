@@ -22,6 +22,7 @@ from shared.errors import (
     InvalidCursorError,
     RunNotFoundError,
     RunNotWaitingError,
+    SteeringFullError,
     ThreadBusyError,
     ThreadNotFoundError,
 )
@@ -41,7 +42,12 @@ async def find_run(services: ServicesDep, run_id: RunId) -> RunRecord:
 @router.post(
     "/execute",
     responses=may_answer(
-        ThreadNotFoundError, ThreadBusyError, RunNotFoundError, RunNotWaitingError, BrokerUnavailableError
+        ThreadNotFoundError,
+        ThreadBusyError,
+        RunNotFoundError,
+        RunNotWaitingError,
+        SteeringFullError,
+        BrokerUnavailableError,
     ),
 )
 async def execute(

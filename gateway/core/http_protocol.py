@@ -231,7 +231,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer what is no request, read on for a while so that the answer arrives, then close."""
         self._is_refused = True
         logger.info("a connection is refused", extra={"status": status.value, "code": code})
-        if self._is_answering and (self.pipeline or self.cycle.response_started):
+        if self._is_answering and not (self.pipeline or self._is_in_body):
+            self.cycle.keep_alive = False  # this came behind a whole request, which is answered before the end
+        elif self._is_answering and (self.pipeline or self.cycle.response_started):
             self.transport.abort()  # the answer would stand in the middle of another
         elif not self.transport.is_closing():
             if self._is_answering:  # its body turned out to be none: nothing that the app says is sent any more

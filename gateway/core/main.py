@@ -24,7 +24,7 @@ from gateway.service.event_hub import EventHub
 from gateway.service.sse import BUFFER_SHARE
 from gateway.service.submit_run import RunSubmission
 from shared.clock import SystemClock
-from shared.contract.config import RedisConfig
+from shared.contract.config import RedisConfig, StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.queue import make_celery
 from shared.settings.model import Settings
@@ -96,13 +96,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         workers = WorkerStore(connection)
         publisher = _make_publisher(settings)
         stack.push_async_callback(publisher.close)
-        hub = EventHub(
-            events,
-            open_bells(connection),
-            buffer_bytes=settings.stream.client_buffer_bytes // BUFFER_SHARE,
-            max_length=settings.stream.max_length,
-        )
-        await stack.enter_async_context(hub)
+        hub = await stack.enter_async_context(_make_hub(settings.stream, events, connection))
         clock = SystemClock()
         cancellation = RunCancellation(runs, LeaseStore(connection), publisher, clock)
         answering = RunAnswer(runs, publisher)
@@ -134,6 +128,15 @@ async def _warm_up(connection: Connection, workers: WorkerStore, publisher: JobP
     with suppress(StoreUnavailableError):
         await connection.load_scripts()
         await workers.warn_of_risks()
+
+
+def _make_hub(config: StreamConfig, events: EventStore, connection: Connection) -> EventHub:
+    return EventHub(
+        events,
+        open_bells(connection),
+        buffer_bytes=config.client_buffer_bytes // BUFFER_SHARE,
+        max_length=config.max_length,
+    )
 
 
 def _make_publisher(settings: Settings) -> JobPublisher:

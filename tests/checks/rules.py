@@ -3,7 +3,10 @@
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
+
+_parser: Any = import_module("re._parser")  # what re.compile itself reads expressions with
 
 MAX_FILE_LINES: Final = 300
 MAX_FUNCTION_LINES: Final = 40
@@ -95,6 +98,38 @@ def celery_task_is_thin(source: Source) -> Iterator[str]:
                 yield f":{node.lineno}: the task {node.name} has {lines} lines, at most {MAX_TASK_LINES}"
 
 
+def expressions_do_not_run_away(source: Source) -> Iterator[str]:
+    """A repeat without bound inside of another lets a text of a hundred characters hold the interpreter for years."""
+    if source.is_test:
+        return
+    for node in ast.walk(source.tree):
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.") and node.args):
+            continue
+        pattern = node.args[0]
+        if isinstance(pattern, ast.Constant) and _repeats_repeats(_parser.parse(pattern.value)):
+            yield f":{node.lineno}: bound the inner repeat, as in {{1,80}}, or compile it with re2"
+
+
+def _repeats_repeats(parsed: Any, *, is_inside: bool = False) -> bool:
+    """Whether a parsed expression has a repeat without bound inside of another."""
+    for operation, arguments in parsed:
+        is_repeat = str(operation) in ("MAX_REPEAT", "MIN_REPEAT") and arguments[1] == _parser.MAXREPEAT
+        if is_repeat and is_inside:
+            return True
+        if any(_repeats_repeats(part, is_inside=is_inside or is_repeat) for part in _parts(arguments)):
+            return True
+    return False
+
+
+def _parts(arguments: Any) -> Iterator[Any]:
+    """Yield the expressions that an operation holds, however deep its arguments are."""
+    if isinstance(arguments, _parser.SubPattern):
+        yield arguments
+    elif isinstance(arguments, list | tuple):
+        for argument in arguments:
+            yield from _parts(argument)
+
+
 RULES: Final[tuple[Callable[[Source], Iterator[str]], ...]] = (
     file_is_named_for_what_it_holds,
     file_is_short,
@@ -104,4 +139,5 @@ RULES: Final[tuple[Callable[[Source], Iterator[str]], ...]] = (
     fakes_say_that_they_are,
     tests_wait_for_conditions,
     celery_task_is_thin,
+    expressions_do_not_run_away,
 )

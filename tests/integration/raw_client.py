@@ -42,6 +42,13 @@ class RawClient:
         except ConnectionError:
             pass
 
+    async def drip(self, head: bytes) -> None:
+        """Send a head and then a byte now and then, until cancelled."""
+        await self.send(head)
+        while True:
+            await self.send(b"a")
+            await asyncio.sleep(0.05)
+
     async def answer(self) -> RawAnswer:
         """Read one answer whose length is told."""
         async with asyncio.timeout(LIMIT_SECONDS):

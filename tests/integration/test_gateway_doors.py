@@ -122,7 +122,7 @@ _FRAMING = {
     "a header of control characters": (b"X-Request-ID: a\x01b\r\n\r\n", 400),
     "a header over two lines": (b"X-Request-ID: a\r\n b\r\n\r\n", 400),
     "a key of control characters": (b"Idempotency-Key: a\x7f\r\n\r\n", 400),
-    "text instead of JSON": (b'Content-Type: text/plain\r\nContent-Length: 11\r\n\r\n{"task":"t"}', 422),
+    "text instead of JSON": (b'Content-Type: text/plain\r\nContent-Length: 12\r\n\r\n{"task":"t"}', 422),
     "a key that is too long": (b"Idempotency-Key: " + b"a" * 300 + b"\r\nContent-Length: 0\r\n\r\n", 422),
 }
 

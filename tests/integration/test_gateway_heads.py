@@ -7,7 +7,7 @@ import psutil
 
 from tests.integration.conftest import StartGateway
 from tests.integration.gateway_process import GatewayProcess
-from tests.integration.raw_client import RawClient, raw_client, request
+from tests.integration.raw_client import raw_client, request
 
 _LIVE = request("GET", "/live")
 _UNFINISHED = b"GET /live HTTP/1.1\r\nHost: x\r\nX: "
@@ -72,7 +72,7 @@ async def test_slow_heads_end_with_408_and_others_are_served_meanwhile(
     gateway = await start_gateway(redis_url, GATEWAY__HEAD_TIMEOUT="0.5")
     async with AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(raw_client(gateway)) for _ in range(200)]
-        drips = [asyncio.create_task(_drip(client)) for client in slow]
+        drips = [asyncio.create_task(client.drip(_UNFINISHED)) for client in slow]
         assert await _is_live(gateway)
         answers = await asyncio.gather(*(client.answer() for client in slow))
         for drip in drips:
@@ -80,13 +80,6 @@ async def test_slow_heads_end_with_408_and_others_are_served_meanwhile(
         await asyncio.wait(drips)
         assert {(answer.status, answer.error["code"]) for answer in answers} == {(408, "request_timeout")}
         assert set(await asyncio.gather(*(client.rest() for client in slow))) == {b""}
-
-
-async def _drip(client: RawClient) -> None:
-    await client.send(_UNFINISHED)
-    while True:
-        await client.send(b"a")
-        await asyncio.sleep(0.05)
 
 
 async def test_a_connection_that_asks_for_nothing_is_closed_without_a_word(
@@ -125,6 +118,16 @@ async def test_an_answer_that_comes_before_the_body_leaves_the_connection_usable
         assert (await client.answer()).status == 404
         await client.send(b"345" + _LIVE)
         assert (await client.answer()).status == 200
+
+
+async def test_what_stands_behind_a_whole_request_does_not_spoil_its_answer(
+    start_gateway: StartGateway, redis_url: str
+) -> None:
+    gateway = await start_gateway(redis_url)
+    for behind in (b"}", b"\x00" * 100, b"GET /" + b"a" * 100_000):
+        async with raw_client(gateway) as client:
+            await client.send(_LIVE + behind)
+            assert (await client.answer()).status == 200
 
 
 async def test_requests_sent_ahead_are_answered_in_order_and_wait_as_bytes(

@@ -9,7 +9,7 @@ from typing import Any
 CALL_PREFIX = "offline"  # ids of our calls are offline-STEP-NUMBER, so that each result tells its step
 MAX_WORDS_CHARS = 200
 
-_CONTEXT_BLOCKS = re.compile(r"\A(?:<([\w-]+)>\n.*?\n</\1>\s*)+", re.DOTALL)
+_BLOCK_BEGIN = re.compile(r"\s*<([\w-]+)>\n")
 _SMALL_WORDS = re.compile(
     r"\b(about|an?|and|are|as|at|be|build|by|can|create|do|for|from|i|in|is|it|make|me|my|new|of|on|our|please|that|the|this|to|us"
     r"|want|we|with|write|you|your|page|site|website|web|app|application|api|service|fastapi|simple|small)\b"
@@ -84,7 +84,19 @@ def _task_text(message: Mapping[str, Any]) -> str:
     content = message.get("content") or ""
     if not isinstance(content, str):
         content = "\n".join(part["text"] for part in content if part.get("type") == "text")
-    return _CONTEXT_BLOCKS.sub("", content).strip()
+    return _without_context(content).strip()
+
+
+def _without_context(text: str) -> str:
+    """Return what stands behind the blocks of context, each of which ends with a line of its own."""
+    place = 0
+    while begin := _BLOCK_BEGIN.match(text, place):
+        end_line = f"\n</{begin[1]}>"
+        end = text.find(end_line, begin.end())
+        if end < 0:
+            break
+        place = end + len(end_line)
+    return text[place:]
 
 
 def _step_of(call_id: str | None) -> str:

@@ -84,7 +84,7 @@ def _status(error: Exception) -> int:
 
 
 def _words(error: Exception, config: LLMConfig) -> str:
-    text = re.sub(r"^(litellm\.\w+: |\w+Exception - |\w+Error: )+", "", str(error)).split("\n", 1)[0]
+    text = re.sub(r"^(litellm\.\w{1,80}: |\w{1,80}Exception - |\w{1,80}Error: ){1,5}", "", str(error)).split("\n", 1)[0]
     key = config.api_key.get_secret_value()
     return (text.replace(key, "***") if key else text)[:MAX_PROVIDER_WORDS]
 

@@ -1,7 +1,9 @@
 """Around every WebSocket: its id, its log line, and an answer to refusals and faults, whatever the server can say."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from typing import cast
 
 import orjson
 import pytest
@@ -11,6 +13,10 @@ from starlette.types import Message
 
 from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import DENIAL_EXTENSION, BodyLimit, RequestEdge
+from gateway.service.frame import sign_of
+from gateway.service.socket_commands import SocketCommands
+from gateway.service.socket_session import SocketSession
+from gateway.service.tail import Tail
 from shared.errors import ThreadNotFoundError
 
 
@@ -89,3 +95,35 @@ async def test_a_fault_in_an_open_socket_closes_it_with_1011_and_is_logged(caplo
     (line,) = [record for record in caplog.records if record.message == "request"]
     assert (vars(line)["method"], vars(line)["route"], vars(line)["status"]) == ("WEBSOCKET", "/fault", 101)
     assert [record.message for record in caplog.records if record.exc_info] == ["a request failed"]
+
+
+class _Flood:
+    """A WebSocket with a thousand messages that are there already; it counts how often others get a turn."""
+
+    def __init__(self) -> None:
+        self.left = 1000
+        self.turns = 0
+
+    async def receive(self) -> Message:
+        self.left -= 1
+        return {"type": "websocket.receive", "text": "{"} if self.left else {"type": "websocket.disconnect"}
+
+    async def send_text(self, text: str) -> None:
+        pass
+
+    async def count_turns(self) -> None:
+        while self.left:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+
+async def test_a_flood_of_messages_leaves_the_loop_to_others() -> None:
+    flood = _Flood()
+    session = SocketSession(
+        cast("WebSocket", flood), cast("Tail", None), cast("SocketCommands", None), None,
+        max_message_bytes=100, refusal=lambda error, request_id: sign_of("error", {}),
+    )  # fmt: skip
+    counting = asyncio.create_task(flood.count_turns())
+    await session._answer_commands()
+    await counting
+    assert flood.turns >= 900
