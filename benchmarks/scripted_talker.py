@@ -1,18 +1,19 @@
 """A Model without a provider: says a given number of small pieces, at a given pace, and is done.
 
 Used as `llm.model = "python:benchmarks.scripted_talker:make_talker"`; the last user message is JSON with
-`deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, so that one
-worker serves every benchmark.
+`deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, or `work`, the name
+of an input of `worst_inputs`, so that one worker serves every benchmark.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 from benchmarks.stream.stamp import stamp
+from benchmarks.worst_inputs import TURNS
 from shared.contract.config import LLMConfig
 from shared.contract.message import Role, ToolCall
 from shared.contract.run import Usage
@@ -27,21 +28,22 @@ class Text(StrEnum):
     SAME = "same"  # the same word each
     NUMBERED = "numbered"  # which one it is
     STAMPED = "stamped"  # when it was said, and which one it is
+    DUE = "due"  # when it should have been said, and which one it is: a worker that stands still is late too
 
 
-def piece(text: Text, position: int) -> str:
-    """Return one piece."""
-    if text is Text.STAMPED:
-        return stamp(time.time_ns(), position).decode() + " "
+def piece(text: Text, position: int, due_ns: int = 0) -> str:
+    """Return one piece; `due_ns` is the time of day at which it should be said."""
+    if text in (Text.STAMPED, Text.DUE):
+        return stamp(due_ns if text is Text.DUE else time.time_ns(), position).decode() + " "
     return f"{position} " if text is Text.NUMBERED else _PIECE
 
 
 async def pieces(script: dict[str, Any], count: int) -> AsyncGenerator[str, None]:
     """Yield the pieces when they are due; what one piece was late by does not delay those behind it."""
     text, interval = Text(script.get("text", Text.SAME)), script.get("interval_seconds", 0)
-    began = asyncio.get_running_loop().time()
+    began, began_ns = asyncio.get_running_loop().time(), time.time_ns()
     for position in range(count):
-        yield piece(text, position)
+        yield piece(text, position, began_ns + int(position * interval * 1e9))
         due = began + (position + 1) * interval
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()) if interval else 0)
 
@@ -57,6 +59,9 @@ class ScriptedTalker:
         script = json.loads(next(m for m in reversed(request.messages) if m.role is Role.USER).text())
         done = sum(1 for message in request.messages if message.role is Role.TOOL)
         calls: tuple[ToolCall, ...]
+        if "work" in script:
+            yield _work(script["work"], sum(1 for message in request.messages if message.role is Role.ASSISTANT))
+            return
         if done <= script.get("tool_steps", 0) and script.get("tool_steps", 0):
             calls, count = (_call(done, script.get("command", "")),), script.get("step_deltas", 0)
         else:
@@ -76,6 +81,17 @@ def _call(position: int, command: str) -> ToolCall:
     plan = ("job_plan", {"name": "benchmark", "plan": "do the same again and again"})
     name, arguments = plan if position == 0 else work
     return ToolCall(call_id=f"call-{position}", name=name, arguments=json.dumps(arguments))
+
+
+def _work(name: str, turn: int) -> ModelAnswer:
+    """Return the turn of a worst input; the plan comes first."""
+    turns: list[Sequence[tuple[str, dict[str, Any]]]] = [[("job_plan", {"name": "worst", "plan": name})]]
+    turns += TURNS[name]()
+    calls = tuple(
+        ToolCall(call_id=f"call-{turn}-{number}", name=tool, arguments=json.dumps(arguments))
+        for number, (tool, arguments) in enumerate(turns[turn] if turn < len(turns) else ())
+    )
+    return ModelAnswer("done", calls, FinishReason.TOOL_CALLS if calls else FinishReason.STOP, Usage())
 
 
 def make_talker(_config: LLMConfig) -> ScriptedTalker:

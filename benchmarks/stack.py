@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,7 @@ class Stack:
 @asynccontextmanager
 async def running_stack(*, workers: int = 1, settings: Mapping[str, str] | None = None) -> AsyncIterator[Stack]:
     """Start a stack with the talking model and further `BAUD_…` settings; stop it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="baud-bench-") as folder:
+    with _folder() as folder:
         said = (Path(folder) / "stderr").open("w+")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "client", "up", "--port", "0", "--workers", str(workers), "--data-dir", folder,
@@ -54,6 +55,15 @@ async def running_stack(*, workers: int = 1, settings: Mapping[str, str] | None 
                 said.seek(0)
                 sys.stderr.write(said.read())
             said.close()
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="baud-bench-")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)  # Python's own recursion ends at a thousand nested folders
 
 
 async def _ready(process: asyncio.subprocess.Process, folder: Path) -> Stack:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from client.errors import DataDirBusyError, StackError
@@ -42,9 +43,10 @@ class DataDir:
             raise DataDirBusyError(
                 f"another Baud works in {self.path} (pid {holder}); stop it, or give another --data-dir"
             ) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
         self._lock_fd = fd
+        with suppress(OSError):  # the number is for people; the lock holds without it
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""

@@ -13,6 +13,7 @@ from client.network import prefer_port
 
 HOST = "127.0.0.1"
 _PASSWORD_BYTES = 32
+_LONGEST_LOG_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,13 @@ class EmbeddedRedis:
         """The URL without its password."""
         return f"redis://{HOST}:{self.port}/0"
 
+    @property
+    def log(self) -> Path:
+        """The file in which Redis says what is wrong; a remark on the machine stands there at each start."""
+        return self.folder / "redis.log"
+
     def config(self) -> bytes:
         """Return the configuration; it goes to standard input, so the password is on no command line."""
-        folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
         return "\n".join(
             (
                 f"bind {HOST}",
@@ -43,12 +48,14 @@ class EmbeddedRedis:
                 f"requirepass {self.password}",
                 "protected-mode yes",
                 "daemonize no",
-                f'dir "{folder}"',
+                f'dir "{quoted(self.folder)}"',
                 "appendonly yes",
                 "appendfsync always",  # nobody sees an event that the end of this machine could take back
+                "aof-load-truncated yes",  # what a full disk cut off was never confirmed
                 'save ""',
                 "maxmemory-policy noeviction",
                 "loglevel warning",
+                f'logfile "{quoted(self.log)}"',
                 "",
             )
         ).encode()
@@ -68,6 +75,11 @@ class EmbeddedRedis:
             return lines == [b"+OK\r\n", b"+PONG\r\n"]
         finally:
             writer.close()
+
+
+def quoted(path: Path) -> str:
+    """Return a path as it stands between double quotes in a configuration of Redis."""
+    return str(path).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def find_binary() -> str:
@@ -101,10 +113,20 @@ def _read_or_make_password(path: Path) -> str:
 
 def prepare(data_dir: Path) -> EmbeddedRedis:
     """Make the folder, password and port of the embedded Redis; a former port is kept when it is free."""
-    folder = data_dir / "redis"
+    try:
+        return _prepare(data_dir / "redis")
+    except OSError as error:
+        raise StackError(f"cannot write in the data folder {data_dir}: {error.strerror}") from error
+
+
+def _prepare(folder: Path) -> EmbeddedRedis:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     port_file = folder / "port"
     former = port_file.read_text().strip() if port_file.exists() else ""
     port = prefer_port(HOST, int(former) if former.isdecimal() and int(former) <= 65535 else 0)
-    port_file.write_text(f"{port}\n")
-    return EmbeddedRedis(folder=folder, port=port, password=_read_or_make_password(folder / "password"))
+    if former != str(port):
+        port_file.write_text(f"{port}\n")
+    redis = EmbeddedRedis(folder=folder, port=port, password=_read_or_make_password(folder / "password"))
+    if redis.log.exists() and redis.log.stat().st_size > _LONGEST_LOG_BYTES:
+        redis.log.replace(redis.log.with_suffix(".log.1"))
+    return redis

@@ -1,13 +1,16 @@
 """The whole of Baud on this machine: Redis, gateway and modems as supervised child processes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from types import TracebackType
+from typing import Any
 
 import httpx
 
 from client import embedded_redis
 from client.data_dir import DataDir
+from client.disk_reserve import DiskReserve
 from client.embedded_redis import EmbeddedRedis
 from client.errors import StackError
 from client.health import fetch_health
@@ -17,6 +20,7 @@ from client.supervise import Service, ServiceSpec
 
 _POLL_SECONDS = 0.025  # how often readiness is asked for
 _REDIS_ANSWER_SECONDS = 1.0
+_KEEPER_PAUSE_SECONDS = 1.0
 _WITHOUT_REDIS_SECONDS = 3.0  # nothing can be handed over or stored any more: only processes are left to end
 
 
@@ -39,6 +43,7 @@ class LocalStack:
         self._keepers: list[asyncio.Task[None]] = []
         self._missing = "redis"
         self._redis: EmbeddedRedis | None = None
+        self._reserve: DiskReserve | None = None
         self.url = ""
         self.redis_url = ""
 
@@ -55,7 +60,9 @@ class LocalStack:
         except BaseException:
             await self._stop()
             raise
-        self._keepers = [asyncio.create_task(service.keep_alive()) for service in self._services]
+        works = [service.keep_alive for service in self._services]
+        works += [self._reserve.keep_filled] if self._reserve else []
+        self._keepers = [asyncio.create_task(self._keep_going(work)) for work in works]
         return self
 
     async def __aexit__(
@@ -85,8 +92,12 @@ class LocalStack:
             self.redis_url = without_password(given)
             return given
         redis = self._redis = embedded_redis.prepare(self._data_dir.path)
+        reserve = self._reserve = DiskReserve(redis.folder, self._say)
+        self._missing = f"the disk of {redis.folder} is full"
+        await reserve.wait_for_room()
         self._missing = "redis does not answer"
-        await self._launch(plan.redis(redis, lock_fd=self._data_dir.lock_fd))
+        spec = plan.redis(redis, lock_fd=self._data_dir.lock_fd)
+        await self._launch(replace(spec, before_restart=reserve.wait_for_room))
         await self._until(redis.answers)
         self.redis_url = redis.public_url
         return redis.url
@@ -108,8 +119,16 @@ class LocalStack:
         while not await condition():
             for service in self._services:
                 if (ending := service.ending()) is not None:
-                    raise StackError(f"{service.spec.name} {ending} before the stack was ready; its output says why")
+                    where = service.spec.log or "its output"
+                    raise StackError(f"{service.spec.name} {ending} before the stack was ready; {where} says why")
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _keep_going(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Carry out endless work until cancelled: an error in it must not leave a process without its keeper."""
+        while True:
+            results = await asyncio.gather(work(), return_exceptions=True)
+            self._say(f"the launcher goes on after an error of its own: {results[0]!r}")
+            await asyncio.sleep(_KEEPER_PAUSE_SECONDS)
 
     async def _stop(self) -> None:
         """Stop what takes work first and what keeps data last: modems, gateway, Redis."""
@@ -121,6 +140,8 @@ class LocalStack:
         await asyncio.gather(*(modem.stop(at_most_seconds=patience) for modem in modems))
         for service in reversed([service for service in self._services if service not in modems]):
             await service.stop(at_most_seconds=patience)
+        if self._reserve:
+            self._reserve.release()
         self._data_dir.release()
 
     async def _redis_answers(self) -> bool:

@@ -73,11 +73,12 @@ class StackPlan:
         """Describe the embedded Redis."""
         return ServiceSpec(
             name="redis",
-            argv=self.options.commands.redis or (find_binary(), "-"),
+            argv=self.options.commands.redis or (find_binary(), "/dev/stdin"),
             env={"PATH": self.env.get("PATH", os.defpath)},
             stdin=redis.config(),
             pass_fds=(lock_fd,),
             stop_seconds=_REDIS_STOP_SECONDS,
+            log=redis.log,
         )
 
     def gateway(self, redis_url: str) -> ServiceSpec:

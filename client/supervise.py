@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ class ServiceSpec:
     stdin: bytes = b""
     pass_fds: tuple[int, ...] = ()
     stop_seconds: float = 10.0
+    log: Path | None = None  # where it writes what is wrong, if not to its output
+    before_restart: Callable[[], Awaitable[None]] | None = None  # what a start that follows a death waits for
 
 
 def backoff_seconds(deaths: int) -> float:
@@ -107,14 +109,27 @@ class Service:
         deaths = 0
         while True:
             started = time.monotonic()
-            code = await self.wait()
+            how = "is not there" if self._process is None else describe_exit(await self.wait())
             await self.kill()
             deaths = 1 if time.monotonic() - started >= _HEALTHY_SECONDS else deaths + 1
-            pause = backoff_seconds(deaths)
-            self._say(f"{self.spec.name} {describe_exit(code)}; starting it again in {pause:g} s")
-            await asyncio.sleep(pause)
+            while not await self._start_again(how, deaths):
+                how, deaths = "could not be started", deaths + 1
+
+    async def _start_again(self, how: str, deaths: int) -> bool:
+        """Start the process after its pause; False when the system cannot give it a process now."""
+        pause = backoff_seconds(deaths)
+        self._say(f"{self.spec.name} {how}; starting it again in {pause:g} s")
+        await asyncio.sleep(pause)
+        if self.spec.before_restart is not None:
+            await self.spec.before_restart()
+        try:
             await self.start()
-            self._say(f"{self.spec.name} is running again (pid {self.pid})")
+        except (OSError, RuntimeError) as error:  # no memory, processes, threads or open files are left
+            self._say(f"{self.spec.name}: {error}")
+            await self.kill()
+            return False
+        self._say(f"{self.spec.name} is running again (pid {self.pid})")
+        return True
 
     async def stop(self, *, at_most_seconds: float | None = None) -> None:
         """Ask the process to end, wait a bounded time, then kill it and every descendant that is left."""
@@ -137,7 +152,7 @@ class Service:
         self.signal_kill()
         process, self._process = self._process, None
         for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.Error, OSError):
                 member.kill()  # psutil compares the creation time first: never a stranger with a reused id
         try:
             await asyncio.wait_for(process.wait(), _REAP_SECONDS)
@@ -148,5 +163,5 @@ class Service:
 def _descendants(pid: int) -> tuple[psutil.Process, ...]:
     try:
         return tuple(psutil.Process(pid).children(recursive=True))
-    except psutil.NoSuchProcess:
+    except (psutil.Error, OSError):
         return ()

@@ -37,6 +37,7 @@ class BrokerAddress:
     transport_options: Mapping[str, Any] = field(repr=False)
     use_ssl: Mapping[str, str] | None = None
     consumer_arguments: Mapping[str, object] | None = None
+    is_rabbit: bool = False
 
 
 def broker_address(modem: ModemConfig, redis: RedisConfig, *, socket_timeout: float | None = None) -> BrokerAddress:
@@ -56,7 +57,8 @@ def _rabbit(url: str, socket_timeout: float | None) -> BrokerAddress:
     if socket_timeout is not None:
         options |= {"read_timeout": socket_timeout, "write_timeout": socket_timeout}
     # RabbitMQ before 3.12 does not know it and closes the channel of a run of half an hour: the worker opens another.
-    return BrokerAddress(url, options, consumer_arguments={"x-consumer-timeout": VISIBILITY_TIMEOUT_SECONDS * 1000})
+    consumer_arguments = {"x-consumer-timeout": VISIBILITY_TIMEOUT_SECONDS * 1000}
+    return BrokerAddress(url, options, consumer_arguments=consumer_arguments, is_rabbit=True)
 
 
 def _redis_options(redis: RedisConfig, socket_timeout: float | None) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """kombu's transports with what a worker needs mended: whatever happens to its broker, it connects again.
 
-Redis: a lost connection is told as one and ends no worker. RabbitMQ: the prefetch count belongs to the consumer, as
-replicated queues and RabbitMQ 4 demand.
+Redis: a lost connection is told as one and ends no worker, and no message reaches kombu unread. RabbitMQ: the prefetch
+count belongs to the consumer, as replicated queues and RabbitMQ 4 demand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from celery.app.amqp import AMQP
@@ -12,12 +12,35 @@ from kombu import Connection
 from kombu.transport import pyamqp
 from kombu.transport import redis as redis_transport
 
+# Where a message of RabbitMQ says how its body is packed, once it is here.
+PACKED_HEADER: Final = "x-compression"
+
 
 class BrokerChannel(redis_transport.Channel):
     """A channel that fails as a lost connection does, once its connection has been lost and given up.
 
     kombu would raise AttributeError when a message is acknowledged or put back over it, which ends the worker.
+
+    The transport option `read_message` is given each message of a queue as it was found in the list. What it returns is
+    what kombu reads; None says that the message was put aside.
     """
+
+    from_transport_options = (*redis_transport.Channel.from_transport_options, "read_message")
+    read_message: Callable[[str, bytes], bytes | None] | None = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        client = super()._create_client(asynchronous)  # type: ignore[misc]  # the stubs leave it out
+        if self.read_message is not None:
+            client.set_response_callback("BRPOP", self._read)
+        return client
+
+    def _read(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes] | None:
+        if not reply or self.read_message is None:
+            return None
+        key, raw = reply
+        queue = key.decode().rsplit(self.sep, 1)[0]  # a queue has a list for each priority
+        message = self.read_message(queue, raw)
+        return None if message is None else (key, message)
 
     def _connparams(self, *args: Any, **kwargs: Any) -> Any:
         if self.connection.client is None:
@@ -41,8 +64,32 @@ class SentinelBrokerTransport(redis_transport.SentinelTransport):
     Channel = SentinelBrokerChannel
 
 
+class RabbitMessage(pyamqp.Message):
+    """A message whose body kombu leaves packed: unpacked without a limit, 1 MB may become 1 GB."""
+
+    def __init__(self, msg: Any, channel: Any = None, **options: Any) -> None:
+        headers = msg.properties.get("application_headers") or {}
+        if "compression" in headers:
+            headers[PACKED_HEADER] = headers.pop("compression")
+        super().__init__(msg, channel=channel, **options)
+
+
+class RabbitChannel(pyamqp.Channel):
+    """A channel of such messages."""
+
+    Message = RabbitMessage
+
+
+class RabbitConnection(pyamqp.Connection):
+    """A connection with such channels."""
+
+    Channel = RabbitChannel
+
+
 class RabbitTransport(pyamqp.Transport):
     """RabbitMQ, each consumer with a prefetch count of its own."""
+
+    Connection = RabbitConnection
 
     def qos_semantics_matches_spec(self, connection: Any) -> bool:
         """Have Celery leave the `global` flag of basic.qos unset."""
@@ -68,6 +115,15 @@ class BrokerConnection(Connection):
         """Return the class of the transport that the URL names, or ours in its place."""
         named = super().get_transport_cls()
         return _OURS.get(named, named)
+
+    def ping(self) -> None:
+        """Return once the broker has answered over this connection."""
+        client = getattr(self.default_channel, "client", None)
+        if client is not None:  # Redis
+            client.ping()
+        else:
+            channel: Any = self.channel()  # the stubs leave `close` out
+            channel.close()
 
 
 class BrokerProtocol(AMQP):

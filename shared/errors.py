@@ -10,16 +10,20 @@ BaudError
 ├── InvalidRequestError
 │   ├── InvalidStreamIdError
 │   ├── InvalidCursorError
-│   └── InvalidMessageError
-│       └── MessageTooBigError
+│   ├── InvalidMessageError
+│   │   └── MessageTooBigError
+│   └── UnreadableMessageError
 ├── ForbiddenError
 │   └── ForeignOriginError
 ├── LimitReachedError
-│   └── TooManyStreamsError
+│   ├── TooManyStreamsError
+│   └── SteeringFullError
 ├── UnavailableError
 │   ├── StoreUnavailableError
 │   ├── BrokerUnavailableError
 │   └── ShuttingDownError
+├── UnreadableRecordError
+│   └── UnreadableRunError
 ├── LeaseLostError
 └── ConfigurationError
 """
@@ -103,6 +107,12 @@ class MessageTooBigError(InvalidMessageError):
     code = "message_too_big"
 
 
+class UnreadableMessageError(InvalidRequestError):
+    """A message of the task queue cannot be read."""
+
+    code = "unreadable_message"
+
+
 class ForbiddenError(BaudError):
     """This is not allowed."""
 
@@ -127,6 +137,12 @@ class TooManyStreamsError(LimitReachedError):
     code = "too_many_streams"
 
 
+class SteeringFullError(LimitReachedError):
+    """Too much waits to be read by this run already. Try again once it has read it, or send on_busy=queue."""
+
+    code = "steering_full"
+
+
 class UnavailableError(BaudError):
     """A service that this request needs does not answer. Try again."""
 
@@ -149,6 +165,20 @@ class ShuttingDownError(UnavailableError):
     """This server stops and takes nothing new. Try again: another one answers."""
 
     code = "shutting_down"
+
+
+class UnreadableRecordError(BaudError):
+    """What is stored here cannot be read."""
+
+    code = "unreadable_record"
+
+
+class UnreadableRunError(UnreadableRecordError):
+    """A run cannot be carried out: what is stored of it cannot be read. `token` is its claim's, if there is one."""
+
+    def __init__(self, message: str | None = None, token: str = "") -> None:
+        super().__init__(message)
+        self.token = token
 
 
 class LeaseLostError(BaudError):

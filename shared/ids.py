@@ -3,12 +3,16 @@
 import re
 import uuid
 from typing import Final, NamedTuple
+from unicodedata import category
 
 from shared.errors import InvalidStreamIdError
 
 _STREAM_ID: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 _MAX_ID_CHARS: Final = 128
+# Control characters, separators of lines and paragraphs, halves of characters.
+_NOT_IN_A_LINE: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
+ID_FORM: Final = f"send at most {_MAX_ID_CHARS} printable characters, and none of : {{ }}"
 _MAX_PART: Final = 2**64 - 1  # Redis keeps both parts as unsigned 64-bit integers
 
 
@@ -22,9 +26,17 @@ class StreamId(NamedTuple):
         return f"{self.milliseconds}-{self.sequence}"
 
 
+LAST_STREAM_ID: Final = StreamId(_MAX_PART, _MAX_PART)  # nothing can ever come behind it
+
+
 def is_id(text: str) -> bool:
     """Whether a text can be the id of a thread or of a run at all."""
-    return len(text) <= _MAX_ID_CHARS and _KEY_CHARS.isdisjoint(text)
+    return is_plain_text(text, max_chars=_MAX_ID_CHARS) and _KEY_CHARS.isdisjoint(text)
+
+
+def is_plain_text(text: str, *, max_chars: int) -> bool:
+    """Whether a text has 1 to `max_chars` characters that all stand in one line and can be encoded."""
+    return 0 < len(text) <= max_chars and not any(category(char) in _NOT_IN_A_LINE for char in text)
 
 
 def new_id() -> str:

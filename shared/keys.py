@@ -10,6 +10,8 @@ THREAD_INDEX: Final = "threads:index"
 MODEM_INDEX: Final = "modems:alive"
 # Every run that has not ended, by the time at which a reaper should look at it.
 OPEN_RUNS_INDEX: Final = "runs:open"
+# List: messages of the task queue that could not be read, newest first.
+DEAD_LETTERS: Final = "baud:dead-letters"
 # With a worker's id: rung when one of its runs has to be looked at.
 WORKER_BELL_PREFIX: Final = "modem:bell:"
 # A subscription connection always listens to this one, so that it is one before the first bell is watched.

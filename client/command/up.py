@@ -19,7 +19,10 @@ async def serve(options: StackOptions) -> None:
     async with Interruption() as interruption:
         interruption.on_second = stack.hurry
         async with stack:
-            typer.echo(f"baud ready gateway={stack.url} redis={stack.redis_url}")
+            try:
+                typer.echo(f"baud ready gateway={stack.url} redis={stack.redis_url}")
+            except OSError as error:  # what runs is worth more than the line that says so
+                say(f"the ready line cannot be written: {error.strerror}")
             await asyncio.Event().wait()
 
 

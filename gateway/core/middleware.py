@@ -1,11 +1,12 @@
 """What happens around every request: its id, its log line, the limit of its body, and the last resort for faults."""
 
+import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -88,6 +89,7 @@ class _Exchange(Carrier):
         extensions = scope.setdefault("extensions", {})
         extensions[CARRIER_EXTENSION] = self
         self._can_deny = DENIAL_EXTENSION in extensions
+        self._scope = scope
         self._scope_names = frozenset(scope)
         self.began = time.perf_counter()
         self.is_stream = False
@@ -109,6 +111,12 @@ class _Exchange(Carrier):
         return message
 
     async def send(self, message: Message) -> None:
+        if (
+            message["type"] == "websocket.close" and self._status is None
+        ):  # the router's way to say that it has no route
+            response = error_response(self._request_id, 404, "not_found", "Not Found")
+            await response(self._scope, self.receive, self.send)
+            return
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -151,36 +159,61 @@ class _Exchange(Carrier):
 
 
 class BodyLimit:
-    """Refuses bodies that are longer than `max_bytes`, whether they say so or come in chunks."""
+    """Refuses bodies that are longer than `max_bytes`, whether they say so or come in chunks, and those that dawdle."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, limit_seconds: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._limit_seconds = limit_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of the server."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > self._max_bytes:
             response = error_response(scope["state"]["request_id"], 413, "body_too_large", self._sentence())
             await response(scope, receive, send)
-            return
-        received = 0
+        elif declared != "0" or "transfer-encoding" in headers:
+            await self._app(scope, _BoundedBody(receive, self._check_size, self._limit_seconds).receive, send)
+        else:
+            await self._app(scope, receive, send)
 
-        async def counted() -> MutableMapping[str, Any]:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise HTTPException(413, self._sentence())
-            return message
-
-        await self._app(scope, counted, send)
+    def _check_size(self, received: int) -> None:
+        if received > self._max_bytes:
+            raise HTTPException(413, self._sentence())
 
     def _sentence(self) -> str:
         return f"The body is longer than {self._max_bytes} bytes, the limit of gateway.max_body_bytes."
+
+
+class _BoundedBody:
+    """A body that is read; what comes behind it, such as the client's departure, may take any time."""
+
+    def __init__(self, receive: Receive, check_size: Callable[[int], None], limit_seconds: float) -> None:
+        self._receive = receive
+        self._check_size = check_size
+        self._limit_seconds = limit_seconds
+        self._due = asyncio.get_running_loop().time() + limit_seconds
+        self._received = 0
+        self._is_complete = False
+
+    async def receive(self) -> Message:
+        if self._is_complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._due):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(
+                408, f"The body did not come within {self._limit_seconds:g} s, the limit of gateway.body_timeout."
+            ) from None
+        self._received += len(message.get("body", b""))
+        self._check_size(self._received)
+        self._is_complete = not message.get("more_body", False)
+        return message
 
 
 def _request_id(headers: Headers) -> str:

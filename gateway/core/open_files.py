@@ -5,20 +5,30 @@ import resource
 from contextlib import suppress
 from typing import Final
 
+from shared.contract.config import GatewayConfig
+
 _MARGIN: Final = 256  # connections to Redis and the broker, requests that are no streams, files
+_DEFAULT: Final = GatewayConfig().max_streams
 
 logger = logging.getLogger(__name__)
 
 
-def raise_open_files(max_streams: int) -> None:
-    """Take as many as the process is allowed; say so if they do not suffice for this many streams."""
+def fit_open_files(config: GatewayConfig) -> GatewayConfig:
+    """Take as many files as the process is allowed, and no more streams than they suffice for.
+
+    So one stream too many is refused with an answer; only a number of the user's own is worth a warning.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # some systems allow less than they say
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    if soft != resource.RLIM_INFINITY and soft < max_streams + _MARGIN:
-        logger.warning(
-            "only %d files may be open, too few for gateway.max_streams = %d: beyond them new connections are closed "
-            "without an answer; raise the hard limit (ulimit -Hn, LimitNOFILE) or lower gateway.max_streams",
-            soft, max_streams,
-        )  # fmt: skip
+    room = max(1, soft - _MARGIN)
+    if soft == resource.RLIM_INFINITY or 0 < config.max_streams <= room:
+        return config
+    logger.log(
+        logging.INFO if config.max_streams == _DEFAULT else logging.WARNING,
+        "at most %d streams instead of gateway.max_streams = %d, because only %d files may be open; "
+        "raise the hard limit (ulimit -Hn, LimitNOFILE) for more",
+        room, config.max_streams, soft,
+    )  # fmt: skip
+    return config.model_copy(update={"max_streams": room})

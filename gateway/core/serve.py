@@ -17,9 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.core.dependencies import Services
-from gateway.core.http_protocol import HttpProtocol
+from gateway.core.http_protocol import HttpProtocol, ServerConfig
 from gateway.core.main import create_app
-from gateway.core.open_files import raise_open_files
+from gateway.core.open_files import fit_open_files
 from gateway.core.socket_protocol import SocketProtocol
 from shared.contract.config import GatewayConfig
 from shared.errors import ConfigurationError
@@ -108,6 +108,7 @@ def serve(
     except ConfigurationError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(_EXIT_BAD_CONFIGURATION) from error
+    settings = settings.model_copy(update={"gateway": fit_open_files(settings.gateway)})
     run_server(create_app(settings), listener, settings.gateway)
 
 
@@ -138,8 +139,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 def server_config(app: FastAPI, limits: GatewayConfig) -> uvicorn.Config:
     """Return how the gateway is served."""
-    return uvicorn.Config(
+    return ServerConfig(
         app,
+        limits,
         loop="uvloop",
         http=HttpProtocol,
         ws=SocketProtocol,
@@ -166,7 +168,6 @@ def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> 
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
-    raise_open_files(limits.max_streams)
     signal.signal(signal.SIGTERM, _exit_cleanly)
     with suppress(KeyboardInterrupt):
         config = server_config(app, limits)

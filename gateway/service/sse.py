@@ -1,10 +1,12 @@
 """Server-sent events: the response that carries a stream over HTTP, and nothing of what the stream says."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +27,8 @@ RETRY: Final = b"retry: 3000\n\n"
 BUFFER_SHARE: Final = 2
 CHUNK_SHARE: Final = 8
 _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+logger = logging.getLogger(__name__)
 
 
 class Carrier:
@@ -91,8 +95,12 @@ class EventStream(Response):
             await asyncio.wait([listener])
 
     async def _await_departure(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        """Wait until the client has left; one whose body is too long or too slow is treated as if it had."""
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except HTTPException:
+            logger.info("a stream is ended: its request has a body that breaks the limits")
         self._tail.leave()
 
     async def _carry(self, send: Send, watch: StallWatch | None) -> None:

@@ -1,6 +1,7 @@
 """The one asyncio loop of a worker process: started and stopped here, entered from Celery's threads."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import uvloop
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class LoopThread:
@@ -16,6 +18,7 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._is_stopping = False
 
     def start(self) -> None:
         """Start the loop; it is ready when this returns."""
@@ -45,6 +48,7 @@ class LoopThread:
         """Stop the loop and join its thread; what still runs on it is cancelled."""
         if self._loop is None or self._thread is None:
             return
+        self._is_stopping = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop = None
@@ -53,4 +57,12 @@ class LoopThread:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             self._loop = runner.get_loop()
             self._loop.call_soon(ready.set)
-            self._loop.run_forever()
+            while not self._is_stopping:
+                self._turn(self._loop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run until the loop is stopped, or code of a plug-in wants to end the process: no run may end all others."""
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            _log.exception("a task on the worker's event loop asked the process to exit; it goes on")

@@ -3,16 +3,22 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 
+from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.drain import DrainOnSignal
 from modem.core.loop import LoopThread
+from modem.core.queue_consumer import QueueConsumer
 from modem.core.runtime import Runtime
+from modem.core.watchdog import Watchdog
 from modem.task.legacy import register_legacy_task
 from modem.task.run import register_run_task
 from shared.log import configure_logging
@@ -35,17 +41,25 @@ class Modem:
         self._settings = settings
         self._loop = LoopThread()
         self._stack = AsyncExitStack()
-        self.app: Celery = make_celery(settings.modem, settings.redis)
+        self._watchdog = Watchdog(settings.modem.lease_seconds)
         publishing = make_celery(settings.modem, settings.redis, socket_timeout=_PUBLISH_SECONDS)
         self._runtime = Runtime(settings, publishing, environment)
+        self._letters = DeadLetterBox(
+            self._runtime.dead_letters,
+            self._loop,
+            worker_id=self._runtime.worker_id,
+            max_message_bytes=settings.modem.max_message_bytes,
+        )
+        self.app: Celery = make_celery(settings.modem, settings.redis, read_message=self._letters.read)
         register_run_task(self.app, self._loop, self._runtime.services)
-        register_legacy_task(self.app, self._loop, self._runtime)
+        register_legacy_task(self.app, self._loop, self._runtime, self._letters)
 
     def serve(self) -> int:
         """Take jobs until a signal ends it; return the exit code. Runs are handed over first."""
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._loop.start()
         try:
+            self._loop.call(self._stack.enter_async_context(self._watchdog))
             self._loop.call(self._stack.enter_async_context(self._runtime))
             patience = self._settings.modem.drain_timeout
             with DrainOnSignal(self._loop, self._runtime, patience_seconds=patience):
@@ -57,6 +71,7 @@ class Modem:
     def _consume(self) -> int:
         worker = self.app.Worker(
             pool="threads",
+            consumer_cls=partial(QueueConsumer, letters=self._letters),
             concurrency=self._settings.modem.concurrency,
             hostname=f"{self._runtime.worker_id}@baud",
             without_gossip=True,
@@ -72,6 +87,8 @@ class Modem:
 
 def create_modem(environment: Mapping[str, str], start: Path) -> Modem:
     """Load settings and put a worker together. Raises ConfigurationError."""
+    # Celery warns root of messages that are pickled; ours are JSON, and make_celery takes nothing else.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     settings = load_settings(environment, start)
     configure_logging(settings.log, env=settings.env, service="modem")
     return Modem(settings, environment)

@@ -15,6 +15,7 @@ from celery import Celery
 from modem.core.background import keep_going
 from modem.service.active_runs import ActiveRuns
 from modem.service.build_engine import EngineBuilder
+from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.hear_bell import hear_bell
@@ -25,13 +26,14 @@ from modem.service.reap_runs import Reaper
 from modem.service.sweep_workspaces import WorkspaceSweeper
 from shared.clock import SystemClock
 from shared.contract.state import Phase
-from shared.errors import BaudError, ConfigurationError, StoreUnavailableError
+from shared.errors import BaudError, StoreUnavailableError
 from shared.keys import WORKER_BELL_PREFIX
-from shared.redaction import secret_values
+from shared.secret_values import secret_values
 from shared.settings.model import Settings
 from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster
 from shared.store.cluster_connection import open_connection
+from shared.store.dead_letters import DeadLetterStore
 from shared.store.leases import LeaseStore
 from shared.store.presence import ThreadPresence
 from shared.store.runs import RunStore
@@ -47,7 +49,10 @@ _SWEEP_SECONDS: Final = 60.0
 
 
 class Runtime:
-    """`async with` opens everything; leaving it closes everything, in reverse order. `app` publishes jobs."""
+    """`async with` opens everything; leaving it closes everything, in reverse order. `app` publishes jobs.
+
+    Entered when a run would begin at once: only then does the worker report itself alive and may take jobs.
+    """
 
     def __init__(self, settings: Settings, app: Celery, environment: Mapping[str, str]) -> None:
         self._settings = settings
@@ -58,11 +63,13 @@ class Runtime:
         self._connection = connection
         self._workers = WorkerStore(connection)
         self._bells = Bells(connection)
+        self.dead_letters = DeadLetterStore(connection)
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
-        self._reaper = Reaper(leases, publisher, settings.modem, expiry)
+        unreadable = UnreadableRuns(runs, leases, publisher, clock)
+        self._reaper = Reaper(leases, publisher, settings.modem, expiry, unreadable=unreadable, active=active)
         self._sandboxes = SandboxPool(
             settings.sandbox, settings.sandbox_root, is_production=settings.env == "prod", env=environment
         )
@@ -86,7 +93,9 @@ class Runtime:
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._connection.aclose)
         await check_cluster(self._settings.redis)
+        self._stack.callback(self.services.publisher.close)
         self._stack.push_async_callback(self._sandboxes.close)
+        await self._prepare()
         self._tasks = [
             asyncio.create_task(keep_going(name, work))
             for name, work in (
@@ -99,7 +108,6 @@ class Runtime:
                 ("bell", self._hear_bell),
             )
         ]
-        self._tasks.append(asyncio.create_task(self._warm_up()))
         return self
 
     async def __aexit__(
@@ -116,18 +124,19 @@ class Runtime:
         """Hand the active runs over to other workers, within `modem.drain_timeout`."""
         await self.services.active.drain(self._settings.modem.drain_timeout)
 
-    async def prepare(self) -> None:
-        """Load scripts, models and tools ahead of the first run; what is wrong with them each run will say again."""
+    async def _prepare(self) -> None:
+        """Load scripts, models and tools; what is wrong with them each run will say again."""
         with suppress(StoreUnavailableError):
             await self._connection.load_scripts()
             await self._workers.warn_of_risks()
-        try:
-            await self.services.engines.prepare()
-        except BaudError as error:
+        # Whatever a model of one's own raises while it is built: the worker runs, and its runs end with an error.
+        (error,) = await asyncio.gather(self.services.engines.prepare(), return_exceptions=True)
+        if isinstance(error, BaudError):
             _log.error("runs cannot begin: %s", error.message)
+        elif error is not None:
+            _log.error("runs cannot begin: the model or a tool failed while it was loaded", exc_info=error)
 
     async def _report_alive(self) -> None:
-        await self.prepare()
         modem = self._settings.modem
         while True:
             with suppress(StoreUnavailableError):
@@ -136,11 +145,6 @@ class Runtime:
 
     async def _hear_bell(self) -> None:
         await hear_bell(self._bells, WORKER_BELL_PREFIX + self.worker_id, self._keeper, self.services.active)
-
-    async def _warm_up(self) -> None:
-        # Beside the first runs, not before them: on a busy machine it takes a few seconds.
-        with suppress(ConfigurationError):  # prepare says what is wrong
-            await self.services.engines.warm_up()
 
     async def _sweep(self) -> None:
         while True:

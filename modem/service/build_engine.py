@@ -51,16 +51,11 @@ class EngineBuilder:
         self._registry: ToolRegistry | None = None
 
     async def prepare(self) -> None:
-        """Import and build what every run needs. Raises ConfigurationError."""
+        """Import and build what every run needs, its first call of a model included. Raises ConfigurationError."""
         async with self._lock:
             if self._registry is None:
                 self._models = await asyncio.to_thread(self._build_models)
                 self._registry = await asyncio.to_thread(self._make_registry)
-
-    async def warm_up(self) -> None:
-        """Spare the first run what its first call of a model would do once for all. Raises ConfigurationError."""
-        for config in self._llm_by_phase.values():
-            await asyncio.to_thread(warm_up, config, self._environment)
 
     async def build(self, thread_id: str, today: date) -> Engine:
         """Return the engine for a run of this thread. Raises ConfigurationError."""
@@ -85,7 +80,10 @@ class EngineBuilder:
             return None
 
     def _build_models(self) -> dict[Phase, tuple[Model, ContextGauge]]:
-        return {
+        models = {
             phase: (build_model(config, self._environment), build_gauge(config, self._environment))
             for phase, config in self._llm_by_phase.items()
         }
+        for config in self._llm_by_phase.values():
+            warm_up(config, self._environment)
+        return models

@@ -6,8 +6,8 @@ from typing import Final
 from pydantic import JsonValue
 
 from modem.service.mask_secrets import SecretMask
-from modem.service.secret_values import MaskedStream
 from shared.contract.event import AgentExecuteData, ExecuteState
+from shared.secret_matcher import MaskedStream
 
 # Where a `processing` event carries a piece of a longer text: member of the result, and the field in it.
 _TEXTS: Final = {"assistant_delta": "text", "tool_bash_result": "result"}
@@ -30,7 +30,7 @@ class PieceMask:
 
     def pass_on(self, event: AgentExecuteData) -> list[AgentExecuteData]:
         """Return what goes out in an event's place; what its step held back stands before other events of the step."""
-        if not self._mask.stages:
+        if self._mask.is_empty:
             return [event]
         text = _text_of(event)
         if text is None:

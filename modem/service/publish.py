@@ -1,14 +1,21 @@
-"""Publishes jobs from inside a worker, off its event loop."""
+"""Publishes jobs from inside a worker, off its event loop, on threads of its own and within a time limit."""
 
 import asyncio
 import logging
+from typing import Final
 
 from celery import Celery
 from kombu.exceptions import KombuError
 
 from shared.contract.run import RunJob
+from shared.daemon_threads import DaemonThreads
 from shared.keys import EXECUTE_RUN_TASK
 from shared.queue import JOB_EXPIRES_SECONDS
+
+# Not the loop's default threads: tools may hold all of those, and a hand-over must not wait for tools.
+_THREADS: Final = 4
+# Longer than one try over a dead connection and one over a new one; the reaper publishes what takes longer again.
+_TIMEOUT_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -16,8 +23,10 @@ _log = logging.getLogger(__name__)
 class JobPublisher:
     """Sends `modem.execute_run` by name."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
         self._app = app
+        self._timeout = timeout_seconds
+        self._threads = DaemonThreads(_THREADS, "publish")
         connection = app.connection_for_write()
         self._broker_errors: tuple[type[BaseException], ...] = (
             KombuError,
@@ -28,10 +37,16 @@ class JobPublisher:
 
     async def publish(self, job: RunJob) -> None:
         """Hand a job to the broker; a broker that does not take it is logged, the run stays pending."""
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.to_thread(self._send, job)
-        except self._broker_errors:
+            async with asyncio.timeout(self._timeout):
+                await loop.run_in_executor(self._threads, self._send, job)
+        except self._broker_errors:  # TimeoutError is an OSError
             _log.exception("the broker did not take the job of run %s", job.run_id)
+
+    def close(self) -> None:
+        """Take no more jobs; a thread that still waits for the broker ends with the process."""
+        self._threads.shutdown()
 
     def _send(self, job: RunJob) -> None:
         self._app.send_task(EXECUTE_RUN_TASK, args=[job.thread_id, job.run_id], expires=JOB_EXPIRES_SECONDS)

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from modem.service.arrivals import Arrivals
@@ -21,9 +20,12 @@ from shared.errors import LeaseLostError, StoreUnavailableError
 from shared.store.run_values import Ended, RunEnd, RunWrite, WaitOutcome
 from shared.store.runs import RunStore
 from workflow.agent.consent import shorten
+from workflow.runner.ports import Written
 
 # Beyond this much unwritten output the run waits for Redis instead of filling the memory.
 _MAX_WAITING_BYTES: Final = 1_048_576
+# Masking a longer text that holds a secret takes longer than other runs should wait: about 5 ms for each 10 KB.
+_MASKED_IN_PLACE: Final = 65_536
 
 
 class StoreRunLog:
@@ -72,8 +74,11 @@ class StoreRunLog:
         messages: Sequence[ChatMessage] = (),
         state: AgentState | None = None,
         usage: Usage | None = None,
-    ) -> None:
-        """Write what was emitted and all of this in one call. Raises LeaseLostError, StoreUnavailableError."""
+    ) -> Written:
+        """Write what was emitted and all of this in one call, secrets masked; return it as it was written.
+
+        Raises LeaseLostError, StoreUnavailableError.
+        """
         async with self._lock:
             self._raise_failure()
             if any(message.role is Role.ASSISTANT for message in messages):  # said without text, it has no event
@@ -82,10 +87,12 @@ class StoreRunLog:
             taken = self._buffer.take()
             self._taken.set()
             if not taken.events and not messages and state is None and usage is None:
-                return
+                return Written()
             self._sequence += 1
             write = RunWrite(self._sequence, taken.events, messages, state, usage, taken.supersedes_text)
-            await self._append(self._masked(write))
+            masked = await self._masked(write)
+            await self._append(masked)
+            return Written(masked.messages, masked.state)
 
     async def take_said(self) -> Sequence[ChatMessage]:
         """Return what was said to the run meanwhile. Raises LeaseLostError, StoreUnavailableError."""
@@ -93,7 +100,8 @@ class StoreRunLog:
         nonce = uuid.uuid4().hex
         async for attempt in patience(self._run.run_id):
             with attempt:
-                return await self._runs.take_steer(self._run, nonce=nonce)
+                said = await self._runs.take_steer(self._run, nonce=nonce)
+                return [self._mask.message(message) for message in said]
         raise StoreUnavailableError
 
     async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> WaitOutcome:
@@ -147,13 +155,13 @@ class StoreRunLog:
         for rest in self._pieces.finish():
             self._buffer.add(rest)
 
-    def _masked(self, write: RunWrite) -> RunWrite:
-        return replace(
-            write,
-            events=[self._mask.event(event) for event in write.events],
-            messages=[self._mask.message(message) for message in write.messages],
-            state=self._mask.state(write.state) if write.state else None,
-        )
+    async def _masked(self, write: RunWrite) -> RunWrite:
+        if self._mask.is_empty:
+            return write
+        size = sum(map(len, write.events)) + sum(message.size() for message in write.messages)
+        if size < _MASKED_IN_PLACE:
+            return self._mask.write(write)
+        return await asyncio.to_thread(self._mask.write, write)
 
     async def _append(self, write: RunWrite) -> None:
         try:

@@ -4,27 +4,37 @@ import logging
 
 from celery import Celery
 from celery.exceptions import Reject
-from pydantic import ValidationError
 
+from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.loop import LoopThread
 from modem.core.runtime import Runtime
 from modem.service.accept_flow import accept_flow
-from modem.type.flow_type import ProcessFlowDataRequest
-from shared.errors import UnavailableError
+from modem.type.flow_type import read_flow
+from shared.errors import UnavailableError, UnreadableMessageError
+from shared.ids import new_id
 from shared.keys import LEGACY_TASK
+from shared.queue_message import QueueMessage
 
 _log = logging.getLogger(__name__)
 
 
-def register_legacy_task(app: Celery, loop: LoopThread, runtime: Runtime) -> None:
+def register_legacy_task(app: Celery, loop: LoopThread, runtime: Runtime, letters: DeadLetterBox) -> None:
     """Make the task known to the app."""
 
     @app.task(name=LEGACY_TASK, shared=False)
     def process_flow_data(json_text: str) -> None:
         try:
-            request = ProcessFlowDataRequest.model_validate_json(json_text)
+            request = read_flow(json_text)
             loop.call(accept_flow(request, runtime.services, runtime.threads))
-        except ValidationError as error:
-            _log.error("a legacy message cannot be read and is dropped: %s", error.errors(include_input=False))
         except UnavailableError as error:
             raise Reject(error, requeue=True) from error
+        except UnreadableMessageError as error:
+            letters.put_aside_task(app.conf.task_default_queue, _message_of(json_text), error.message)
+        except Exception as error:  # noqa: BLE001 - the task's edge: a message that fails is kept, not lost
+            _log.exception("a legacy message could not be carried out")
+            reason = f"it could not be carried out: {type(error).__name__}"
+            letters.put_aside_task(app.conf.task_default_queue, _message_of(json_text), reason)
+
+
+def _message_of(json_text: str) -> QueueMessage:
+    return QueueMessage(task=LEGACY_TASK, task_id=new_id(), arguments=(json_text,), embed={}, delivery_tag=new_id())

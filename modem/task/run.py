@@ -1,5 +1,7 @@
 """The Celery task `modem.execute_run`: parse the job, call one function, translate the error."""
 
+import logging
+
 from celery import Celery
 from celery.exceptions import Reject
 
@@ -8,6 +10,8 @@ from modem.service.execute_run import RunServices, execute_run
 from shared.contract.run import RunJob
 from shared.errors import UnavailableError
 from shared.keys import EXECUTE_RUN_TASK
+
+_log = logging.getLogger(__name__)
 
 
 def register_run_task(app: Celery, loop: LoopThread, services: RunServices) -> None:
@@ -21,3 +25,5 @@ def register_run_task(app: Celery, loop: LoopThread, services: RunServices) -> N
         except UnavailableError as error:
             # Not a retry: that acknowledges the message before the broker has taken its successor.
             raise Reject(error, requeue=True) from error
+        except Exception:  # noqa: BLE001 - the task's edge: Celery does not acknowledge every failure
+            _log.exception("the job of run %s failed; a reaper looks after the run", run_id)

@@ -1,11 +1,17 @@
 """The legacy message: what outside producers publish to `main.process_flow_data`."""
 
-from typing import Any
+from typing import Any, Final
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from shared.contract.base import Contract
+from shared.contract.json_text import read_json
 from shared.contract.run import ContextItem
+from shared.errors import UnreadableMessageError
+from shared.ids import is_id
+from shared.queue_message import explain
+
+_MAX_ITEMS: Final = 1000
 
 
 class FlowContextItem(Contract):
@@ -57,10 +63,21 @@ class ProcessFlowDataRequest(Contract):
     def _empty_is_absent(cls, value: Any) -> Any:
         return value or None
 
+    @field_validator("flow_uuid", "flow_input_uuid", "thread_id", "run_id")
+    @classmethod
+    def _is_id(cls, value: str | None) -> str | None:
+        if value is not None and not is_id(value):
+            raise ValueError("must have 1 to 128 characters, none of them ':', '{', '}' or a control character")
+        return value
+
     @field_validator("context_data", mode="before")
     @classmethod
     def _what_is_no_item_is_left_out(cls, value: Any) -> Any:
-        return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+        if not isinstance(value, list):
+            return ()
+        if len(value) > _MAX_ITEMS:
+            raise ValueError(f"must have at most {_MAX_ITEMS} items")
+        return tuple(item for item in value if isinstance(item, dict))
 
     @property
     def task(self) -> str:
@@ -77,6 +94,19 @@ class ProcessFlowDataRequest(Contract):
             ContextItem(type="image_url", content=part.get("image_url")) for part in parts if _is(part, "image_url")
         )
         return images + tuple(ContextItem.model_validate(item.model_dump()) for item in self.context_data[1:])
+
+
+def read_flow(json_text: str) -> ProcessFlowDataRequest:
+    """Read a legacy message. Raises UnreadableMessageError, whose message is the reason."""
+    try:
+        value = read_json(json_text)
+        if not isinstance(value, dict):
+            raise UnreadableMessageError("json_text is no JSON object")
+        return ProcessFlowDataRequest.model_validate(value)
+    except ValidationError as error:
+        raise UnreadableMessageError(f"json_text: {explain(error)}") from error
+    except ValueError as error:
+        raise UnreadableMessageError(f"json_text: {error}") from error
 
 
 def _is(part: dict[str, JsonValue], kind: str) -> bool:

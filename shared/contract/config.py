@@ -34,6 +34,14 @@ class GatewayConfig(Section):
     host: str = Field("127.0.0.1", description="address to listen on; any but a loopback one needs --insecure")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="largest request body; more is answered with 413")
+    body_timeout: float = Field(60.0, gt=0, description="seconds in which a request body has to come, then 408")
+    max_head_bytes: int = Field(
+        65_536, ge=4096, description="largest request line with its headers; more is answered with 431"
+    )
+    max_headers: int = Field(100, ge=10, le=128, description="headers of one request; more are answered with 431")
+    head_timeout: float = Field(
+        15.0, gt=0, description="seconds in which a request line with its headers has to come, then 408"
+    )
     publish_timeout: float = Field(5.0, gt=0, description="seconds the broker has to take a job, then 503")
     slow_request: float = Field(1.0, gt=0, description="requests that take longer are logged as warnings")
     max_streams: int = Field(20_000, ge=0, description="open streams at most, SSE and WebSocket; 0: no limit")
@@ -57,6 +65,9 @@ class ModemConfig(Section):
         5.0, gt=0, description="how often a claim, and the worker's own sign of life, is renewed"
     )
     max_crashes: int = Field(3, ge=1, description="workers lost in a row with a run before it is given up as poison")
+    max_message_bytes: int = Field(
+        8_388_608, ge=65_536, description="largest message that is taken from the queue; larger ones are put aside"
+    )
     drain_timeout: float = Field(20.0, gt=0, description="seconds that runs have to reach a journal point at SIGTERM")
 
 

@@ -106,6 +106,7 @@ class Answer(Contract):
 class RunRecord(Contract):
     """What is stored under `thread:{thread_id}:run:{run_id}`; times are ISO 8601 UTC.
 
+    `after_crash` says of a claimed run that the worker before was lost with it, not that it was handed over.
     A legacy run names the second stream that carries its events, and the channel of that stream's readers.
     """
 
@@ -124,9 +125,11 @@ class RunRecord(Contract):
     claimed_at: str | None = None
     attempts: int = 0
     crashes: int = 0
+    after_crash: bool = False
     cancel_requested_at: str | None = None
     waiting: Question | None = None
     answer: Answer | None = None
+    last_answer: Answer | None = None
     waited_ms: int = 0
     owner: str | None = None
     token: int = 0
@@ -134,6 +137,7 @@ class RunRecord(Contract):
     stop_reason: StopReason | None = None
     message: str | None = None
     completion_id: str | None = None
+    unreadable: tuple[str, ...] | None = None  # only shown: members of which what is stored cannot be read
 
 
 class RunJob(Contract):

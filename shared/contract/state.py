@@ -45,12 +45,16 @@ class Todo(Contract):
 
 
 class CallInFlight(Contract):
-    """A tool call whose `init` is written and whose end is not; `uuid` and `began_at` are its events'."""
+    """A tool call whose `init` is written and whose end is not; `uuid` and `began_at` are its events'.
+
+    `workers_lost` counts the workers that died while it was in flight.
+    """
 
     call_id: str
     name: str = ""
     uuid: str
     began_at: str
+    workers_lost: int = 0
 
 
 class AgentState(Contract):

@@ -9,6 +9,7 @@ from shared.contract.message import ChatMessage
 from shared.contract.run import Usage
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError
+from workflow.runner.ports import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,23 @@ class FakeRunLog:
     """`events` is everything emitted or committed, in order; `commits` each atomic write.
 
     `said` is what people say to the run. `lost_at` is the number of the commit (from 0) from which on the lease is
-    lost; it is writing that finds out.
+    lost; it is writing that finds out. `mask` is what is done to each message.
     """
 
-    def __init__(self, *, lost_at: int | None = None, slow: SlowCommit | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        lost_at: int | None = None,
+        slow: SlowCommit | None = None,
+        mask: Callable[[ChatMessage], ChatMessage] = lambda message: message,
+    ) -> None:
         self.events: list[AgentExecuteData] = []
         self.commits: list[Commit] = []
         self.refused = 0
         self.said: list[ChatMessage] = []
         self._lost_at = lost_at
         self._slow = slow
+        self._mask = mask
 
     @property
     def messages(self) -> list[ChatMessage]:
@@ -83,8 +91,9 @@ class FakeRunLog:
         messages: Sequence[ChatMessage] = (),
         state: AgentState | None = None,
         usage: Usage | None = None,
-    ) -> None:
+    ) -> Written:
         self._check_lease()
+        messages = [self._mask(message) for message in messages]
         commit = Commit(tuple(events), tuple(messages), state, usage)
         if self._slow is not None and self._slow.fits(commit):
             slow, self._slow = self._slow, None
@@ -92,6 +101,7 @@ class FakeRunLog:
             await slow.release.wait()
         self.events.extend(events)
         self.commits.append(commit)
+        return Written(messages, state)
 
     async def take_said(self) -> Sequence[ChatMessage]:
         taken, self.said = self.said, []

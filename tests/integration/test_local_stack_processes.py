@@ -16,20 +16,21 @@ import psutil
 import pytest
 import redis
 
+STORE = "-server 127.0.0.1:"  # how valkey-server and redis-server call themselves
 READY = re.compile(r"baud ready gateway=(http://127\.0\.0\.1:\d+) redis=(redis://127\.0\.0\.1:\d+/0)\n")
 
 
 class RunningStack:
     """A stack in a process of its own, ready."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, log: Path | None = None) -> None:
         self.folder = folder
-        self.log = folder.parent / f"{folder.name}.stderr"
-        with self.log.open("wb") as log:
+        self.log = log or folder.parent / f"{folder.name}.stderr"
+        with self.log.open("wb") as log_file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fakes.fake_stack", str(folder), *arguments],
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=log_file,
                 text=True,
             )
         assert self.process.stdout is not None
@@ -44,6 +45,13 @@ class RunningStack:
     def child(self, word: str) -> psutil.Process:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return next(child for child in family if word in " ".join(child.cmdline()))
+
+    def has_other(self, word: str, former: psutil.Process) -> bool:
+        """Whether another process has taken the former one's place."""
+        try:
+            return self.child(word).pid != former.pid
+        except (StopIteration, psutil.NoSuchProcess):
+            return False
 
     def redis(self) -> "redis.Redis":
         password = (self.folder / "redis" / "password").read_text().strip()
@@ -108,7 +116,7 @@ def test_redis_keeps_its_password_from_other_eyes(stack: RunningStack) -> None:
         assert ours.ping()
 
 
-@pytest.mark.parametrize("word", ["fake_gateway", "redis-server"])
+@pytest.mark.parametrize("word", ["fake_gateway", STORE])
 def test_a_service_that_dies_is_started_again(stack: RunningStack, word: str) -> None:
     before = stack.child(word)
     before.kill()
@@ -116,6 +124,16 @@ def test_a_service_that_dies_is_started_again(stack: RunningStack, word: str) ->
     until(lambda: is_healthy(stack.url))
     assert stack.child(word).pid != before.pid
     assert "was killed by SIGKILL; starting it again in 1 s" in stack.stderr()
+
+
+def test_a_launcher_that_can_write_nothing_keeps_its_services(tmp_path: Path) -> None:
+    stack = RunningStack(tmp_path / "data", log=Path("/dev/full"))
+    for word in ("fake_gateway", STORE):
+        before = stack.child(word)
+        before.kill()
+        until(lambda word=word, before=before: stack.has_other(word, before))  # type: ignore[misc] # bound at once
+        until(lambda: is_healthy(stack.url))
+    stack.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -139,7 +157,7 @@ def test_a_second_signal_waits_for_no_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hung"])
 def test_without_redis_nobody_is_waited_for_long(tmp_path: Path, number: signal.Signals) -> None:
     stack = RunningStack(tmp_path / "data", "--stubborn-modem")
-    stack.child("redis-server").send_signal(number)
+    stack.child(STORE).send_signal(number)
     stack.process.terminate()
     assert stack.process.wait(30) == 0
     assert "modem-1 did not stop within 3 s; killing it" in stack.stderr()

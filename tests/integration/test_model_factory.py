@@ -13,6 +13,8 @@ import pytest
 
 from shared.contract.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
+from tests.fakes.openai_script import Answer
+from tests.fakes.openai_server import OpenAIServer
 from tests.litellm_warnings import LITELLM_WARNINGS
 from workflow.llm.factory import build_model
 from workflow.llm.litellm_warm_up import LATE_MODULES
@@ -44,7 +46,7 @@ def imports_in_new_process(model: str, names: Sequence[str]) -> list[str]:
     ("model", "imported"),
     [
         ("python:tests.unit.workflow.llm.test_factory:OwnModel", []),
-        ("offline/demo", ["litellm"]),
+        ("offline/demo", []),
         ("openai/gpt-4o", ["litellm", *LATE_MODULES]),
     ],
     ids=["one's own", "offline", "of a provider"],
@@ -53,6 +55,43 @@ def test_a_model_is_ready_with_what_it_needs_and_no_more(model: str, imported: l
     found = imports_in_new_process(model, ["litellm", *LATE_MODULES])
     assert [name for name in found if name in imported] == imported
     assert bool(found) == bool(imported)
+
+
+FIRST_CALLS = """
+import asyncio, sys, warnings
+warnings.simplefilter("ignore")
+from shared.contract.config import LLMConfig
+from shared.contract.message import ChatMessage, Role
+from shared.errors import BaudError
+from workflow.llm.factory import build_gauge, build_model, warm_up
+from workflow.llm.model import ModelRequest, ToolSpec
+env = {"OPENAI_API_KEY": "k"}
+config = LLMConfig(model="openai/gpt-4o-mini", base_url=sys.argv[1], num_retries=0)
+model, gauge = build_model(config, env), build_gauge(config, env)
+warm_up(config, env)
+async def call(text):
+    tools = (ToolSpec("ls", "List.", {"type": "object", "properties": {}}),)
+    request = ModelRequest("Be brief.", (ChatMessage(role=Role.USER, content=text),), tools)
+    try:
+        await gauge.count_tokens(request)
+        return str([item async for item in model.stream(request)][-1])
+    except BaudError as error:
+        return error.message
+before = set(sys.modules)
+for text in ("answer", "refuse"):
+    print(asyncio.run(call(text)), file=sys.stderr)
+print(*sorted(name for name in set(sys.modules) - before if not name.startswith("encodings.")))
+"""
+
+
+def test_the_first_call_of_a_warm_model_imports_nothing() -> None:
+    script = [Answer(when="answer", text="Here I am."), Answer(when="refuse", status=400, error="no such thing")]
+    with OpenAIServer(script) as server:
+        argv = [sys.executable, "-c", FIRST_CALLS, server.base_url]
+        process = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert "Here I am." in process.stderr
+    assert "no such thing" in process.stderr
+    assert process.stdout.split() == []
 
 
 def test_importing_litellm_asks_the_net_for_nothing() -> None:

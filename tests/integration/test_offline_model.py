@@ -12,7 +12,6 @@ import pytest
 from shared.contract.config import Isolation, LLMConfig, SandboxConfig, ToolConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.state import AgentState, Phase
-from tests.litellm_warnings import LITELLM_WARNINGS
 from workflow.llm.factory import build_model
 from workflow.llm.model import ModelAnswer, ModelRequest
 from workflow.service.sandbox.base import Sandbox
@@ -20,8 +19,6 @@ from workflow.service.sandbox.local_provider import LocalProvider
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.executor import execute_call
 from workflow.tool.registry import RegisteredTool, ToolRegistry
-
-pytestmark = LITELLM_WARNINGS
 
 MAX_STEPS = 40
 

@@ -19,7 +19,7 @@ from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster
 from shared.store.cluster_bells import ClusterBells
 from shared.store.cluster_connection import open_connection
-from shared.store.leases import UNSEEN, RenewalOutcome
+from shared.store.leases import OpenRun, RenewalOutcome
 from shared.store.presence import Presence, ThreadPresence
 from shared.store.run_values import Claim, SubmitOutcome
 from shared.store.situations import SituationStore
@@ -60,9 +60,9 @@ async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Sce
     await asyncio.gather(*(scene.write(claim, 1) for claim in claims))
     assert await scene.leases.renew([claim.run for claim in claims], lease_seconds=60) == [RenewalOutcome.HELD] * 6
     looked = await scene.leases.look([RunJob(thread_id=each.run.thread_id, run_id=each.run.run_id) for each in claims])
-    assert [
-        (run.status, run.is_active, run.lease_left_seconds > 50) for run in looked if run and run is not UNSEEN
-    ] == [(RunStatus.PROCESSING, True, True)] * 6
+    assert [(run.status, run.is_active, run.lease_left_seconds > 50) for run in looked if isinstance(run, OpenRun)] == [
+        (RunStatus.PROCESSING, True, True)
+    ] * 6
     situation = await SituationStore(scene.connection).read("a", "r-a")
     assert (situation.is_active, situation.last_event_at is not None) == (True, True)
     assert situation.next_look_at is not None

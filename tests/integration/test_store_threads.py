@@ -9,7 +9,7 @@ from shared.contract.api import OnBusy
 from shared.errors import InvalidCursorError, ThreadNotFoundError
 from shared.keys import THREAD_INDEX
 from shared.store.run_values import RunWrite
-from shared.store.threads import TOMBSTONE_SECONDS
+from shared.store.threads import TOMBSTONE_SECONDS, MessagePage
 from tests.integration.store_scene import StoreScene, open_store
 
 
@@ -107,7 +107,7 @@ async def test_a_deleted_thread_leaves_its_tombstone_alone(store: StoreScene) ->
 
 
 async def test_messages_are_read_in_pages_from_the_oldest(store: StoreScene) -> None:
-    assert await store.threads.messages("t", start=0, limit=10) == []
+    assert await store.threads.messages("t", start=0, limit=10) == MessagePage([], None)
     await store.redis.rpush(store.keys.messages, *(f'{{"role":"user","content":"{n}"}}' for n in range(5)))
-    page = await store.threads.messages("t", start=1, limit=2)
+    page = (await store.threads.messages("t", start=1, limit=2)).messages
     assert [message.text() for message in page] == ["1", "2"]

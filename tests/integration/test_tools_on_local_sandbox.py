@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from shared.contract.config import Isolation, Network, SandboxConfig
 from tests.fakes.fake_tool_context import FakeToolContext, member
-from workflow.errors import SandboxUnavailableError, ToolError
+from workflow.errors import ToolError
 from workflow.service.sandbox.base import Command, Sandbox
 from workflow.service.sandbox.local_provider import LocalProvider
 from workflow.service.sandbox.programs import bundled_ripgrep
@@ -44,12 +44,7 @@ async def open_sandbox(
 
 @pytest.fixture(params=[Isolation.PROCESS, Isolation.BUBBLEWRAP])
 async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    try:
-        opened = await open_sandbox(tmp_path, request.param, search_path(Path(sys.base_prefix) / "bin"))
-    except SandboxUnavailableError as error:
-        if os.environ.get("CI") == "true" and shutil.which("bwrap"):
-            raise
-        pytest.skip(error.message)
+    opened = await open_sandbox(tmp_path, request.param, search_path(Path(sys.base_prefix) / "bin"))
     yield opened
     await opened.close()
 
@@ -228,10 +223,7 @@ async def test_cancelled_bash_leaves_nothing_running(sandbox: Sandbox) -> None:
 
 
 async def test_port_that_cannot_be_exposed_is_explained(tmp_path: Path, unused_tcp_port: int) -> None:
-    try:
-        sandbox = await open_sandbox(tmp_path, Isolation.BUBBLEWRAP, search_path(), Network.NONE)
-    except SandboxUnavailableError as error:
-        pytest.skip(error.message)
+    sandbox = await open_sandbox(tmp_path, Isolation.BUBBLEWRAP, search_path(), Network.NONE)
     with pytest.raises(ToolError, match="network"):
         await call(sandbox, UrlExposeTool(), port=unused_tcp_port)
     await sandbox.close()

@@ -6,11 +6,10 @@ import orjson
 
 from shared.contract.message import ToolCall
 from shared.contract.run import Answer, Decision, Question, QuestionKind
+from workflow.agent.consent_text import as_run, both_ends
 from workflow.tool.base import ToolResult
+from workflow.tool.masked_arguments import hold_mask
 from workflow.tool.registry import RegisteredTool
-
-# As much of a call as a person reads before deciding; all of it stands in the assistant's message.
-_SHOWN_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +21,24 @@ class Consent:
 
 
 def approval_question(registered: RegisteredTool | None, call: ToolCall, answer: Answer | None) -> Question | None:
-    """Return what a person has to be asked before this call, if anything."""
+    """Return what a person has to be asked before this call, if anything; a call that is not made needs no consent."""
     if registered is None or not registered.needs_approval or answer is not None:
+        return None
+    if hold_mask(registered.tool, call.arguments):
         return None
     return Question(
         kind=QuestionKind.APPROVAL,
         call_id=call.call_id,
-        question=f"May the agent call {call.name} with {call.arguments}?",
+        question=f"May the agent call {call.name} with {as_run(call.arguments)}?",
         options=(Decision.APPROVE, Decision.DENY),
     )
 
 
 def shorten(question: Question) -> Question:
-    """Return what is shown of a question; of a call with long arguments its beginning."""
-    if question.kind is not QuestionKind.APPROVAL or len(question.question) <= _SHOWN_CHARS:
+    """Return what is shown of a question; of a call with long arguments both ends. Secrets have to be masked before."""
+    if question.kind is not QuestionKind.APPROVAL:
         return question
-    return question.model_copy(update={"question": f"{question.question[:_SHOWN_CHARS]}…?"})
+    return question.model_copy(update={"question": both_ends(question.question)})
 
 
 def consent_to(call: ToolCall, answer: Answer | None) -> Consent:

@@ -15,6 +15,7 @@ from workflow.agent.engine import Engine
 from workflow.runner.journal import Journal
 from workflow.service.sandbox.base import Sandbox
 from workflow.tool.base import ToolContext, ToolResult
+from workflow.tool.checked_result import plain_json
 from workflow.tool.executor import execute_call
 from workflow.tool.registry import RegisteredTool
 
@@ -22,6 +23,8 @@ _ASK: Final = "ask_user"
 # These change what the rest of the turn means, so nothing else may stand beside them.
 _EXCLUSIVE: Final = frozenset({_ASK, "job_plan"})
 _BESIDE: Final = "Not carried out: {name} must be the only call of its turn. Make this call again in the next one."
+# A call that was in flight when so many workers died may well be why; the next one goes on without it.
+_MOST_WORKERS_LOST: Final = 2
 _UNKNOWN: Final = (
     "The worker was replaced while this call ran: it may have been carried out fully, partly, or not at all. It was not"
     " made again. Check what it did before you go on."
@@ -117,12 +120,14 @@ class Turn:
         return None
 
     def _may_run_again(self, call: ToolCall) -> bool:
+        if self._journal.workers_lost(call) >= _MOST_WORKERS_LOST:
+            return False
         registered = self._engine.registry.find(call.name)
         return registered is None or registered.tool.effect.idempotent or registered.tool.effect.read_only
 
     def _context_for(self, call: ToolCall) -> Callable[[RegisteredTool], ToolContext]:
         async def progress(result: Mapping[str, JsonValue]) -> None:
-            await self._journal.progress(call, result)
+            await self._journal.progress(call, plain_json(result))
 
         async def sandbox() -> Sandbox:
             found = await self._engine.sandbox()

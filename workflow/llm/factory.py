@@ -1,7 +1,7 @@
 """Builds the Model and the ContextGauge that a configuration asks for.
 
-Adapters are named `package.module:callable` and loaded when a model is built, so that a process that
-brings its own (`model = "python:package.module:callable"`) never pays for importing LiteLLM.
+Adapters are named `package.module:callable` and loaded when a model is built, so that a process with the offline
+model, or with one of its own (`model = "python:package.module:callable"`), never pays for importing LiteLLM.
 """
 
 import importlib
@@ -14,11 +14,13 @@ from pydantic import SecretStr
 from shared.contract.config import LLMConfig
 from shared.errors import ConfigurationError
 from workflow.llm.model import Model
+from workflow.llm.offline import OfflineModel
 from workflow.llm.retry import RetryingModel
 from workflow.llm.text_tools import TextToolsModel
 from workflow.llm.usage import ContextGauge, EstimatingGauge
 
 PYTHON_PREFIX = "python:"
+OFFLINE_PREFIX = "offline/"
 LITELLM_MODEL = "workflow.llm.litellm_model:LiteLLMModel"
 LITELLM_GAUGE = "workflow.llm.litellm_usage:LiteLLMGauge"
 LITELLM_WARM_UP = "workflow.llm.litellm_warm_up:import_late_modules"
@@ -38,19 +40,21 @@ def build_model(config: LLMConfig, env: Mapping[str, str]) -> Model:
     Raises ConfigurationError where the name leads nowhere.
     """
     name = resolve_model_name(config, env)
+    if name.startswith(OFFLINE_PREFIX):
+        return OfflineModel()  # it has tool calls and cannot fail
     if name.startswith(PYTHON_PREFIX):
         model: Model = _call(name.removeprefix(PYTHON_PREFIX), config)
     else:
         model = _load(LITELLM_MODEL)(_with_key(config, env, name), name)
-    if not config.native_tool_calling and name != OFFLINE_MODEL:
+    if not config.native_tool_calling:
         model = TextToolsModel(model)
     return RetryingModel(model, config)
 
 
 def build_gauge(config: LLMConfig, env: Mapping[str, str]) -> ContextGauge:
-    """Return what counts tokens for this model; an estimate for a model of one's own."""
+    """Return what counts tokens for this model; an estimate where LiteLLM does not know it."""
     name = resolve_model_name(config, env)
-    if name.startswith(PYTHON_PREFIX):
+    if not _is_of_litellm(name):
         return EstimatingGauge(config)
     gauge: ContextGauge = _load(LITELLM_GAUGE)(config, name)
     return gauge
@@ -61,9 +65,12 @@ def warm_up(config: LLMConfig, env: Mapping[str, str]) -> None:
 
     Raises ConfigurationError.
     """
-    name = resolve_model_name(config, env)
-    if not name.startswith(PYTHON_PREFIX) and name != OFFLINE_MODEL:
+    if _is_of_litellm(resolve_model_name(config, env)):
         _load(LITELLM_WARM_UP)()
+
+
+def _is_of_litellm(name: str) -> bool:
+    return not name.startswith((PYTHON_PREFIX, OFFLINE_PREFIX))
 
 
 def resolve_model_name(config: LLMConfig, env: Mapping[str, str]) -> str:

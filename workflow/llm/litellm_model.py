@@ -33,6 +33,8 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.REFUSED,
     "refusal": FinishReason.REFUSED,
 }
+# LiteLLM keeps them all; a server sends one for each token at most.
+MAX_CHUNKS = 262_144
 # LiteLLM's own limit stands a little behind ours, so that one message says what happened.
 TIMEOUT_MARGIN_SECONDS = 5.0
 CHARS_PER_TOKEN = 4  # roughly, in English and in code
@@ -119,14 +121,16 @@ class _AnswerSoFar:
         self._finish_reason: str | None = None
         self._usage: Any = None
         self._refused = False
+        self._chunks = 0
 
     @property
     def is_too_long(self) -> bool:
         """Whether there is more than one answer may hold."""
-        return self._chars > MAX_ANSWER_CHARS or self._calls.is_too_long
+        return self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS or self._calls.is_too_long
 
     def add(self, chunk: Any) -> list[TextDelta]:
         """Take one chunk and return the text in it."""
+        self._chunks += 1
         self._usage = getattr(chunk, "usage", None) or self._usage
         if not chunk.choices:
             return []
@@ -142,7 +146,7 @@ class _AnswerSoFar:
         """Return the whole answer."""
         calls = self._calls.calls()
         reason = FINISH_REASONS.get(self._finish_reason or "", FinishReason.STOP)
-        if self._chars > MAX_ANSWER_CHARS:
+        if self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS:
             reason = FinishReason.LENGTH
         if self._refused:
             reason = FinishReason.REFUSED

@@ -1,4 +1,4 @@
-"""Process-wide settings of LiteLLM, made once: quiet, no callbacks, the offline provider registered.
+"""Process-wide settings of LiteLLM, made once: quiet, no callbacks.
 
 LiteLLM fetches its price table from the net while it is imported unless LITELLM_LOCAL_MODEL_COST_MAP is
 "True" by then. The entry points of processes set that, and `factory.load` does before the first import.
@@ -10,7 +10,6 @@ import warnings
 import litellm
 
 from shared.contract.config import LLMConfig
-from workflow.llm.offline import PROVIDER, OfflineProvider
 
 
 @functools.cache
@@ -22,10 +21,6 @@ def set_up_litellm() -> None:
     litellm.drop_params = True
     litellm.turn_off_message_logging = True
     litellm.callbacks = []
-    litellm.custom_provider_map = [
-        *litellm.custom_provider_map,
-        {"provider": PROVIDER, "custom_handler": OfflineProvider()},
-    ]
 
 
 def with_provider(model: str, config: LLMConfig) -> str:

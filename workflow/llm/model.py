@@ -11,8 +11,8 @@ from shared.contract.message import ChatMessage, ToolCall
 from shared.contract.run import Usage
 
 # What a model can make large: one call's arguments (a file of 500 KB, escaped), and a whole answer.
-MAX_ARGUMENT_CHARS: Final = 2_097_152
-MAX_ANSWER_CHARS: Final = 4_194_304
+MAX_ARGUMENT_CHARS: Final = 1_048_576
+MAX_ANSWER_CHARS: Final = 2_097_152
 MAX_CALLS: Final = 128
 DROPPED_ARGUMENTS: Final = '{"dropped":"too long"}'  # stands in a call for arguments above the limit
 

@@ -1,55 +1,40 @@
-"""The offline model as a LiteLLM provider: `offline/demo` plays small jobs without any key or network.
+"""The offline model: `offline/demo` plays small jobs without any key, network or LiteLLM.
 
-It takes the same way through LiteLLM as every other model, streams, and counts words as tokens.
+It streams and counts words as tokens, as the models of providers do theirs.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator
 
-from litellm.llms.custom_llm import CustomLLM
-from litellm.types.utils import GenericStreamingChunk
+from pydantic import JsonValue
 
+from shared.contract.message import ToolCall
+from shared.contract.run import Usage
+from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
 from workflow.llm.offline_conversation import read_conversation
 from workflow.llm.offline_script import Move, next_move
-
-PROVIDER = "offline"
+from workflow.llm.openai_format import to_openai_messages, to_openai_tools
 
 _PIECES = re.compile(r"\S+\s*|\s+")
 
 
-class OfflineProvider(CustomLLM):
+class OfflineModel:
     """Answers from the conversation alone; it keeps nothing between calls."""
 
-    async def astreaming(  # type: ignore[override]  # LiteLLM calls it as an async generator, against its annotation
-        self, *, messages: list[dict[str, Any]], optional_params: dict[str, Any], **_others: Any
-    ) -> AsyncIterator[GenericStreamingChunk]:
-        """Stream the text of the next move word by word, then its tool call."""
-        move = next_move(read_conversation(messages, optional_params.get("tools") or []))
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        """Yield the text of the next move word by word, then the answer with its tool call."""
+        messages = to_openai_messages(request)
+        move = next_move(read_conversation(messages, to_openai_tools(request.tools)))
         for piece in _PIECES.findall(move.text):
-            yield _chunk(text=piece)
-        if move.tool:
-            yield _chunk(call=move)
-        yield _chunk(finish_reason="tool_calls" if move.tool else "stop", usage=_usage(messages, move))
+            yield TextDelta(piece)
+            await asyncio.sleep(0)  # other runs have their turn, as between the chunks of a provider
+        calls = (ToolCall(call_id=move.call_id, name=move.tool, arguments=move.arguments_json()),) if move.tool else ()
+        reason = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
+        yield ModelAnswer(move.text, calls, reason, _usage(messages, move))
 
 
-def _chunk(
-    *, text: str = "", call: Move | None = None, finish_reason: str = "", usage: Any = None
-) -> GenericStreamingChunk:
-    tool_use: Any = None
-    if call:
-        tool_use = {
-            "id": call.call_id,
-            "type": "function",
-            "index": 0,
-            "function": {"name": call.tool, "arguments": call.arguments_json()},
-        }
-    return GenericStreamingChunk(
-        text=text, tool_use=tool_use, is_finished=bool(finish_reason), finish_reason=finish_reason, usage=usage, index=0
-    )
-
-
-def _usage(messages: list[dict[str, Any]], move: Move) -> dict[str, int]:
+def _usage(messages: list[dict[str, JsonValue]], move: Move) -> Usage:
     read = sum(len(str(message.get("content") or "").split()) for message in messages)
     written = len(move.text.split()) + (len(move.arguments_json().split()) if move.tool else 0)
-    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+    return Usage(input_tokens=read, output_tokens=written)

@@ -88,16 +88,16 @@ def _to_call(block: str) -> ToolCall:
     try:
         parsed = orjson.loads(block)
         name, arguments = parsed["name"], parsed.get("arguments", {})
+        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
     except (ValueError, TypeError, KeyError, AttributeError):
         return ToolCall(call_id=call_id, name=_guess_name(block), arguments=block)
-    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
     return ToolCall(call_id=call_id, name=str(name)[:_NAME_CHARS], arguments=text)
 
 
 def _guess_name(block: str) -> str:
     """Return what follows `"name":` in broken JSON, so that the error is that of the tool that was meant."""
     _, found, rest = block.partition('"name"')
-    parts = rest.split('"')
+    parts = rest.split('"', 2)
     return parts[1] if found and len(parts) > 1 else "unreadable_tool_call"
 
 
@@ -137,6 +137,6 @@ def _without_native_calls(message: ChatMessage) -> ChatMessage:
 def _call_json(call: ToolCall) -> str:
     try:
         orjson.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return call.arguments
     return f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}, "id": {json.dumps(call.call_id)}}}'

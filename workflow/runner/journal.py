@@ -1,9 +1,11 @@
 """What a run has done and what is in flight: intent is written before the effect, result and message after."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -11,12 +13,16 @@ from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import Answer, Question, RunRecord
 from shared.contract.state import AgentState, CallInFlight, Phase
+from shared.errors import LeaseLostError
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
 from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
 from workflow.runner.workspace_note import files_note, processes_note
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.tool.base import ToolResult
+
+# What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
+_CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
 
 StateChange = Callable[[AgentState], AgentState]
 
@@ -37,8 +43,9 @@ class Journal:
         self._events = events
         self._run = run
         self._has_begun = False
+        self._is_sealed = False
         self._lock = asyncio.Lock()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
         self.messages: list[ChatMessage] = list(messages)
         self.state = state
         self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
@@ -92,17 +99,27 @@ class Journal:
         """Whether the log says that this call was begun, and not that it ended."""
         return call.call_id in self._in_flight
 
+    def workers_lost(self, call: ToolCall) -> int:
+        """Return how many workers have died while this call was in flight."""
+        return next((each.workers_lost for each in self.state.in_flight if each.call_id == call.call_id), 0)
+
+    def seal(self) -> None:
+        """From now on steps that could not be ended write nothing more: they get LeaseLostError."""
+        self._is_sealed = True
+
     async def settle(self) -> None:
         """Wait until what is being written is written."""
         await asyncio.gather(*self._writes, return_exceptions=True)
 
     async def listen(self) -> None:
         """Make what people said to the run meanwhile part of the conversation."""
+        self._raise_if_sealed()
         async with self._lock:
             self.messages.extend(await self._log.take_said())
 
     async def note(self, text: str) -> None:
         """Say something to the model that no client sees: a nudge."""
+        self._raise_if_sealed()
         await self._commit([], [ChatMessage(role=Role.USER, content=text)])
 
     def begin_answer(self) -> Step:
@@ -111,6 +128,7 @@ class Journal:
 
     async def piece(self, step: Step, item: TextDelta | StreamRestarted) -> None:
         """Pass on text as it comes, or say that it is void."""
+        self._raise_if_sealed()
         if isinstance(item, TextDelta):
             await self._log.emit(self._events.delta(step, item))
         else:
@@ -119,18 +137,20 @@ class Journal:
     async def answer(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
         """Write a whole answer before anything is done about it, so that it is never paid for twice.
 
-        Returns it as it was written: a call id that an earlier turn has used is made unique.
+        Returns it as it was written: secrets are masked, and each call has an id of its own.
         """
+        self._raise_if_sealed()
         answer = replace(answer, tool_calls=self._with_unique_ids(answer.tool_calls))
         self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
         events = [self._events.response(step, answer.text)] if answer.text else []
         message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
         says_something = bool(answer.text or answer.tool_calls)
-        await self._commit(events, [message] if says_something else [])
-        return answer
+        written = await self._commit(events, [message] if says_something else [])
+        return replace(answer, text=written[0].text(), tool_calls=written[0].tool_calls) if written else answer
 
     async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
         """Write that these calls are about to be made."""
+        self._raise_if_sealed()
         events: list[AgentExecuteData] = []
         for call in calls:
             step = self._events.begin(f"tool_{call.name}")
@@ -140,14 +160,16 @@ class Journal:
 
     async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:
         """Pass on output of a call as it comes."""
+        self._raise_if_sealed()
+        if call.call_id not in self._in_flight:
+            return  # a tool that was left behind has nothing to say any more
         step, _ = self._in_flight[call.call_id]
         await self._log.emit(self._events.tool_progress(step, result))
 
     async def end_call(self, call: ToolCall, result: ToolResult) -> None:
         """Write what a call came to: event, message and state at once."""
-        step, _ = self._in_flight[call.call_id]
-        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
-        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+        self._raise_if_sealed()
+        await self._end_call(call, result)
 
     async def withdraw(self, call_id: str, reason: str) -> None:
         """End a call that a person was to be asked about, and was not."""
@@ -170,7 +192,16 @@ class Journal:
         """End every call that is still open with an error, so that no `init` stays without an end."""
         await self.settle()
         for _, call in list(self._in_flight.values()):
-            await self.end_call(call, ToolResult(text=reason, is_error=True))
+            await self._end_call(call, ToolResult(text=reason, is_error=True))
+
+    async def _end_call(self, call: ToolCall, result: ToolResult) -> None:
+        step, _ = self._in_flight[call.call_id]
+        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
+        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+
+    def _raise_if_sealed(self) -> None:
+        if self._is_sealed:
+            raise LeaseLostError
 
     async def _commit(
         self,
@@ -179,12 +210,12 @@ class Journal:
         *,
         change: StateChange | None = None,
         ended: str | None = None,
-    ) -> None:
-        """Write, and then remember; a cancelled caller leaves neither half done."""
+    ) -> Sequence[ChatMessage]:
+        """Write, and then remember what was written; a cancelled caller leaves neither half done."""
         write = asyncio.create_task(self._write(events, messages, change, ended))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
-        await asyncio.shield(write)
+        return await asyncio.shield(write)
 
     async def _write(
         self,
@@ -192,7 +223,7 @@ class Journal:
         messages: Sequence[ChatMessage],
         change: StateChange | None,
         ended: str | None,
-    ) -> None:
+    ) -> Sequence[ChatMessage]:
         async with self._lock:
             now = self._events.now()
             messages, late_note = self._with_late_note(messages)
@@ -204,30 +235,33 @@ class Journal:
                 state = _without(state, ended)
             if self._uses_workspace and self._place is not None and late_note is None:
                 state = state.model_copy(update={"workspace_disk": self._place.disk_id})
-            await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
-            self.messages.extend(stamped)
-            self.state = state
+            written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
+            self.messages.extend(written.messages)
+            self.state = written.state or self.state
             self._late_note = late_note
             if ended is not None:
                 del self._in_flight[ended]
+            return written.messages
 
     async def _resume(self, moved: str | None) -> None:
         """Say that another attempt goes on, and what did not survive the last; after an answer only if files moved.
 
-        What the model is told waits until no call is open: it may not stand between a call and its answer.
+        What the model is told waits until no call is open: it may not stand between a call and its answer. What was in
+        flight when a worker died is counted before any of it can be begun again.
         """
+        change = _count_lost_worker if self._run.after_crash else None
         is_answered = any(self.answer_to(call) for call in self.unanswered_calls())
         note = moved or (None if is_answered else processes_note(self.messages))
         events = [] if is_answered else [self._events.resumed(self._run.attempts)]
         if note:
             events.append(self._events.sandbox_replaced())
         if self.has_last_word():
-            await self._commit(events, [])
+            await self._commit(events, [], change=change)
         elif self.unanswered_calls():
             self._late_note = note
-            await self._commit(events, [])
+            await self._commit(events, [], change=change)
         else:
-            await self._commit(events, [ChatMessage(role=Role.USER, content=note)] if note else [])
+            await self._commit(events, [ChatMessage(role=Role.USER, content=note)] if note else [], change=change)
 
     def _with_late_note(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], str | None]:
         """Return the messages with the note that waited, if these answer the last open call; and what waits still."""
@@ -251,24 +285,33 @@ class Journal:
         return [message for message in self.messages if message.run_id == self._run.run_id]
 
     def _with_in_flight(self, state: AgentState) -> AgentState:
+        known = {each.call_id: each for each in state.in_flight}
         in_flight = tuple(
-            CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
+            known.get(call.call_id)
+            or CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
             for step, call in self._in_flight.values()
         )
         return state.model_copy(update={"in_flight": in_flight})
 
     def _with_unique_ids(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
         used = {call.call_id for message in self.messages for call in message.tool_calls}
-        return tuple(
-            call.model_copy(update={"call_id": f"{call.call_id}-{uuid.uuid4().hex[:8]}"})
-            if call.call_id in used
-            else call
-            for call in calls
-        )
+        unique = []
+        for call in calls:
+            call_id = call.call_id if _CALL_ID.fullmatch(call.call_id) else "call"
+            if call_id in used or call_id != call.call_id:
+                call_id = f"{call_id}-{uuid.uuid4().hex[:8]}"
+            used.add(call_id)
+            unique.append(call.model_copy(update={"call_id": call_id}))
+        return tuple(unique)
 
 
 def _without(state: AgentState, call_id: str) -> AgentState:
     return state.model_copy(update={"in_flight": tuple(each for each in state.in_flight if each.call_id != call_id)})
+
+
+def _count_lost_worker(state: AgentState) -> AgentState:
+    counted = (each.model_copy(update={"workers_lost": each.workers_lost + 1}) for each in state.in_flight)
+    return state.model_copy(update={"in_flight": tuple(counted)})
 
 
 def _plan_anew(state: AgentState) -> AgentState:

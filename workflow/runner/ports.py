@@ -1,6 +1,7 @@
 """What the engine needs from outside, as Protocols: a log to write to, a sign to stop, the time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -11,8 +12,16 @@ from shared.contract.run import Usage
 from shared.contract.state import AgentState
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Messages and state as they were written: what the run knows from here on, and all that a model is sent."""
+
+    messages: Sequence[ChatMessage] = ()
+    state: AgentState | None = None
+
+
 class RunLog(Protocol):
-    """Where a run is written down; order is kept between `emit` and `commit`.
+    """Where a run is written down, without the secrets in it; order is kept between `emit` and `commit`.
 
     Both raise LeaseLostError when this worker may not write any more.
     """
@@ -26,11 +35,11 @@ class RunLog(Protocol):
         messages: Sequence[ChatMessage] = (),
         state: AgentState | None = None,
         usage: Usage | None = None,
-    ) -> None:
-        """Write all of it in one atomic call, after everything emitted before."""
+    ) -> Written:
+        """Write all of it in one atomic call, after everything emitted before; return it as it was written."""
 
     async def take_said(self) -> Sequence[ChatMessage]:
-        """Return what people said to the run since the last call, already written down."""
+        """Return what people said to the run since the last call, already written down, secrets masked."""
 
 
 class Stop(StrEnum):

@@ -33,6 +33,7 @@ class AskUserTool(Tool[AskUserParameters]):
     )
     parameters = AskUserParameters
     effect = Effect(read_only=True, idempotent=True, destructive=False)
+    takes_mask = True
 
     async def run(self, params: AskUserParameters, context: ToolContext) -> ToolResult:
         """Return the question as the client will see it."""

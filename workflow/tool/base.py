@@ -65,7 +65,8 @@ class ToolContext:
 class Tool(ABC, Generic[P]):
     """One thing the model can do. Raise ToolError for a failure that the model should read.
 
-    Calls that only read run side by side; with `concurrent`, neighbouring calls of this tool do too.
+    Calls that only read run side by side; with `concurrent`, neighbouring calls of this tool do too. With `takes_mask`
+    the arguments may hold the mask of a secret: they are only talked about, not run or written to a file.
     """
 
     name: ClassVar[str]
@@ -73,6 +74,7 @@ class Tool(ABC, Generic[P]):
     parameters: ClassVar[type[Parameters]]
     effect: ClassVar[Effect]
     concurrent: ClassVar[bool] = False
+    takes_mask: ClassVar[bool] = False
     timeout_seconds: ClassVar[float] = 60.0
     max_output_chars: ClassVar[int] = 30_000
 

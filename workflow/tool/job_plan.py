@@ -28,6 +28,7 @@ class JobPlanTool(Tool[JobPlanParameters]):
     )
     parameters = JobPlanParameters
     effect = Effect(read_only=False, idempotent=True, destructive=False)
+    takes_mask = True
 
     async def run(self, params: JobPlanParameters, context: ToolContext) -> ToolResult:
         """Return the plan as it will be stored."""

@@ -26,6 +26,7 @@ class SuggestNextStepsTool(Tool[SuggestNextStepsParameters]):
     description = "Suggest to the user what to ask for next. Use it once, when the work is done."
     parameters = SuggestNextStepsParameters
     effect = Effect(read_only=True, idempotent=True, destructive=False)
+    takes_mask = True
 
     async def run(self, params: SuggestNextStepsParameters, context: ToolContext) -> ToolResult:
         """Return the suggestions."""

@@ -40,6 +40,7 @@ class TodoWriteTool(Tool[TodoWriteParameters]):
     )
     parameters = TodoWriteParameters
     effect = Effect(read_only=False, idempotent=True, destructive=False)
+    takes_mask = True
 
     async def run(self, params: TodoWriteParameters, context: ToolContext) -> ToolResult:
         """Return the list as it will be stored."""

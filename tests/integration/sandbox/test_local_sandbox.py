@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -255,28 +254,9 @@ async def test_no_process_takes_more_memory_than_allowed(sandboxes: LocalSandbox
     assert "MemoryError" in result.output
 
 
-async def test_node_runs_webassembly_under_the_memory_limit(sandbox: LocalSandbox) -> None:
-    script = "new WebAssembly.Memory({initial: 1, maximum: 100}); console.log('fine')"
-    result = await sandbox.run(Command(argv=["node", "-e", script]))
-    if result.exit_code == 127:
-        pytest.skip("node is not installed")
-    assert result.output == "fine\n"
-
-
-@pytest.mark.parametrize("program", ["python3", "pip", "node", "npm", "git"])
+@pytest.mark.parametrize("program", ["python3", "pip"])
 async def test_the_tools_of_the_trade_work_inside(sandbox: LocalSandbox, program: str) -> None:
-    result = await sandbox.run(Command(argv=[program, "--version"]))
-    if result.exit_code == 127:
-        pytest.skip(f"{program} is not installed")
-    assert result.exit_code == 0
-
-
-async def test_a_git_repository_can_be_made_and_ignores_our_logs(sandbox: LocalSandbox) -> None:
-    await sandbox.start(shell("echo x"))
-    script = (
-        "git init -q . && touch a && git add -A && git -c user.name=a -c user.email=a@b commit -qm m && git ls-files"
-    )
-    assert (await sandbox.run(shell(script))).output == "a\n"
+    assert (await sandbox.run(Command(argv=[program, "--version"]))).exit_code == 0
 
 
 async def test_a_server_is_exposed_once_it_listens(sandbox: LocalSandbox) -> None:
@@ -311,7 +291,6 @@ async def test_the_files_are_there_again_after_a_restart(sandboxes: LocalSandbox
     assert await (await sandboxes.open("thread")).read_file("a") == b"1"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
 async def test_no_descriptor_is_left_open(sandbox: LocalSandbox) -> None:
     await sandbox.run(shell("true"))
     await sandbox.write_files({"x": b""})

@@ -40,7 +40,7 @@ _ERRORS: dict[str, BaudError | RuntimeError] = {
 
 
 def _app() -> FastAPI:
-    edge, limit = Middleware(RequestEdge, slow_seconds=60.0), Middleware(BodyLimit, max_bytes=100)
+    edge, limit = Middleware(RequestEdge, slow_seconds=60.0), Middleware(BodyLimit, max_bytes=100, limit_seconds=60.0)
     app = FastAPI(middleware=[edge, limit])
     add_error_handlers(app)
 

@@ -1,4 +1,4 @@
-"""A gateway takes as many open files as it may, and says when they are too few."""
+"""A gateway takes as many open files as it may, and carries no more streams than they suffice for."""
 
 import logging
 import resource
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.core.open_files import raise_open_files
+from gateway.core.open_files import fit_open_files
+from shared.contract.config import GatewayConfig
 
 
 @pytest.fixture
@@ -19,12 +20,27 @@ def hard_limit() -> Iterator[int]:
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(hard_limit: int, caplog: pytest.LogCaptureFixture) -> None:
-    raise_open_files(10)
+    config = GatewayConfig(max_streams=10)
+    assert fit_open_files(config) == config
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard_limit, hard_limit)
     assert not caplog.records
 
 
-def test_a_limit_below_the_streams_that_are_allowed_is_told(hard_limit: int, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("too_many", [0, 1 << 40], ids=["without limit", "a number"])
+def test_streams_are_limited_to_the_files_that_may_be_open(
+    hard_limit: int, caplog: pytest.LogCaptureFixture, too_many: int
+) -> None:
     with caplog.at_level(logging.WARNING):
-        raise_open_files(hard_limit)
+        fitted = fit_open_files(GatewayConfig(max_streams=too_many))
+    assert 0 < fitted.max_streams < hard_limit
     assert f"only {hard_limit} files may be open" in caplog.text
+
+
+def test_a_default_above_the_files_that_may_be_open_is_no_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1024, 1024))
+    monkeypatch.setattr(resource, "setrlimit", lambda _kind, _limits: None)
+    with caplog.at_level(logging.WARNING):
+        assert fit_open_files(GatewayConfig()).max_streams == 1024 - 256
+    assert not caplog.records

@@ -15,7 +15,12 @@ from shared.errors import ThreadNotFoundError
 
 
 def _app() -> FastAPI:
-    app = FastAPI(middleware=[Middleware(RequestEdge, slow_seconds=60.0), Middleware(BodyLimit, max_bytes=100)])
+    app = FastAPI(
+        middleware=[
+            Middleware(RequestEdge, slow_seconds=60.0),
+            Middleware(BodyLimit, max_bytes=100, limit_seconds=60.0),
+        ]
+    )
     add_error_handlers(app)
 
     @app.websocket("/refused")

@@ -8,6 +8,7 @@ from celery import Celery
 from celery._state import get_current_app
 from pydantic import SecretStr
 
+from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.loop import LoopThread
 from modem.core.runtime import Runtime
 from modem.service.active_runs import ActiveRuns
@@ -15,15 +16,19 @@ from modem.task.legacy import register_legacy_task
 from modem.task.run import register_run_task
 from shared.broker_address import VISIBILITY_TIMEOUT_SECONDS
 from shared.contract.config import ModemConfig, RedisConfig
+from shared.contract.dead_letter import DeadLetter
 from shared.contract.thread import ThreadRecord
 from shared.errors import StoreUnavailableError
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
 from shared.queue import make_celery
+from shared.queue_message import read_envelope
+from shared.store.dead_letters import DeadLetterStore
 from shared.store.threads import ThreadStore
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
 from tests.unit.modem.test_execute_run import services_with
 from tests.unit.workflow.runner.scene import NOW
 
+FLOW = json.dumps({"flow_uuid": "f", "flow_input_uuid": "i", "context_data": [{"content": "tea"}]})
 REDIS = RedisConfig(url=SecretStr("redis://127.0.0.1:6399/3"))
 
 
@@ -88,6 +93,27 @@ class FakeThreadStore(ThreadStore):
         return ThreadRecord(thread_id=thread_id, created_at=NOW, updated_at=NOW)
 
 
+class BrokenThreadStore(FakeThreadStore):
+    """Has a fault."""
+
+    async def create(self, thread_id: str, **members: object) -> ThreadRecord:
+        raise ZeroDivisionError
+
+
+class FakeDeadLetterStore(DeadLetterStore):
+    """Keeps what was put aside."""
+
+    def __init__(self) -> None:
+        self.kept: list[DeadLetter] = []
+
+    async def put(self, letter: DeadLetter) -> None:
+        self.kept.append(letter)
+
+
+def box(letters: FakeDeadLetterStore, loop: LoopThread) -> DeadLetterBox:
+    return DeadLetterBox(letters, loop, worker_id="w", max_message_bytes=10**6)
+
+
 class FakeRuntime(Runtime):
     """What the legacy task takes from a runtime."""
 
@@ -107,15 +133,45 @@ def test_a_run_task_tries_again_while_redis_is_away(loop: LoopThread) -> None:
 
 def test_a_legacy_task_tries_again_while_redis_is_away(loop: LoopThread) -> None:
     app, threads = make(), FakeThreadStore(failures=1)
-    register_legacy_task(app, loop, FakeRuntime(FakeWorkerRunStore(), threads))
-    message = json.dumps({"flow_uuid": "f", "flow_input_uuid": "i", "context_data": [{"content": "tea"}]})
-    assert app.tasks[LEGACY_TASK].apply(args=(message,)).successful()
+    register_legacy_task(app, loop, FakeRuntime(FakeWorkerRunStore(), threads), box(FakeDeadLetterStore(), loop))
+    assert app.tasks[LEGACY_TASK].apply(args=(FLOW,)).successful()
     assert threads.asked == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"flow_uuid": ""}'])
-def test_a_legacy_message_that_cannot_be_read_is_dropped(loop: LoopThread, text: str) -> None:
-    app, threads = make(), FakeThreadStore()
-    register_legacy_task(app, loop, FakeRuntime(FakeWorkerRunStore(), threads))
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no JSON"),
+        ("{", "no JSON"),
+        ("[]", "no JSON object"),
+        ('{"flow_uuid": ""}', "flow_uuid"),
+        ('{"flow_uuid": "a:b", "flow_input_uuid": "i"}', "json_text: flow_uuid: must have 1 to 128 characters"),
+        ('{"flow_uuid": "a", "flow_input_uuid": "i\\nERROR"}', "flow_input_uuid: must have"),
+        ('{"flow_uuid": "a", "flow_input_uuid": "i", "x": ' + "[" * 120 + "]" * 120 + "}", "deeper than 100"),
+        ("[" * 100_000, "no JSON"),
+    ],
+)
+def test_a_legacy_message_that_cannot_be_read_is_put_aside(loop: LoopThread, text: str, reason: str) -> None:
+    app, threads, letters = make(), FakeThreadStore(), FakeDeadLetterStore()
+    register_legacy_task(app, loop, FakeRuntime(FakeWorkerRunStore(), threads), box(letters, loop))
     assert app.tasks[LEGACY_TASK].apply(args=(text,)).successful()
     assert threads.asked == 0
+    (letter,) = letters.kept
+    assert reason in letter.reason
+    assert letter.is_cut or read_envelope(letter.message.encode(), max_bytes=10**6).arguments == (text,)
+
+
+def test_a_legacy_message_that_fails_inside_is_put_aside_and_ends_nothing(loop: LoopThread) -> None:
+    app, letters = make(), FakeDeadLetterStore()
+    register_legacy_task(app, loop, FakeRuntime(FakeWorkerRunStore(), BrokenThreadStore()), box(letters, loop))
+    assert app.tasks[LEGACY_TASK].apply(args=(FLOW,)).successful()
+    assert [letter.reason for letter in letters.kept] == ["it could not be carried out: ZeroDivisionError"]
+
+
+@pytest.mark.parametrize("flow_uuid", ["with spaces", "mit Umläuten ☂", "a/b", "x" * 128])
+def test_ordinary_odd_legacy_ids_are_taken(loop: LoopThread, flow_uuid: str) -> None:
+    app, threads, letters = make(), FakeThreadStore(), FakeDeadLetterStore()
+    register_legacy_task(app, loop, FakeRuntime(FakeWorkerRunStore(), threads), box(letters, loop))
+    message = json.dumps({"flow_uuid": flow_uuid, "flow_input_uuid": "i", "context_data": [{"content": "tea"}]})
+    assert app.tasks[LEGACY_TASK].apply(args=(message,)).successful()
+    assert (threads.asked, letters.kept) == (1, [])

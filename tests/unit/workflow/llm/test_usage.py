@@ -13,7 +13,7 @@ IMAGE = ContentPart(type="image_url", image_url={"url": "https://example.invalid
 
 
 def gauges() -> list[ContextGauge]:
-    models = ("openai/gpt-5.5", "anthropic/claude-sonnet-5-5", "offline/demo", "openai/unheard-of")
+    models = ("openai/gpt-5.5", "anthropic/claude-sonnet-5-5", "openai/unheard-of")
     return [EstimatingGauge(CONFIG), *(LiteLLMGauge(CONFIG, model) for model in models)]
 
 
@@ -46,7 +46,6 @@ async def test_everything_of_a_request_counts() -> None:
     [
         ("openai/gpt-4o", 128_000),
         ("openai/unheard-of", DEFAULT_CONTEXT_WINDOW),
-        ("offline/demo", DEFAULT_CONTEXT_WINDOW),
     ],
 )
 def test_the_context_window_is_known_or_assumed(model: str, window: int) -> None:

@@ -69,6 +69,8 @@ class Scene:
     parameters: dict[str, JsonValue] = field(default_factory=dict)
     run_id: str = "r1"
     attempts: int = 1
+    after_crash: bool = False
+    grace_seconds: float = 5.0
     answer: Answer | None = None
     usage: Usage = field(default_factory=Usage)
     messages: Sequence[ChatMessage] = ()
@@ -87,6 +89,7 @@ class Scene:
             created_at=NOW,
             usage=self.usage,
             attempts=self.attempts,
+            after_crash=self.after_crash,
             answer=self.answer,
         )
         thread = ThreadRecord(thread_id="t1", created_at=NOW, updated_at=NOW, context=self.thread_context)
@@ -111,7 +114,8 @@ class Scene:
         engine = self._engine()
         turn = Turn(engine, self.journal, thread_id="t1", run_id=self.run_id)
         agent = Agent(engine, self.journal, turn)
-        runner = Runner(agent, self.journal, Limits.of(self.config, self.parameters))
+        limits = Limits.of(self.config, self.parameters)
+        runner = Runner(agent, self.journal, limits, grace_seconds=self.grace_seconds)
         await self.journal.begin(task_message(self.work), self.place)
         return await runner.run(self.cancellation)
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gateway.service.daemon_threads import DaemonThreads
+from shared.daemon_threads import DaemonThreads
 
 
 def _fail() -> None:
@@ -40,7 +40,7 @@ def test_a_call_that_was_cancelled_before_its_turn_is_left_out() -> None:
 def test_a_process_ends_although_a_call_is_stuck() -> None:
     program = (
         "import threading\n"
-        "from gateway.service.daemon_threads import DaemonThreads\n"
+        "from shared.daemon_threads import DaemonThreads\n"
         "begun = threading.Event()\n"
         "DaemonThreads(1, 'test').submit(lambda: (begun.set(), threading.Event().wait()))\n"
         "assert begun.wait(20)\n"

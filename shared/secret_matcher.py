@@ -1,0 +1,176 @@
+"""Finds known values in text, whole or as it comes in pieces, in one pass however many and however alike they are.
+
+Whatever an occurrence covers is masked; occurrences that overlap or touch become one mask. It is the automaton of Aho
+and Corasick: a state is the longest end of the text so far that begins a value.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+import re2  # type: ignore[import-untyped]  # google-re2 brings no types
+
+# Looked for first, with no state of Python's: no value is in a text that holds the beginning of none.
+_BEGINNING: Final = 24  # bytes
+_MATCHER_BYTES: Final = 67_108_864
+
+
+class SecretMatcher:
+    """Values to be masked. Costs some twenty bytes for each character of them."""
+
+    def __init__(self, values: Iterable[str], mask: str) -> None:
+        self.values = frozenset(value for value in values if value)
+        self.mask_text = mask
+        self.longest = max(map(len, self.values), default=0)
+        # State by state; the first child of one is the next, so that a value of its own costs no dictionaries.
+        self._labels: list[str] = [""]  # the character by which it is reached
+        self._nexts: list[str] = [""]  # the character that leads on to the next state
+        self._branches: dict[int, dict[str, int]] = {}  # its other children
+        self._parents, self._depths = array("l", [0]), array("l", [0])
+        self._ends = array("l", [0])  # length of the longest value that ends here
+        for value in sorted(self.values):
+            self._insert(value)
+        self._fails = array("l", [0]) * len(self._labels)
+        self._open = array("l", [0]) * len(self._labels)  # how much of the end may yet become a value
+        self._link()
+        self._beginnings = _any_of({value.encode("utf-8", "surrogatepass")[:_BEGINNING] for value in self.values})
+
+    def may_hold(self, data: bytes) -> bool:
+        """Tell, quickly, whether UTF-8 text may hold a value; False is certain."""
+        return self._beginnings is not None and self._beginnings.search(data) is not None
+
+    def mask(self, text: str) -> str:
+        """Return a whole text with the values masked."""
+        if not self.may_hold(text.encode("utf-8", "surrogatepass")):
+            return text
+        stream = MaskedStream(self)
+        return stream.feed(text) + stream.finish()
+
+    def read(self, state: int, text: str, place: int, found: Callable[[int, int], None]) -> int:
+        """Return the state after a text that begins at `place`; says where occurrences begin and end."""
+        nexts, branches, fails, ends = self._nexts, self._branches, self._fails, self._ends
+        nobody: dict[str, int] = {}
+        for end, character in enumerate(text, place + 1):
+            while nexts[state] != character:
+                child = branches.get(state, nobody).get(character)
+                if child is not None:
+                    state = child
+                    break
+                if not state:
+                    break
+                state = fails[state]
+            else:
+                state += 1
+            if ends[state]:
+                found(end - ends[state], end)
+        return state
+
+    def open_at(self, state: int) -> int:
+        """Return how many characters at the end may be the beginning of a value."""
+        return self._open[state]
+
+    def _child(self, state: int, character: str) -> int | None:
+        return state + 1 if self._nexts[state] == character else self._branches.get(state, {}).get(character)
+
+    def _insert(self, value: str) -> None:
+        state = 0
+        for character in value:
+            child = self._child(state, character)
+            state = self._add(state, character) if child is None else child
+        self._ends[state] = len(value)
+
+    def _add(self, parent: int, character: str) -> int:
+        state = len(self._labels)
+        self._labels.append(character)
+        self._nexts.append("")
+        self._parents.append(parent)
+        self._depths.append(self._depths[parent] + 1)
+        self._ends.append(0)
+        if state == parent + 1:
+            self._nexts[parent] = character
+        else:
+            self._branches.setdefault(parent, {})[character] = state
+        return state
+
+    def _link(self) -> None:
+        """Set what each state falls back to: the shallow before the deep."""
+        for state in sorted(range(1, len(self._labels)), key=self._depths.__getitem__):
+            parent = self._parents[state]
+            fail = self.read(self._fails[parent], self._labels[state], 0, _nothing) if parent else 0
+            self._fails[state] = fail
+            self._ends[state] = self._ends[state] or self._ends[fail]
+            is_inside = self._nexts[state] or state in self._branches
+            self._open[state] = self._depths[state] if is_inside else self._open[fail]
+
+
+def _nothing(begin: int, end: int) -> None:
+    pass
+
+
+class MaskedStream:
+    """One text that comes in pieces, masked exactly as the whole text would be."""
+
+    def __init__(self, matcher: SecretMatcher) -> None:
+        self._matcher = matcher
+        self._state = 0
+        self._told = 0  # so much of the whole text is told; what is held begins there
+        self._held = ""
+        self._masked_to = -1
+        self._found: deque[tuple[int, int]] = deque()
+
+    def feed(self, piece: str) -> str:
+        """Return what can be told now; an end that may be the beginning of a value waits for the next piece."""
+        matcher = self._matcher
+        place = self._told + len(self._held)
+        is_all_held = matcher.open_at(self._state) <= len(self._held)
+        self._held += piece
+        if len(piece) > matcher.longest and is_all_held and not self._found and not self._may_hold_value():
+            place += len(piece) - matcher.longest
+            self._state, piece = 0, piece[-matcher.longest :] if matcher.longest else ""
+        self._state = matcher.read(self._state, piece, place, self._cover)
+        return self._tell(self._told + len(self._held) - matcher.open_at(self._state))
+
+    def finish(self) -> str:
+        """Return what waits: the text has ended."""
+        rest = self._tell(self._told + len(self._held))
+        self._state, self._masked_to = 0, -1
+        return rest
+
+    def _may_hold_value(self) -> bool:
+        return self._matcher.may_hold(self._held.encode("utf-8", "surrogatepass"))
+
+    def _cover(self, begin: int, end: int) -> None:
+        while self._found and self._found[-1][1] >= begin:
+            begin = min(begin, self._found.pop()[0])
+        self._found.append((begin, end))
+
+    def _tell(self, limit: int) -> str:
+        told: list[str] = []
+        first = place = self._told
+        while self._found and self._found[0][0] < limit:
+            begin, end = self._found.popleft()
+            told.append(self._held[place - first : max(begin, place) - first])
+            if begin > self._masked_to:
+                told.append(self._matcher.mask_text)
+            place = self._masked_to = max(end, place)
+        told.append(self._held[place - first : max(limit, place) - first])
+        self._told = max(limit, place)
+        self._held = self._held[self._told - first :]
+        return "".join(told)
+
+
+class _Pattern(Protocol):
+    def search(self, text: bytes) -> object | None: ...
+
+
+def _any_of(beginnings: set[bytes]) -> _Pattern | None:
+    if not beginnings:
+        return None
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.max_mem = _MATCHER_BYTES
+    options.never_capture = True
+    options.log_errors = False
+    pattern: _Pattern = re2.compile(b"|".join(map(re2.escape, sorted(beginnings))), options)
+    return pattern
