@@ -20,6 +20,8 @@ _SHORTEST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _WINDOW_SECONDS: Final = 1.0  # whoever has written most within it fills the disk
 _NOISE_BYTES: Final = 1_048_576  # a shell that removes files writes a little too
+# In the upper half of what is kept free only fast writers are stopped, so that one full workspace stops no others.
+_FAST_PART: Final = 64
 _SMALL_DISK_PART: Final = 4  # of a small disk a quarter is kept free at most
 
 
@@ -115,9 +117,9 @@ class DiskGuard:
         if not self._min_free_bytes:
             return
         space = self._space(self._root)
-        missing = size_bytes + self._reserve(space) - space.free_bytes
-        if missing > 0:
-            raise SandboxError(f"Nothing was written: {_nearly_full(space, self._reserve(space))}")
+        kept_back = self._reserve(space) // 2  # the other half is for what commands of others have left of it
+        if space.free_bytes - size_bytes < kept_back:
+            raise SandboxError(f"Nothing was written: {_nearly_full(space, kept_back)}")
 
     def look(self) -> float:
         """Stop the command that fills the disk, if there is one; return in how many seconds to look again."""
@@ -131,9 +133,11 @@ class DiskGuard:
             watched = [each for each in self._watched if not each.process.stopped_because]
         before = self._sample(space, watched)
         if space.free_bytes < reserve:
-            largest = _largest(_growth(self._samples[-1].written, before.written))
-            if largest is None and before.free_bytes - space.free_bytes >= _NOISE_BYTES:
-                largest = self._largest_by_folder(watched)
+            is_low = space.free_bytes < reserve // 2
+            least = _NOISE_BYTES if is_low else max(_NOISE_BYTES, reserve // _FAST_PART)
+            largest = _largest(_growth(self._samples[-1].written, before.written), least)
+            if largest is None and before.free_bytes - space.free_bytes >= least:
+                largest = self._largest_by_folder(watched, least)
             if largest is not None:
                 _stop(largest, _nearly_full(space, reserve))
         return _SHORTEST_PAUSE_SECONDS
@@ -162,12 +166,12 @@ class DiskGuard:
             self._samples.popleft()
         return self._samples[0]
 
-    def _largest_by_folder(self, watched: Sequence[WatchedCommand]) -> WatchedCommand | None:
+    def _largest_by_folder(self, watched: Sequence[WatchedCommand], least: int) -> WatchedCommand | None:
         """Return whose folder grows most since the last look, for what the kernel does not count as written."""
         before = self._folder_bytes
         self._folder_bytes = {each: folder_bytes(each.folder) for each in watched}
         known = {each: size for each, size in self._folder_bytes.items() if each in before}
-        return _largest(_growth(known, before))
+        return _largest(_growth(known, before), least)
 
 
 def _growth(now: Sizes, before: Sizes) -> Sizes:
@@ -175,8 +179,8 @@ def _growth(now: Sizes, before: Sizes) -> Sizes:
     return {command: size - before.get(command, 0) for command, size in now.items()}
 
 
-def _largest(growth: Sizes) -> WatchedCommand | None:
-    growing = {command: size for command, size in growth.items() if size >= _NOISE_BYTES}
+def _largest(growth: Sizes, least: int) -> WatchedCommand | None:
+    growing = {command: size for command, size in growth.items() if size >= least}
     return max(growing, key=growing.__getitem__, default=None)
 
 

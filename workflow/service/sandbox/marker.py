@@ -48,7 +48,7 @@ class Marker:
     def is_left_over(self, below: Path) -> bool:
         """Whether it belongs to a sandbox in that folder whose worker is dead, as far as can be seen from here."""
         folder = Path(self.folder)
-        if self.namespace != _own_namespace() or (folder != below and below not in folder.parents):
+        if not self.start or self.namespace != _own_namespace() or (folder != below and below not in folder.parents):
             return False
         return _start_of(self.worker) != self.start
 
@@ -89,7 +89,10 @@ def _mark_of(process: psutil.Process) -> str:
 
 
 def _own_namespace() -> str:
-    return os.readlink("/proc/self/ns/pid")
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""  # no Linux
 
 
 def _start_of(pid: int) -> str | None:

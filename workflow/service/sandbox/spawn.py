@@ -136,7 +136,7 @@ def _call_at_exit(process: "subprocess.Popen[bytes]", callback: Callable[[], obj
     loop = asyncio.get_running_loop()
     try:
         descriptor = os.pidfd_open(process.pid)
-    except OSError:  # an old kernel, or a container that forbids the call
+    except (OSError, AttributeError):  # an old kernel, a container that forbids the call, or no Linux
         threading.Thread(target=_wait_in_thread, args=(process, loop, callback), daemon=True).start()
         return
 

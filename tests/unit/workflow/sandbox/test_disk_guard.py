@@ -101,6 +101,15 @@ def test_commands_that_write_nothing_run_on_while_the_disk_is_full(scene: Scene,
     assert scene.stopped() == []
 
 
+def test_slow_writers_go_on_until_half_of_what_is_kept_free_is_gone(scene: Scene, stack: ExitStack) -> None:
+    with stack:
+        scene.look(free=95 * MB, first=0)
+        scene.look(free=94 * MB, first=1_200_000)
+        assert scene.stopped() == []
+        scene.look(free=49 * MB, first=1_300_000)
+    assert scene.stopped() == ["first"]
+
+
 def test_with_room_enough_nothing_is_stopped_however_much_is_written(scene: Scene, stack: ExitStack) -> None:
     with stack:
         scene.look(free=900 * MB, first=0)
@@ -121,17 +130,17 @@ def test_what_the_kernel_does_not_count_is_found_in_the_folder_that_grows(scene:
 def test_a_file_is_not_written_into_what_is_kept_free(tmp_path: Path) -> None:
     disk = FakeDisk(free=150 * MB)
     guard = disk.guard(tmp_path)
-    guard.require_room(40 * MB)
+    guard.require_room(99 * MB)
     with pytest.raises(SandboxError, match="Nothing was written: The disk is nearly full"):
-        guard.require_room(60 * MB)
+        guard.require_room(101 * MB)
 
 
 def test_of_a_small_disk_a_quarter_is_kept_free_at_most(tmp_path: Path) -> None:
     disk = FakeDisk(free=260 * MB)
     guard = DiskGuard(tmp_path, 10_000 * MB, space=disk.space)
-    guard.require_room(10 * MB)
-    with pytest.raises(SandboxError, match="250000000 have to stay free"):
-        guard.require_room(11 * MB)
+    guard.require_room(134 * MB)
+    with pytest.raises(SandboxError, match="125000000 have to stay free"):
+        guard.require_room(136 * MB)
 
 
 def test_a_process_in_a_session_of_its_own_belongs_to_who_started_it() -> None:
