@@ -58,8 +58,9 @@ TURNS: Final[Mapping[str, Callable[[], Sequence[Turn]]]] = {
         [("glob", {"pattern": "**/a/" * 10 + "b"})],
     ],
     "a path of 14,000 characters": lambda: [
+        [("ls", {"path": "a/" * 7000})],
+        [("glob", {"pattern": "*", "path": "a/" * 7000})],
         [("file_read", {"file_path": "a/" * 7000})],
-        [("ls", {"path": "x/../" * 2800})],
         [("file_edit", {"path": "a/" * 7000, "old_str": "a", "new_str": "b"})],
     ],
     "eight ls of 1,800 nested folders": lambda: [[_bash(_CHAIN)], [("ls", {"path": "d"})] * 8],

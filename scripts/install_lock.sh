@@ -31,3 +31,9 @@ else
     "$venv/bin/python" -m pip install "${pip_options[@]}" --requirement "$lock"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 fi
+
+# What a start imports is compiled now, since an environment that writes no bytecode would compile it at each start.
+for module in client.cli gateway.core.serve modem.core.serve; do
+    PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c "import $module" &
+done
+wait
