@@ -12,20 +12,23 @@ WORKERS ?= 2
 # LiteLLM would ask the net for prices while it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 INSTALL := scripts/install_lock.sh $(PYTHON) $(VENV)
+INSTALLED_BY := bootstrap.lock pyproject.toml scripts/install_lock.sh
 UV := $(VENV)/uv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup run up test test-brokers test-templates check format bench graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers test-templates check format bench compare graphs soak chaos coverage lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@while IFS= read -r line; do \
+		[[ $$line =~ ^([a-z-]+):.*\ ##\ (.*) ]] && printf '  make %-14s %s\n' "$${BASH_REMATCH[@]:1}"; done <Makefile; true
 
 setup: $(VENV)/.ready ## make .venv with everything that Baud needs
-$(VENV)/.ready: requirements.lock bootstrap.lock pyproject.toml scripts/install_lock.sh
-	$(INSTALL) requirements.lock
-	@touch $@
+# Where the tests' packages are, they stay: the lock of all holds each of the other's at the same version.
+$(VENV)/.ready: $(INSTALLED_BY) requirements.lock
+	$(INSTALL) $(if $(wildcard $(VENV)/.ready-dev),requirements-dev.lock,requirements.lock)
+	@touch $@ $(wildcard $(VENV)/.ready-dev)
 
-$(VENV)/.ready-dev: requirements-dev.lock bootstrap.lock pyproject.toml scripts/install_lock.sh
+$(VENV)/.ready-dev: $(INSTALLED_BY) requirements-dev.lock
 	$(INSTALL) requirements-dev.lock
 	@touch $(VENV)/.ready $@
 
@@ -35,12 +38,14 @@ run: setup ## start a stack, run TASK with MODEL, and stream it
 up: setup ## start Redis, gateway and modem and keep them running
 	$(BIN)/baud up
 
-test: $(VENV)/.ready-dev ## run the whole test suite (WORKERS=2 side by side, ARGS=… for pytest)
+test: $(VENV)/.ready-dev ## run all tests that need nothing but wheels (WORKERS=2 side by side, ARGS=… for pytest)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
-test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on Redis and on RabbitMQ (apt-get install rabbitmq-server)
-	BAUD_TEST_BROKER=redis $(BIN)/python -m pytest tests/e2e -m brokers $(ARGS)
-	BAUD_TEST_BROKER=rabbitmq $(BIN)/python -m pytest tests/e2e -m brokers $(ARGS)
+test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on RabbitMQ (apt-get install rabbitmq-server)
+	BAUD_TEST_BROKER=rabbitmq $(BIN)/python -m pytest tests/e2e tests/brokers -m brokers $(ARGS)
+
+test-templates: $(VENV)/.ready-dev ## run what needs node, npm with its registry, and git
+	$(BIN)/python -m pytest tests/templates $(ARGS)
 
 check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 	$(BIN)/ruff check .
@@ -55,6 +60,9 @@ format: $(VENV)/.ready-dev ## put the code into the house format
 
 bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
 	set -o pipefail; $(BIN)/python -m benchmarks | tee $(VENV)/bench.log
+
+compare: $(VENV)/.ready-dev ## measure another commit and this one in turns (REF=commit NAME=benchmark ROUNDS=5)
+	$(BIN)/python -m benchmarks.compare "$(REF)" "$(NAME)" $(or $(ROUNDS),5)
 
 graphs: $(VENV)/.ready-dev ## draw docs/performance anew out of the last make bench
 	$(BIN)/python -m benchmarks.graphs $(wildcard $(VENV)/bench.log)

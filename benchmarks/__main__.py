@@ -13,9 +13,11 @@ from benchmarks import (
     cpu_by_process,
     cut_streams,
     fan_out,
+    file_tools,
     first_event,
     idle_connections,
     journal_cost,
+    long_throughput,
     many_streams,
     one_input,
     paced_runs,
@@ -31,6 +33,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "start": start.measure,
     "first_event": first_event.measure,
     "throughput": throughput.measure,
+    "long_throughput": long_throughput.measure,
     "step_cpu": step_cpu.measure,
     "journal_cost": journal_cost.measure,
     "takeover": takeover.measure,
@@ -46,6 +49,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "one_input": one_input.measure,
     "paced_runs": paced_runs.measure,
     "cut_streams": cut_streams.measure,
+    "file_tools": file_tools.measure,
 }
 
 

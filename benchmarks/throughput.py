@@ -41,7 +41,8 @@ async def _follow(url: str, path: str, is_open: asyncio.Event) -> tuple[float, f
     raise RuntimeError("a stream ended before its run did")
 
 
-async def _round(url: str) -> Arrivals:
+async def one_round(url: str, deltas: int) -> Arrivals:
+    """Let all runs say so many deltas each; raises RuntimeError unless every one of them arrives."""
     threads = [(await post(url, "/api/agent/initiate", {}))["thread_id"] for _ in range(RUNS)]
     opened = [asyncio.Event() for _ in threads]
     streams = [
@@ -49,7 +50,7 @@ async def _round(url: str) -> Arrivals:
         for thread, is_open in zip(threads, opened, strict=True)
     ]
     await asyncio.gather(*(is_open.wait() for is_open in opened))
-    task = json.dumps({"deltas": DELTAS})
+    task = json.dumps({"deltas": deltas})
     posted: dict[str, float] = {}
 
     async def execute(thread: str) -> None:
@@ -60,16 +61,16 @@ async def _round(url: str) -> Arrivals:
     await asyncio.gather(*(execute(thread) for thread in threads))
     arrived = await asyncio.gather(*streams)
     pieces = sum(count for _, _, count in arrived)
-    if pieces != RUNS * DELTAS:
-        raise RuntimeError(f"{pieces} pieces arrived, {RUNS * DELTAS} were said")
+    if pieces != RUNS * deltas:
+        raise RuntimeError(f"{pieces} pieces arrived, {RUNS * deltas} were said")
     ended = max(last for _, last, _ in arrived)
     firsts = [first - posted[thread] for thread, (first, _, _) in zip(threads, arrived, strict=True)]
     return Arrivals(pieces / (ended - began), firsts)
 
 
 async def _best(url: str) -> Arrivals:
-    await _round(url)
-    rounds = [await _round(url) for _ in range(ROUNDS)]
+    await one_round(url, DELTAS)
+    rounds = [await one_round(url, DELTAS) for _ in range(ROUNDS)]
     return sorted(rounds, key=lambda each: each.deltas_per_second)[len(rounds) // 2]
 
 

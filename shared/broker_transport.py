@@ -12,6 +12,9 @@ from kombu import Connection
 from kombu.transport import pyamqp
 from kombu.transport import redis as redis_transport
 
+# Where a message of RabbitMQ says how its body is packed, once it is here.
+PACKED_HEADER: Final = "x-compression"
+
 
 class BrokerChannel(redis_transport.Channel):
     """A channel that fails as a lost connection does, once its connection has been lost and given up.
@@ -61,8 +64,32 @@ class SentinelBrokerTransport(redis_transport.SentinelTransport):
     Channel = SentinelBrokerChannel
 
 
+class RabbitMessage(pyamqp.Message):
+    """A message whose body kombu leaves packed: unpacked without a limit, 1 MB may become 1 GB."""
+
+    def __init__(self, msg: Any, channel: Any = None, **options: Any) -> None:
+        headers = msg.properties.get("application_headers") or {}
+        if "compression" in headers:
+            headers[PACKED_HEADER] = headers.pop("compression")
+        super().__init__(msg, channel=channel, **options)
+
+
+class RabbitChannel(pyamqp.Channel):
+    """A channel of such messages."""
+
+    Message = RabbitMessage
+
+
+class RabbitConnection(pyamqp.Connection):
+    """A connection with such channels."""
+
+    Channel = RabbitChannel
+
+
 class RabbitTransport(pyamqp.Transport):
     """RabbitMQ, each consumer with a prefetch count of its own."""
+
+    Connection = RabbitConnection
 
     def qos_semantics_matches_spec(self, connection: Any) -> bool:
         """Have Celery leave the `global` flag of basic.qos unset."""
@@ -88,6 +115,15 @@ class BrokerConnection(Connection):
         """Return the class of the transport that the URL names, or ours in its place."""
         named = super().get_transport_cls()
         return _OURS.get(named, named)
+
+    def ping(self) -> None:
+        """Return once the broker has answered over this connection."""
+        client = getattr(self.default_channel, "client", None)
+        if client is not None:  # Redis
+            client.ping()
+        else:
+            channel: Any = self.channel()  # the stubs leave `close` out
+            channel.close()
 
 
 class BrokerProtocol(AMQP):

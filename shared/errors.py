@@ -16,11 +16,14 @@ BaudError
 ├── ForbiddenError
 │   └── ForeignOriginError
 ├── LimitReachedError
-│   └── TooManyStreamsError
+│   ├── TooManyStreamsError
+│   └── SteeringFullError
 ├── UnavailableError
 │   ├── StoreUnavailableError
 │   ├── BrokerUnavailableError
 │   └── ShuttingDownError
+├── UnreadableRecordError
+│   └── UnreadableRunError
 ├── LeaseLostError
 └── ConfigurationError
 """
@@ -134,6 +137,12 @@ class TooManyStreamsError(LimitReachedError):
     code = "too_many_streams"
 
 
+class SteeringFullError(LimitReachedError):
+    """Too much waits to be read by this run already. Try again once it has read it, or send on_busy=queue."""
+
+    code = "steering_full"
+
+
 class UnavailableError(BaudError):
     """A service that this request needs does not answer. Try again."""
 
@@ -156,6 +165,20 @@ class ShuttingDownError(UnavailableError):
     """This server stops and takes nothing new. Try again: another one answers."""
 
     code = "shutting_down"
+
+
+class UnreadableRecordError(BaudError):
+    """What is stored here cannot be read."""
+
+    code = "unreadable_record"
+
+
+class UnreadableRunError(UnreadableRecordError):
+    """A run cannot be carried out: what is stored of it cannot be read. `token` is its claim's, if there is one."""
+
+    def __init__(self, message: str | None = None, token: str = "") -> None:
+        super().__init__(message)
+        self.token = token
 
 
 class LeaseLostError(BaudError):

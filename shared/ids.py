@@ -12,6 +12,7 @@ _MAX_ID_CHARS: Final = 128
 # Control characters, separators of lines and paragraphs, halves of characters.
 _NOT_IN_A_LINE: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
+ID_FORM: Final = f"send at most {_MAX_ID_CHARS} printable characters, and none of : {{ }}"
 _MAX_PART: Final = 2**64 - 1  # Redis keeps both parts as unsigned 64-bit integers
 
 
@@ -23,6 +24,9 @@ class StreamId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.milliseconds}-{self.sequence}"
+
+
+LAST_STREAM_ID: Final = StreamId(_MAX_PART, _MAX_PART)  # nothing can ever come behind it
 
 
 def is_id(text: str) -> bool:

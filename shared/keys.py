@@ -68,6 +68,11 @@ class ThreadKeys:
         return f"{self._prefix}:inbox"
 
     @property
+    def tombstone(self) -> str:
+        """String: the thread was deleted; it outlives the thread, so that what else was the thread's is removed too."""
+        return f"deleted:{self._tag(self.thread_id)}"
+
+    @property
     def idempotency(self) -> str:
         """Hash: Idempotency-Key to run id."""
         return f"{self._prefix}:idempotency"

@@ -1,5 +1,9 @@
-"""Logging of a service: coloured lines on a laptop, one JSON object a line elsewhere, secrets masked in both."""
+"""Logging of a service: coloured lines on a laptop, one JSON object a line elsewhere, secrets masked in both.
 
+What a client, a model or a command has written can neither make a line without end nor look like a line of its own.
+"""
+
+import copy
 import logging
 import os
 import sys
@@ -16,6 +20,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from shared.clock import isoformat
 from shared.contract.config import LogConfig
+from shared.log_text import cut, cut_field, escape, indent
 from shared.redaction import MASK, Redactor, is_secret_name
 from shared.secret_values import secret_forms, secret_values
 
@@ -63,7 +68,7 @@ def _add_context(record: logging.LogRecord) -> bool:
 
 
 def _masked(name: str, value: object) -> object:
-    return MASK if isinstance(value, str) and is_secret_name(name) else value
+    return MASK if isinstance(value, str) and is_secret_name(name) else cut_field(value)
 
 
 class _RedactingFormatter(logging.Formatter):
@@ -104,5 +109,13 @@ class _ColorLine(ColoredFormatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         fields: dict[str, object] = merge_record_extra(record, {}, reserved=RESERVED_ATTRS)
         text = " ".join(f"{name}={_masked(name, value)}" for name, value in fields.items() if name != "message")
-        line = super().formatMessage(record)
-        return f"{line} [{text}]" if text else line
+        shown = copy.copy(record)
+        shown.message = escape(cut(record.message))
+        line = super().formatMessage(shown)
+        return f"{line} [{escape(text)}]" if text else line
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the standard library's name
+        return indent(cut(super().formatException(ei)))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - the standard library's name
+        return indent(cut(super().formatStack(stack_info)))

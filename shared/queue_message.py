@@ -5,6 +5,7 @@ Celery ends its worker over what it does not expect in a message, and puts the m
 
 import base64
 import binascii
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -17,15 +18,19 @@ from shared.broker_address import VISIBILITY_TIMEOUT_SECONDS
 from shared.contract.base import Contract
 from shared.errors import UnreadableMessageError
 from shared.ids import is_plain_text
-from shared.json_depth import is_deeper_than
+from shared.json_shape import shape_fault
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
 
 # Far more than any message of ours, and far less than what any JSON library cannot read or write again.
 MAX_DEPTH: Final = 100
+# What is checked and stored value by value holds up the other runs of its worker.
+MAX_VALUES: Final = 100_000
 # The parameters of each task, all of them texts.
 PARAMETERS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {EXECUTE_RUN_TASK: ("thread_id", "run_id"), LEGACY_TASK: ("json_text",)}
 )
+# What Celery calls gzip; of the others hardly a producer knows.
+_PACKINGS: Final = ("application/x-gzip", "gzip", "zlib")
 _MAX_ID_CHARS: Final = 4000  # of ids that only name something; what does not exist is not found
 _MAX_REASON_CHARS: Final = 500
 _SHOWN_PROBLEMS: Final = 3
@@ -68,7 +73,6 @@ class _Headers(Contract):
     id: _Name
     eta: _Time | None = None
     expires: _Time | None = None
-    compression: None = None
 
     @field_validator("eta")
     @classmethod
@@ -76,13 +80,6 @@ class _Headers(Contract):
         latest = datetime.now(UTC) + timedelta(seconds=VISIBILITY_TIMEOUT_SECONDS)
         if value is not None and datetime.fromisoformat(value) > latest:
             raise ValueError("lies more than 12 hours ahead; publish the message later")
-        return value
-
-    @field_validator("compression", mode="before")
-    @classmethod
-    def _is_not_compressed(cls, value: Any) -> Any:
-        if value is not None:
-            raise ValueError("compressed messages are not taken")
         return value
 
 
@@ -154,8 +151,8 @@ def parse_json(text: bytes | str, what: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise UnreadableMessageError(f"{what} is no JSON: {error}") from error
-    if is_deeper_than(value, MAX_DEPTH):
-        raise UnreadableMessageError(f"{what} is nested deeper than {MAX_DEPTH} levels")
+    if fault := shape_fault(value, max_depth=MAX_DEPTH, max_values=MAX_VALUES):
+        raise UnreadableMessageError(f"{what} {fault}")
     return value
 
 
@@ -173,7 +170,7 @@ def read_message(envelope: Mapping[str, Any], *, max_bytes: int) -> QueueMessage
     try:
         _check_size(len(str(envelope.get("body") or "")), max_bytes)
         whole = _Envelope.model_validate(envelope)
-        body = parse_json(_decoded(whole), "the body")
+        body = parse_json(_unpacked(_decoded(whole), whole.headers.get("compression"), max_bytes), "the body")
         headers: Mapping[str, Any] = whole.headers
         if headers.get("task") is None and isinstance(body, dict):
             headers, body = _as_protocol_2(headers, body)
@@ -226,6 +223,21 @@ def _decoded(whole: _Envelope) -> bytes:
         return base64.b64decode("".join(whole.body.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise UnreadableMessageError(f"the body is no base64: {error}") from error
+
+
+def _unpacked(body: bytes, packing: object, max_bytes: int) -> bytes:
+    if packing is None:
+        return body
+    if packing not in _PACKINGS:
+        raise UnreadableMessageError(f"the compression is none of {', '.join(_PACKINGS)}")
+    unpacker = zlib.decompressobj()
+    try:
+        unpacked = unpacker.decompress(body, max_bytes)
+    except zlib.error as error:
+        raise UnreadableMessageError(f"the body cannot be decompressed: {error}") from error
+    if unpacker.unconsumed_tail:
+        raise UnreadableMessageError("the body is larger than modem.max_message_bytes once it is decompressed")
+    return unpacked
 
 
 def _as_protocol_2(headers: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:

@@ -2,41 +2,33 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from testcontainers.community.redis import RedisContainer
 
 from tests.integration.redis_process import RedisProcess
 
 
-def _docker_answers() -> bool:
-    program = shutil.which("docker")
-    if program is None:
-        return False
-    try:
-        return subprocess.run([program, "version"], capture_output=True, timeout=3, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
+def pytest_configure() -> None:
+    """Lend the tests programs that they call and that no wheel brings, where the machine has none."""
+    if shutil.which("setsid") is None:
+        os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parent / 'programs'}"
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
-    """The URL of a Redis: BAUD_TEST_REDIS_URL, else a container, else a process."""
+    """The URL of a Redis: the one that BAUD_TEST_REDIS_URL names, else a process."""
     given = os.environ.get("BAUD_TEST_REDIS_URL")
     if given:
         yield given
-    elif _docker_answers():
-        with RedisContainer("redis:7-alpine") as container:
-            yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
-    else:
-        process = RedisProcess()
-        process.start()
-        try:
-            yield process.url
-        finally:
-            process.stop()
+        return
+    process = RedisProcess()
+    process.start()
+    try:
+        yield process.url
+    finally:
+        process.stop()
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from gateway.core.dependencies import ServicesDep
-from gateway.service.check_health import Health, Readiness, check_health, check_readiness
+from gateway.core.documented_errors import may_answer_without_redis
+from gateway.service.check_health import Health, Readiness
 from shared.clock import isoformat
+from shared.contract.api import ErrorResponse
 from shared.contract.base import Contract
 
 router = APIRouter(tags=["health"])
@@ -21,29 +23,32 @@ class Alive(Contract):
     time: str
 
 
-@router.get("/live")
+@router.head("/live", include_in_schema=False)
+@router.get("/live", responses=may_answer_without_redis())
 async def live() -> Alive:
     """Answer while the process works; nothing else is asked."""
     return Alive(time=isoformat(datetime.now(UTC)))
 
 
 async def _health(services: ServicesDep) -> Health:
-    return await check_health(services.workers)
+    return await services.probes.health.answer()
 
 
 async def _readiness(services: ServicesDep) -> Readiness:
     services.admission.require_service()
-    return await check_readiness(services.workers, services.publisher)
+    return await services.probes.readiness.answer()
 
 
-@router.get("/health")
+@router.head("/health", include_in_schema=False)
+@router.get("/health", responses={**may_answer_without_redis(), 503: {"model": Health}})
 async def health(response: Response, found: Annotated[Health, Depends(_health)]) -> Health:
     """Say how Baud is; 503 when Redis is down, `degraded` when no modem lives."""
     response.status_code = 503 if found.config_status.redis == "unavailable" else 200
     return found
 
 
-@router.get("/ready")
+@router.head("/ready", include_in_schema=False)
+@router.get("/ready", responses={**may_answer_without_redis(), 503: {"model": Readiness | ErrorResponse}})
 async def ready(response: Response, found: Annotated[Readiness, Depends(_readiness)]) -> Readiness:
     """Say whether requests can be served, dependency by dependency; a server that stops says no at once."""
     response.status_code = 200 if found.status == "ready" else 503

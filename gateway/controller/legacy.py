@@ -6,16 +6,18 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, ServicesDep, open_stream
+from gateway.core.documented_errors import may_stream
 from gateway.service.open_tail import FlowRuns, request_legacy_tail
 from shared.errors import InvalidRequestError
+from shared.ids import ID_FORM, is_id
 
 router = APIRouter(tags=["legacy"])
 
-FlowUuid = Annotated[str, Query(alias="flowUuid", max_length=128)]
-FlowInputUuid = Annotated[str, Query(alias="flowInputUuid", max_length=128)]
+FlowUuid = Annotated[str, Query(alias="flowUuid")]
+FlowInputUuid = Annotated[str, Query(alias="flowInputUuid")]
 
 
-@router.get("/agent/event-stream", response_class=Response)
+@router.get("/agent/event-stream", response_class=Response, responses=may_stream())
 async def stream_flow(
     services: ServicesDep, last_id: LastId, flow_uuid: FlowUuid = "", flow_input_uuid: FlowInputUuid = ""
 ) -> Response:
@@ -23,6 +25,8 @@ async def stream_flow(
     for name, value in (("flowUuid", flow_uuid), ("flowInputUuid", flow_input_uuid)):
         if not value.strip():
             raise InvalidRequestError(f"The query parameter {name} is required and must not be blank.")
+        if not is_id(value):
+            raise InvalidRequestError(f"The query parameter {name} cannot be an id: {ID_FORM}.")
     keys = services.connection.keys(flow_uuid)
     request = await request_legacy_tail(services.events, keys, flow_input_uuid, last_id)
     return open_stream(services, request, FlowRuns(services.runs, services.threads, flow_input_uuid))

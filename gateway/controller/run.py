@@ -3,6 +3,8 @@
 from fastapi import APIRouter
 
 from gateway.core.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
+from gateway.core.documented_errors import may_answer
+from gateway.core.json_body import JsonRoute
 from gateway.service.explain_run import explain_run
 from gateway.service.position import decode_position, encode_position
 from shared.contract.api import (
@@ -15,19 +17,33 @@ from shared.contract.api import (
     WhyResponse,
 )
 from shared.contract.run import RunRecord
+from shared.errors import (
+    BrokerUnavailableError,
+    InvalidCursorError,
+    RunNotFoundError,
+    RunNotWaitingError,
+    ThreadBusyError,
+    ThreadNotFoundError,
+)
 
-router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"])
+router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"], route_class=JsonRoute)
 # To be included behind all routes of a thread, whose last words a run's id might be.
 lookup_router = APIRouter(prefix="/api/agent/runs", tags=["runs"])
+_OF_A_RUN = may_answer(ThreadNotFoundError, RunNotFoundError)
 
 
-@lookup_router.get("/{run_id}", response_model_exclude_none=True)
+@lookup_router.get("/{run_id}", response_model_exclude_none=True, responses=may_answer(RunNotFoundError))
 async def find_run(services: ServicesDep, run_id: RunId) -> RunRecord:
     """Read a run whose thread is not known."""
     return await services.runs.find(run_id)
 
 
-@router.post("/execute")
+@router.post(
+    "/execute",
+    responses=may_answer(
+        ThreadNotFoundError, ThreadBusyError, RunNotFoundError, RunNotWaitingError, BrokerUnavailableError
+    ),
+)
 async def execute(
     services: ServicesDep, thread_id: ThreadId, body: ExecuteRequest, idempotency_key: IdempotencyKey = ""
 ) -> ExecuteResponse:
@@ -35,40 +51,46 @@ async def execute(
     return await services.submission.submit(thread_id, body, idempotency_key=idempotency_key)
 
 
-@router.get("/runs", response_model_exclude_none=True)
+@router.get("/runs", response_model_exclude_none=True, responses=may_answer(ThreadNotFoundError, InvalidCursorError))
 async def list_runs(
     services: ServicesDep, thread_id: ThreadId, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[RunRecord]:
     """List the runs of a thread, newest first."""
     thread = await services.threads.get(thread_id)
+    total = thread.run_count or await services.runs.count(thread_id)  # the record may not be readable
     # Counted from the oldest, so that runs which come meanwhile move no page.
-    older = min(decode_position("runs", cursor), thread.run_count) if cursor else thread.run_count
-    found = await services.runs.newest(thread_id, start=thread.run_count - older, limit=min(limit, older))
-    following = encode_position("runs", older - limit) if older > limit else None
-    return Page(items=tuple(found), next_cursor=following)
+    start = total - min(decode_position("runs", cursor), total) if cursor else 0
+    page = await services.runs.newest(thread_id, start=start, limit=limit)
+    left = total - page.following
+    has_more = left > 0 and page.following > start  # the list may be shorter than the record says
+    return Page(items=tuple(page.runs), next_cursor=encode_position("runs", left) if has_more else None)
 
 
-@router.get("/runs/{run_id}", response_model_exclude_none=True)
+@router.get("/runs/{run_id}", response_model_exclude_none=True, responses=_OF_A_RUN)
 async def get_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> RunRecord:
     """Read one run."""
     return await services.runs.get(thread_id, run_id)
 
 
-@router.post("/runs/{run_id}/cancel", status_code=202)
+@router.post("/runs/{run_id}/cancel", status_code=202, responses=_OF_A_RUN)
 async def cancel_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> CancelResponse:
     """Stop a run; harmless when it has ended, or was cancelled before."""
     status = await services.cancellation.cancel(thread_id, run_id)
     return CancelResponse(thread_id=thread_id, run_id=run_id, status=status)
 
 
-@router.post("/runs/{run_id}/input", status_code=202)
+@router.post(
+    "/runs/{run_id}/input",
+    status_code=202,
+    responses=may_answer(ThreadNotFoundError, RunNotFoundError, RunNotWaitingError),
+)
 async def answer_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId, body: InputRequest) -> InputResponse:
     """Answer a run that waits for a person; it goes on at once."""
     status = await services.answering.answer(thread_id, run_id, body)
     return InputResponse(thread_id=thread_id, run_id=run_id, status=status)
 
 
-@router.get("/runs/{run_id}/why", response_model_exclude_none=True)
+@router.get("/runs/{run_id}/why", response_model_exclude_none=True, responses=_OF_A_RUN)
 async def why(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> WhyResponse:
     """Say what a run is doing or waiting for, and what happens next by itself."""
     return explain_run(await services.situations.read(thread_id, run_id))

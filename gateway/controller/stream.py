@@ -6,14 +6,18 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, Only, RunId, ServicesDep, ThreadId, open_stream
+from gateway.core.documented_errors import may_stream
 from gateway.service.open_tail import request_run_tail, request_thread_tail
+from shared.errors import RunNotFoundError, ThreadNotFoundError
 
 router = APIRouter(prefix="/api/agent/{thread_id}", tags=["streams"])
+
+_OF_A_RUN = {**may_stream(ThreadNotFoundError, RunNotFoundError), 204: {"description": "Everything has been sent."}}
 
 Until = Annotated[Literal["completion"] | None, Query()]
 
 
-@router.get("/stream", response_class=Response)
+@router.get("/stream", response_class=Response, responses=may_stream(ThreadNotFoundError))
 async def stream_thread(
     services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only, until: Until = None
 ) -> Response:
@@ -25,7 +29,7 @@ async def stream_thread(
     return open_stream(services, request.filtered(only))
 
 
-@router.get("/runs/{run_id}/stream", response_class=Response)
+@router.get("/runs/{run_id}/stream", response_class=Response, responses=_OF_A_RUN)
 async def stream_run(
     services: ServicesDep, thread_id: ThreadId, run_id: RunId, last_id: LastId, only: Only
 ) -> Response:

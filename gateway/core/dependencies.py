@@ -10,7 +10,7 @@ from starlette.responses import Response
 from gateway.service.admission import StreamAdmission
 from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
-from gateway.service.dispatch import JobPublisher
+from gateway.service.check_health import HealthProbes
 from gateway.service.event_filter import EventFilter, parse_filter
 from gateway.service.event_hub import EventHub
 from gateway.service.sse import EventStream
@@ -38,7 +38,7 @@ class Services:
     workers: WorkerStore
     hub: EventHub
     admission: StreamAdmission
-    publisher: JobPublisher
+    probes: HealthProbes
     submission: RunSubmission
     cancellation: RunCancellation
     answering: RunAnswer

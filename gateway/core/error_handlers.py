@@ -41,14 +41,24 @@ _STATUS: Final[Mapping[type[BaudError], int]] = {
     BaudError: 500,
 }
 # What may be otherwise a moment later, without any change of the request.
-_PASSING: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+PASSING: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _CODES: Final[Mapping[int, str]] = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
     413: "body_too_large",
+    422: "invalid_request",
     500: "internal_error",
+}
+# What a request of any route may be answered, whatever the route does.
+ANY_REQUEST: Final[Mapping[HTTPStatus, str]] = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head_too_large",
+    HTTPStatus.INTERNAL_SERVER_ERROR: BaudError.code,
 }
 
 logger = logging.getLogger(__name__)
@@ -77,14 +87,14 @@ def refuse_message(error: BaudError, request_id: str | None) -> Sign:
     return Sign("error", orjson.dumps(data))
 
 
-def status_of(error: BaudError) -> int:
-    """Return the HTTP status of an error."""
-    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+def status_of(error: type[BaudError]) -> int:
+    """Return the HTTP status of a kind of error."""
+    return next(_STATUS[kind] for kind in error.__mro__ if kind in _STATUS)
 
 
 def _disclose(error: BaudError) -> tuple[int, str, str]:
     """Return status, code and sentence as the client may know them; the rest of a fault goes into the log."""
-    status = status_of(error)
+    status = status_of(type(error))
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request failed", exc_info=error)
         return status, BaudError.code, INTERNAL_SENTENCE
@@ -94,7 +104,7 @@ def _disclose(error: BaudError) -> tuple[int, str, str]:
 async def _on_baud_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, BaudError)
     status, code, sentence = _disclose(error)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in _PASSING else None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in PASSING else None
     return error_response(_request_id(request), status, code, sentence, headers=headers)
 
 
@@ -105,6 +115,9 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST and isinstance(error.__cause__, ValueError | RecursionError):
+        # What FastAPI says of JSON that Python cannot hold: bytes that are no text, a number of 4,300 digits and more.
+        return error_response(_request_id(request), 422, "invalid_request", "the body is not JSON that can be read")
     code = _CODES.get(error.status_code, "http_error")
     return error_response(_request_id(request), error.status_code, code, str(error.detail), headers=error.headers)
 

@@ -231,9 +231,12 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer what is no request, read on for a while so that the answer arrives, then close."""
         self._is_refused = True
         logger.info("a connection is refused", extra={"status": status.value, "code": code})
-        if self._is_answering:
+        if self._is_answering and (self.pipeline or self.cycle.response_started):
             self.transport.abort()  # the answer would stand in the middle of another
         elif not self.transport.is_closing():
+            if self._is_answering:  # its body turned out to be none: nothing that the app says is sent any more
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
             self.flow.resume_reading()
             self.transport.write(raw_answer(status, code, sentence))
             self.transport.write_eof()

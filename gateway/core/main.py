@@ -18,6 +18,7 @@ from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
 from gateway.service.admission import StreamAdmission
 from gateway.service.answer_run import RunAnswer
 from gateway.service.cancel_run import RunCancellation
+from gateway.service.check_health import HealthProbes
 from gateway.service.dispatch import JobPublisher
 from gateway.service.event_hub import EventHub
 from gateway.service.sse import BUFFER_SHARE
@@ -104,7 +105,9 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         await stack.enter_async_context(hub)
         clock = SystemClock()
         cancellation = RunCancellation(runs, LeaseStore(connection), publisher, clock)
-        answering = RunAnswer(runs, LeaseStore(connection), publisher)
+        answering = RunAnswer(runs, publisher)
+        probes = HealthProbes(workers, publisher)
+        stack.push_async_callback(probes.close)
         warm_up = asyncio.create_task(_warm_up(connection, workers, publisher))
         stack.push_async_callback(_cancel, warm_up)
         yield Services(
@@ -115,7 +118,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             workers=workers,
             hub=hub,
             admission=StreamAdmission(settings.gateway),
-            publisher=publisher,
+            probes=probes,
             submission=RunSubmission(runs, threads, publisher, cancellation, answering, clock=clock),
             cancellation=cancellation,
             answering=answering,

@@ -89,6 +89,7 @@ class _Exchange(Carrier):
         extensions = scope.setdefault("extensions", {})
         extensions[CARRIER_EXTENSION] = self
         self._can_deny = DENIAL_EXTENSION in extensions
+        self._scope = scope
         self._scope_names = frozenset(scope)
         self.began = time.perf_counter()
         self.is_stream = False
@@ -110,6 +111,12 @@ class _Exchange(Carrier):
         return message
 
     async def send(self, message: Message) -> None:
+        if (
+            message["type"] == "websocket.close" and self._status is None
+        ):  # the router's way to say that it has no route
+            response = error_response(self._request_id, 404, "not_found", "Not Found")
+            await response(self._scope, self.receive, self.send)
+            return
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self._status = message["status"]
             headers = MutableHeaders(scope=message)

@@ -17,6 +17,9 @@ def check_origin(headers: Headers, allow_origins: Container[str]) -> None:
     if origin is None or "*" in allow_origins or origin in allow_origins:
         return
     # Not the scheme: behind a proxy that ends TLS, only the host is what the browser asked for.
-    host = urlsplit(origin).netloc.lower()
+    try:
+        host = urlsplit(origin).netloc.lower()
+    except ValueError as error:  # such as http://[x
+        raise ForeignOriginError from error
     if not host or host != headers.get("host", "").lower():
         raise ForeignOriginError

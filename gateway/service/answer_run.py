@@ -6,11 +6,7 @@ from gateway.service.submit_run import Publisher
 from shared.contract.api import InputRequest
 from shared.contract.run import Answer, Question, QuestionKind, RunJob, RunStatus
 from shared.errors import BrokerUnavailableError, InvalidRequestError, RunNotWaitingError
-from shared.store.leases import LeaseStore
 from shared.store.runs import RunStore
-
-# The published job comes first; this is for the case that the broker loses it.
-_LOOK_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +14,8 @@ logger = logging.getLogger(__name__)
 class RunAnswer:
     """Answers runs."""
 
-    def __init__(self, runs: RunStore, leases: LeaseStore, publisher: Publisher) -> None:
+    def __init__(self, runs: RunStore, publisher: Publisher) -> None:
         self._runs = runs
-        self._leases = leases
         self._publisher = publisher
 
     async def answer(self, thread_id: str, run_id: str, said: InputRequest) -> RunStatus:
@@ -32,15 +27,26 @@ class RunAnswer:
         run = await self._runs.get(thread_id, run_id)
         question = run.waiting
         if question is None or said.call_id not in (None, question.call_id):
-            raise RunNotWaitingError
-        await self._runs.answer(thread_id, run_id, _answer(question, said))
+            if not _is_repeated(run.last_answer, said):
+                raise RunNotWaitingError
+            if run.status is not RunStatus.PENDING:
+                return run.status
+        else:
+            await self._runs.answer(thread_id, run_id, _answer(question, said))
         job = RunJob(thread_id=thread_id, run_id=run_id)
-        await self._leases.watch(job, due_in_seconds=_LOOK_SECONDS)
         try:
             await self._publisher.publish(job)
         except BrokerUnavailableError:
             logger.warning("an answered run was not published; a reaper does it", extra={"run_id": run_id})
         return RunStatus.PROCESSING
+
+
+def _is_repeated(given: Answer | None, said: InputRequest) -> bool:
+    """Whether this is what was said before, once more: the answer to the first time may have been lost."""
+    if given is None or said.call_id not in (None, given.call_id) or said.answer != given.text:
+        return False
+    is_text_only = given.decision is None and given.arguments is None  # a question takes nothing else
+    return is_text_only or (said.decision, said.arguments) == (given.decision, given.arguments)
 
 
 def _answer(question: Question, said: InputRequest) -> Answer:

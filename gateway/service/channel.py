@@ -6,9 +6,11 @@ from typing import Final, Protocol
 
 from gateway.service.frame import Frame
 from shared.ids import StreamId
+from shared.keys import metadata_beside
 
 START: Final = StreamId(0, 0)
 _PAGE_ENTRIES: Final = 100
+_LARGE_ENTRY_BYTES: Final = 65_536  # as the scripts see it
 _FIRST_PAGE_ENTRIES: Final = 16  # before it is known how large the entries of a stream are
 
 
@@ -19,6 +21,7 @@ class StreamEnd(Enum):
     SHUTDOWN = "shutdown"  # this gateway stops
     FAILED = "failed"  # a fault of the gateway
     LEFT = "left"  # the client went away
+    DELETED = "deleted"  # the thread was removed, or has expired
 
 
 class Member(Protocol):
@@ -53,8 +56,11 @@ class Channel:
         self.followers: set[Member] = set()
         self.joined: set[Member] = set()
         self.page_entries = _FIRST_PAGE_ENTRIES
+        self.large_to = START  # the newest entry that is known to be large; what ends there is read by bytes
         self.page_bytes = page_bytes
         self.mark = mark
+        # A thread's stream is opened only if the thread exists; a legacy stream may be opened before its flow begins.
+        self.has_existed = metadata_beside(stream) is not None
 
     def end(self, reason: StreamEnd) -> None:
         """End the streams of all clients."""
@@ -66,12 +72,15 @@ class Channel:
         if frames:
             mean_bytes = sum(frame.size for frame in frames) // len(frames)
             self.page_entries = min(max(self.page_bytes // mean_bytes, 1), _PAGE_ENTRIES)
+            large = (frame.id for frame in reversed(frames) if frame.size > _LARGE_ENTRY_BYTES)
+            self.large_to = max(self.large_to, next(large, START))
 
     def deliver(self, issued_from: StreamId, frames: Sequence[Frame]) -> bool:
         """Hand on what was read behind `issued_from`; False when a newcomer needs an earlier start."""
         if issued_from > self.position:
             return False
         self.note_sizes(frames)
+        self.has_existed = True
         for follower in tuple(self.joined):
             follower.offer(frames)
         self.position = max(self.position, frames[-1].id)

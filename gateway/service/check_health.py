@@ -1,15 +1,20 @@
 """Asks the dependencies how they are."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Final, Literal, Protocol
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from shared.clock import isoformat
 from shared.contract.base import Contract
 from shared.errors import BrokerUnavailableError, StoreUnavailableError
 
 _TIME_LIMIT_SECONDS: Final = 2.0
+# An answer is given to all who ask so soon after it was found.
+_FRESH_SECONDS: Final = 1.0
+
+T = TypeVar("T")
 
 
 class Workers(Protocol):
@@ -106,3 +111,46 @@ async def _broker_answers(broker: Broker) -> bool:
     except (BrokerUnavailableError, TimeoutError):
         return False
     return True
+
+
+class SharedProbe(Generic[T]):
+    """Asks once a second at most, however many want to know; those who come while it asks wait for the same answer."""
+
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._asking: asyncio.Task[T] | None = None
+        self._answered_at = 0.0
+
+    async def answer(self) -> T:
+        """Return what was found a second ago at most, or is found now."""
+        if self._asking is None or (self._asking.done() and self._is_stale()):
+            self._asking = asyncio.create_task(self._find(), name="probe")
+        return await asyncio.shield(self._asking)
+
+    def _is_stale(self) -> bool:
+        return asyncio.get_running_loop().time() - self._answered_at > _FRESH_SECONDS
+
+    async def _find(self) -> T:
+        try:
+            return await self._ask()
+        finally:
+            self._answered_at = asyncio.get_running_loop().time()
+
+    async def close(self) -> None:
+        """Ask no longer."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+
+class HealthProbes:
+    """The probes of one gateway."""
+
+    def __init__(self, workers: Workers, broker: Broker) -> None:
+        self.health = SharedProbe(lambda: check_health(workers))
+        self.readiness = SharedProbe(lambda: check_readiness(workers, broker))
+
+    async def close(self) -> None:
+        """Ask no longer."""
+        await self.health.close()
+        await self.readiness.close()

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
@@ -37,14 +39,22 @@ class JobPublisher:
             *connection.channel_errors,
         )
         self._threads = DaemonThreads(_THREADS, "publish")
+        # One thread and one connection, so that a broker which hangs takes nothing from those that publish.
+        self._check_thread = DaemonThreads(1, "check broker")
+        self._checking: Future[None] | None = None
+        self._check_connection: Any = None  # of kombu, which leaves what we need of it untyped
 
     async def publish(self, job: RunJob) -> None:
         """Hand the job to the broker; raises BrokerUnavailableError, after which it may still have arrived."""
         await self._within_limit(lambda: self._send(job))
 
     async def check(self) -> None:
-        """Return when the broker answers; raises BrokerUnavailableError."""
-        await self._within_limit(self._connect)
+        """Return when the broker answers; raises BrokerUnavailableError. A check that still runs is waited for."""
+        if self._checking is None or self._checking.done():
+            self._checking = self._check_thread.submit(self._ping)
+        with self._in_our_words():
+            async with asyncio.timeout(self._timeout):
+                await asyncio.shield(asyncio.wrap_future(self._checking))
 
     async def warm_up(self) -> None:
         """Connect before the first job comes; a broker that is down is only logged."""
@@ -56,13 +66,19 @@ class JobPublisher:
     async def close(self) -> None:
         """Take no more jobs; a thread that still waits for the broker ends with the process."""
         self._threads.shutdown()
+        self._check_thread.shutdown()
         self._celery.close()
 
     async def _within_limit(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
-        try:
+        with self._in_our_words():
             async with asyncio.timeout(self._timeout):
                 return await loop.run_in_executor(self._threads, work)
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
         except self._broker_errors as error:  # TimeoutError is an OSError
             raise BrokerUnavailableError from error
 
@@ -76,11 +92,27 @@ class JobPublisher:
             ignore_result=True,
         )
 
-    def _connect(self) -> None:
-        with self._celery.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=math.ceil(self._timeout))
-            if not connection.connected:
-                raise OperationalError("the broker refuses connections")
+    def _ping(self) -> None:
+        """Ask over the connection of the last check; one that broke since says nothing of the broker."""
+        is_new = self._check_connection is None
+        if is_new:
+            self._check_connection = self._celery.connection_for_write()
+        try:
+            self._connect_and_ping(self._check_connection)
+        except self._broker_errors:
+            connection, self._check_connection = self._check_connection, None
+            connection.collapse()
+            if is_new:
+                raise
+        else:
+            return
+        self._ping()
+
+    def _connect_and_ping(self, connection: Any) -> None:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=math.ceil(self._timeout))
+        if not connection.connected:
+            raise OperationalError("the broker refuses connections")
+        connection.ping()
 
     def _warm(self) -> None:
         # What Celery would look up and import with the first job, some 30 ms.

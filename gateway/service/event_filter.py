@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.service.frame import Frame
 from shared.contract.event import ExecuteType
 from shared.errors import InvalidRequestError
+
+# A stream keeps its words for as long as it is open.
+_MAX_WORDS: Final = 100
+_MAX_WORD_CHARS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +42,9 @@ def parse_filter(types: Sequence[str] | None, *, has_deltas: bool) -> EventFilte
         raise InvalidRequestError(
             "The query parameter types has an empty word: send execute_types or names of events, separated by single "
             "commas, or leave types out to get everything."
+        )
+    if len(words) > _MAX_WORDS or max(map(len, words)) > _MAX_WORD_CHARS:
+        raise InvalidRequestError(
+            f"The query parameter types may have {_MAX_WORDS} words of {_MAX_WORD_CHARS} characters at most."
         )
     return EventFilter(frozenset(words), has_deltas)

@@ -15,6 +15,7 @@ from gateway.service.bell_watch import BellLines, BellWatch
 from gateway.service.channel import Channel, StreamEnd
 from gateway.service.event_filter import EventFilter
 from gateway.service.follower import Follower, Pace
+from gateway.service.removal_check import RemovalCheck
 from gateway.service.shared_pages import SharedPages
 from gateway.service.tail_lane import TailLane, TailReader
 from gateway.service.timer_wheel import TimerWheel
@@ -41,7 +42,9 @@ class EventHub:
         self._channels: dict[str, Channel] = {}
         self._by_bell: dict[str, set[Channel]] = {}
         self._watch = BellWatch(bells, self._pace, wanted=self._by_bell.keys(), ring=self._mark_all)
+        self._removals = RemovalCheck(reader)
         self._lanes: dict[str, TailLane] = {}  # by place
+        self._lane_by_channel: dict[Channel, TailLane] = {}
         self._lane_added = asyncio.Event()
         self._closing = False
         self._supervisor: asyncio.Task[None] | None = None
@@ -92,8 +95,9 @@ class EventHub:
 
     def _add(self, stream: str, bell: str) -> Channel:
         lane = self._lane_of(stream)
-        channel = Channel(stream, bell, page_bytes=self._buffer_bytes, mark=lane.mark)
+        channel = Channel(stream, bell, page_bytes=self._buffer_bytes, mark=self._mark)
         lane.add(channel)
+        self._lane_by_channel[channel] = lane
         self._channels[stream] = channel
         self._by_bell.setdefault(bell, set()).add(channel)
         self._watch.note_change(bell)
@@ -101,8 +105,7 @@ class EventHub:
 
     def _remove(self, channel: Channel) -> None:
         del self._channels[channel.stream]
-        for lane in self._lanes.values():
-            lane.remove(channel)
+        self._lane_by_channel.pop(channel).remove(channel)
         sharing = self._by_bell[channel.bell]
         sharing.discard(channel)
         if not sharing:
@@ -112,9 +115,23 @@ class EventHub:
     def _lane_of(self, stream: str) -> TailLane:
         place = self._reader.place(stream)
         if place not in self._lanes:
-            self._lanes[place] = TailLane(self._reader, self._pace, max_length=self._max_length)
+            self._lanes[place] = TailLane(
+                self._reader, self._pace, max_length=self._max_length, note_empty=self._removals.suspect
+            )
             self._lane_added.set()
         return self._lanes[place]
+
+    def _mark(self, channel: Channel) -> None:
+        if lane := self._lane_by_channel.get(channel):  # else nobody follows it any more
+            lane.mark(channel)
+
+    def _follow_place(self, channel: Channel) -> None:
+        """Have a stream whose slot has moved read with those of its new place: the old one may be gone or hang."""
+        lane, former = self._lane_of(channel.stream), self._lane_by_channel.get(channel)
+        if former is not None and lane is not former:
+            former.remove(channel)
+            lane.add(channel)
+            self._lane_by_channel[channel] = lane
 
     def _mark_all(self, bell: str) -> None:
         for channel in self._by_bell.get(bell, ()):
@@ -141,6 +158,7 @@ class EventHub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run_lanes())
             tasks.create_task(self._sweep())
+            tasks.create_task(self._removals.run())
             tasks.create_task(self._watch.run())
 
     async def _run_lanes(self) -> None:
@@ -159,7 +177,8 @@ class EventHub:
             slices = max(1, -(-len(self._channels) // _SWEEP_SLICE))
             for _ in range(slices):
                 for channel in islice(channels, _SWEEP_SLICE):
-                    channel.mark(channel)
+                    self._follow_place(channel)
+                    self._mark(channel)
                 await asyncio.sleep(self._sweep_seconds() / slices)
 
     def _sweep_seconds(self) -> float:

@@ -164,7 +164,8 @@ class Follower:
             self._waiter = None
 
     async def _read(self) -> Batch:
-        if self._end is not None:
+        # What was read before its log was removed is still handed on: nobody can read it again.
+        if self._end is not None and not (self._end is StreamEnd.DELETED and self._buffer):
             return Batch(end=self._end)
         if self in self._channel.joined:
             return self._take()

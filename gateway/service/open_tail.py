@@ -6,8 +6,8 @@ from typing import Protocol
 from gateway.service.channel import START
 from gateway.service.tail import ActiveRuns, TailRequest
 from shared.contract.run import RunRecord
-from shared.errors import RunNotFoundError, ThreadNotFoundError
-from shared.ids import StreamId, parse_stream_id
+from shared.errors import InvalidStreamIdError, RunNotFoundError, ThreadNotFoundError
+from shared.ids import LAST_STREAM_ID, StreamId, parse_stream_id
 from shared.keys import ThreadKeys
 
 FROM_NOW_ON = "$"
@@ -86,7 +86,7 @@ async def request_legacy_tail(events: Events, keys: ThreadKeys, flow_input_uuid:
     stream = keys.legacy_stream(flow_input_uuid)
     cursor = parse_last_id(last_id)
     # Also with an id: that Redis answers is to be known before the stream begins.
-    newest = parse_stream_id(await events.last_id(stream))
+    newest = await _resolve(events, stream, None)
     return TailRequest(keys.thread_id, stream, keys.bell, newest if cursor is None else cursor)
 
 
@@ -94,8 +94,14 @@ def parse_last_id(last_id: str) -> StreamId | None:
     """Read a position: nothing is the start, `$` (None) the end. Raises InvalidStreamIdError."""
     if last_id == FROM_NOW_ON:
         return None
-    return parse_stream_id(last_id) if last_id else START
+    return _require_successor(parse_stream_id(last_id)) if last_id else START
 
 
 async def _resolve(events: Events, stream: str, cursor: StreamId | None) -> StreamId:
-    return parse_stream_id(await events.last_id(stream)) if cursor is None else cursor
+    return _require_successor(parse_stream_id(await events.last_id(stream))) if cursor is None else cursor
+
+
+def _require_successor(position: StreamId) -> StreamId:
+    if position == LAST_STREAM_ID:  # Redis cannot be asked for what is behind it
+        raise InvalidStreamIdError
+    return position

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.service.channel import Channel
+from gateway.service.channel import START, Channel
 from gateway.service.frame import Frame, frame_of
+from shared.errors import InvalidStreamIdError
 from shared.ids import StreamId, parse_stream_id
 from shared.store.events import Page
 
@@ -14,8 +16,8 @@ from shared.store.events import Page
 class PageReader(Protocol):
     """Reads the log of a stream from a position."""
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-        """Return the entries behind `after` and the oldest id, as of one moment."""
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+        """Return the entries behind `after` and the oldest id, as of one moment; fewer once they have `most_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,15 @@ class SharedPages:
 
     async def _read(self, channel: Channel, after: StreamId) -> FramePage:
         seen_position, limit = channel.position, channel.page_entries
-        page = await self._reader.page_with_first(channel.stream, after=str(after), limit=limit)
+        most_bytes = channel.page_bytes if channel.large_to > after else 0
+        page = await self._reader.page_with_first(channel.stream, after=str(after), limit=limit, most_bytes=most_bytes)
         frames = tuple(frame_of(entry) for entry in page.entries)
+        channel.large_to = _parse(page.large_to) or START
         channel.note_sizes(frames)
+        channel.has_existed |= page.first_id is not None
         first_id, whole_after = _parse(page.first_id), _parse(page.whole_after)
         kept = tuple(_as_many_as_fit(frames, channel.page_bytes))
-        is_short = len(kept) == len(frames) < limit
+        is_short = len(kept) == len(frames) < limit and not page.is_cut
         return FramePage(kept, first_id, whole_after, is_short, seen_position)
 
     def _forget(self, key: tuple[str, StreamId], done: asyncio.Task[FramePage]) -> None:
@@ -100,4 +105,6 @@ def _as_many_as_fit(frames: Iterable[Frame], limit_bytes: int) -> Iterator[Frame
 
 
 def _parse(entry_id: str | None) -> StreamId | None:
-    return None if entry_id is None else parse_stream_id(entry_id)
+    with suppress(InvalidStreamIdError):
+        return None if entry_id is None else parse_stream_id(entry_id)
+    return None

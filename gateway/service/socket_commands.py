@@ -14,6 +14,7 @@ from gateway.service.problems import explain_problems
 from gateway.service.submit_run import RunSubmission, Threads
 from shared.clock import isoformat
 from shared.contract.api import CancelResponse, InputResponse
+from shared.contract.json_text import JsonSyntaxError, JsonTextError, read_json
 from shared.contract.socket import (
     COMMANDS,
     MAX_REQUEST_ID_CHARS,
@@ -69,8 +70,10 @@ def read_command(text: str | None, *, max_bytes: int) -> Command:
     if len(text.encode(errors="replace")) > max_bytes:
         raise MessageTooBigError(f"The message is longer than {max_bytes} bytes, the limit of gateway.max_body_bytes.")
     try:
-        return COMMANDS.validate_python(orjson.loads(text))
-    except orjson.JSONDecodeError as error:
+        return COMMANDS.validate_python(read_json(text))
+    except JsonTextError as error:
+        raise InvalidMessageError(f"The message cannot be taken: {error}.") from error
+    except JsonSyntaxError as error:
         raise InvalidMessageError(f"The message is not valid JSON: {error}") from error
     except ValidationError as error:
         raise InvalidMessageError(explain_problems(error.errors(), root="message")) from error

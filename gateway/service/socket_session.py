@@ -21,6 +21,7 @@ _CLOSE_CODES: Final = {
     StreamEnd.SHUTDOWN: 1012,  # service restart
     StreamEnd.UNAVAILABLE: 1013,  # try again later
     StreamEnd.FAILED: 1011,  # internal error
+    StreamEnd.DELETED: 4410,  # of the private range: gone
 }
 
 
@@ -69,6 +70,7 @@ class SocketSession:
         with suppress(*_GONE):
             while (message := await self._socket.receive())["type"] != "websocket.disconnect":
                 await self._send(await self._answer(message.get("text")))
+                await asyncio.sleep(0)  # many that wait already, and are answered without waiting, would hold the loop
 
     async def _answer(self, text: str | None) -> Item:
         try:

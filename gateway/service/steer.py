@@ -1,15 +1,13 @@
 """What a task says to a run that is already at work: a user message and the event that shows it."""
 
-import orjson
-
 from gateway.service.whole_event import whole_event
 from shared.clock import SystemClock
 from shared.contract.event import ExecuteType
-from shared.contract.message import ChatMessage, Role
 from shared.contract.result import UserMessageResult
 from shared.contract.run import RunRecord
 from shared.ids import new_id
 from shared.store.run_values import SteerText
+from shared.user_message import user_message
 
 
 def steer_text(request: RunRecord, clock: SystemClock) -> SteerText:
@@ -23,6 +21,6 @@ def steer_text(request: RunRecord, clock: SystemClock) -> SteerText:
         kind=ExecuteType.USER_MESSAGE,
         result={"user_message_result": result.model_dump(mode="json")},
     )
-    text = "\n\n".join([*(orjson.dumps(item).decode() for item in context), request.task])
-    message = ChatMessage(role=Role.USER, content=text, run_id=request.run_id, created_at=event.create_at)
-    return SteerText(message, event.to_json())
+    message = user_message(request.task, request.context_data)
+    said = message.model_copy(update={"run_id": request.run_id, "created_at": event.create_at})
+    return SteerText(said, event.to_json())

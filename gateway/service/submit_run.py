@@ -93,9 +93,6 @@ class RunSubmission:
             created_at=isoformat(self._clock.now()),
         )
         steer = steer_text(run, self._clock) if request.on_busy is OnBusy.STEER else None
-        if steer is not None:
-            # What was said may be taken before a lost answer is asked for again: the request has to be known then.
-            idempotency_key = idempotency_key or run.run_id
         submitted = await self._runs.submit(run, on_busy=request.on_busy, idempotency_key=idempotency_key, steer=steer)
         status = await self._start(submitted, request.task)
         if submitted.behind is not None and request.on_busy is OnBusy.INTERRUPT:

@@ -25,6 +25,7 @@ _RETRY_SPREAD_MS: Final = 1400
 _FAREWELLS: Final = {
     StreamEnd.SHUTDOWN: error_sign("This server stops; connect again.", "shutdown", 503),
     StreamEnd.UNAVAILABLE: error_sign("Redis does not answer; connect again later.", "unavailable", 503),
+    StreamEnd.DELETED: error_sign("The thread was removed or has expired: nothing more can come.", "deleted", 410),
     StreamEnd.FAILED: error_sign("The server met a fault; connect again.", "internal_error", 500),
 }
 _IDLE: Final = error_sign("No run is active and nothing has happened for a while.", "timeout", 408)

@@ -1,23 +1,25 @@
 """Reads the tails of the streams of one place together, so that a slow or dead place holds up only its own."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from gateway.service.channel import Channel, StreamEnd
 from gateway.service.follower import Pace
 from gateway.service.frame import frame_of
+from gateway.service.removal_check import StreamRegistry
 from gateway.service.shared_pages import PageReader
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError
-from shared.ids import StreamId
+from shared.ids import LAST_STREAM_ID, StreamId
 
 _TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
+_FEW_ENTRIES: Final = 8  # of a stream of which fewer would fill a page
 _STREAMS_PER_READ: Final = 256
 
 
-class TailReader(PageReader, Protocol):
-    """Reads pages, and many tails at once."""
+class TailReader(PageReader, StreamRegistry, Protocol):
+    """Reads pages, and many tails at once; knows which streams there are."""
 
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
         """Return what stands behind each position without blocking."""
@@ -29,8 +31,11 @@ class TailReader(PageReader, Protocol):
 class TailLane:
     """Reads the marked channels of one place."""
 
-    def __init__(self, reader: TailReader, pace: Pace, *, max_length: int) -> None:
+    def __init__(
+        self, reader: TailReader, pace: Pace, *, max_length: int, note_empty: Callable[[Channel], None]
+    ) -> None:
         self._reader = reader
+        self._note_empty = note_empty
         self._pace = pace
         # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
         self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
@@ -81,16 +86,30 @@ class TailLane:
         issued = {channel: channel.position for channel in batch}
         if not issued:
             return
-        positions = {channel.stream: str(position) for channel, position in issued.items()}
-        found = await self._reader.tails(positions, limit=self._tail_entries)
-        for channel, position in issued.items():
-            entries = found.get(channel.stream)
-            if entries:
-                self._hand_out(channel, position, entries)
+        for limit, channels in self._by_limit(batch).items():
+            positions = {channel.stream: str(issued[channel]) for channel in channels}
+            found = await self._reader.tails(positions, limit=limit)
+            for channel in channels:
+                entries = found.get(channel.stream)
+                if entries:
+                    self._hand_out(channel, issued[channel], entries, limit)
+                else:
+                    self._note_empty(channel)
 
-    def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry]) -> None:
-        if len(entries) >= self._tail_entries:
+    def _by_limit(self, batch: Sequence[Channel]) -> Mapping[int, Sequence[Channel]]:
+        """Return the channels by how many entries may be read of each: few, where they are large."""
+        found: dict[int, list[Channel]] = {}
+        for channel in batch:
+            is_large = channel.page_entries < _FEW_ENTRIES
+            found.setdefault(min(_FEW_ENTRIES, self._tail_entries) if is_large else self._tail_entries, []).append(
+                channel
+            )
+        return found
+
+    def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry], limit: int) -> None:
+        if len(entries) >= limit:
             # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
+            channel.large_to = LAST_STREAM_ID  # what else is there nobody has seen
             for follower in tuple(channel.joined):
                 follower.detach()
         elif not channel.deliver(issued_from, [frame_of(entry) for entry in entries]):

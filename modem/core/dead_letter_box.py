@@ -5,8 +5,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
 from modem.core.loop import LoopThread
 from shared.clock import SystemClock, isoformat
 from shared.contract.dead_letter import DeadLetter
@@ -15,7 +13,7 @@ from shared.queue_message import QueueMessage, read_envelope, read_message
 from shared.store.dead_letters import DeadLetterStore, dead_letter
 
 # While Redis is away the worker could not claim a run either; a restart or a fail-over takes less.
-_PATIENCE_SECONDS: Final = 60.0
+_PATIENCE_SECONDS: Final = 20.0
 _PAUSE_SECONDS: Final = 0.5
 _SHOWN_CHARS: Final = 200
 
@@ -59,8 +57,8 @@ class DeadLetterBox:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._write_at_last(letter)
-        except TimeoutError:
-            _log.error("dead letter %s could not be kept: %s", letter.id, orjson.dumps(letter.message[:_SHOWN_CHARS]))
+        except Exception:  # noqa: BLE001 - the edge of the queue: what is wrong with the list must not end the worker
+            _log.exception("dead letter %s could not be kept: %r", letter.id, letter.message[:_SHOWN_CHARS])
 
     async def _write_at_last(self, letter: DeadLetter) -> None:
         while True:

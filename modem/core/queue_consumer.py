@@ -9,6 +9,7 @@ from typing import Any, Final
 from celery.worker.consumer import Consumer
 
 from modem.core.dead_letter_box import DeadLetterBox
+from shared.broker_transport import PACKED_HEADER
 from shared.errors import UnreadableMessageError
 
 _UNREADABLE_BODY: Final = "the body cannot be read: "
@@ -77,12 +78,15 @@ def _envelope_of(message: Any) -> dict[str, Any]:
     """Return a message of any broker as kombu writes it into a list of Redis."""
     body = message.body or b""
     raw = body.encode() if isinstance(body, str) else bytes(body)
+    headers = dict(message.headers)
+    if PACKED_HEADER in headers:
+        headers["compression"] = headers.pop(PACKED_HEADER)
     info = {name: message.delivery_info.get(name) for name in ("exchange", "routing_key")}
     return {
         "body": base64.b64encode(raw).decode(),
         "content-type": message.content_type,
         "content-encoding": message.content_encoding,
-        "headers": message.headers,
+        "headers": headers,
         "properties": {
             "body_encoding": "base64",
             "delivery_info": info,

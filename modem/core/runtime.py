@@ -15,6 +15,7 @@ from celery import Celery
 from modem.core.background import keep_going
 from modem.service.active_runs import ActiveRuns
 from modem.service.build_engine import EngineBuilder
+from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.hear_bell import hear_bell
@@ -22,6 +23,7 @@ from modem.service.keep_leases import LeaseKeeper
 from modem.service.mask_secrets import SecretMask
 from modem.service.publish import JobPublisher
 from modem.service.reap_runs import Reaper
+from modem.service.sweep_workspaces import WorkspaceSweeper
 from shared.clock import SystemClock
 from shared.contract.state import Phase
 from shared.errors import BaudError, StoreUnavailableError
@@ -33,10 +35,12 @@ from shared.store.check_cluster import check_cluster
 from shared.store.cluster_connection import open_connection
 from shared.store.dead_letters import DeadLetterStore
 from shared.store.leases import LeaseStore
+from shared.store.presence import ThreadPresence
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
 from workflow.service.sandbox.pool import SandboxPool
+from workflow.service.sandbox.workspaces import Workspaces
 from workflow.tool.registry import ToolRegistry
 
 _log = logging.getLogger(__name__)
@@ -64,10 +68,12 @@ class Runtime:
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
-        self._reaper = Reaper(leases, publisher, settings.modem, expiry)
+        unreadable = UnreadableRuns(runs, leases, publisher, clock)
+        self._reaper = Reaper(leases, publisher, settings.modem, expiry, unreadable=unreadable, active=active)
         self._sandboxes = SandboxPool(
             settings.sandbox, settings.sandbox_root, is_production=settings.env == "prod", env=environment
         )
+        self._sweeper = WorkspaceSweeper(ThreadPresence(connection), Workspaces(settings.sandbox_root), self._sandboxes)
         self.threads = ThreadStore(connection, ttl_seconds=settings.thread.ttl)
         self.services = RunServices(
             worker_id=self.worker_id,
@@ -95,6 +101,8 @@ class Runtime:
             for name, work in (
                 ("sign of life", self._report_alive),
                 ("sweeper of sandboxes", self._sweep),
+                ("sweeper of workspaces", self._sweeper.run),
+                ("remover of workspaces", self._sweeper.empty_trash),
                 ("keeper of leases", self._keeper.run),
                 ("reaper", self._reaper.run),
                 ("bell", self._hear_bell),

@@ -9,6 +9,8 @@ from typing import Final, Self
 _LEAST_SECONDS: Final = 5.0
 # So many signs fit into the limit: a worker that is stopped and goes on has had nearly all of it.
 _SIGNS: Final = 20
+# The descriptor, for Celery puts an object without one in the place of sys.stderr.
+_STDERR: Final = 2
 
 
 class Watchdog:
@@ -23,6 +25,7 @@ class Watchdog:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._give_sign()  # what is wrong with it fails here, and not in the task
         self._task = asyncio.create_task(self._watch())
         return self
 
@@ -32,11 +35,12 @@ class Watchdog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        faulthandler.cancel_dump_traceback_later()
 
     async def _watch(self) -> None:
-        try:
-            while True:
-                faulthandler.dump_traceback_later(self.limit_seconds, exit=True)
-                await asyncio.sleep(self.limit_seconds / _SIGNS)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        while True:
+            await asyncio.sleep(self.limit_seconds / _SIGNS)
+            self._give_sign()
+
+    def _give_sign(self) -> None:
+        faulthandler.dump_traceback_later(self.limit_seconds, exit=True, file=_STDERR)

@@ -15,6 +15,7 @@ class ActiveRun:
     def __init__(self, run: RunRecord, began_at: datetime) -> None:
         self.run = run
         self.began_at = began_at
+        self.renewed_at: float | None = None  # by the monotonic clock, when its lease was last renewed
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
         self._hand_over = False
@@ -51,6 +52,9 @@ class ActiveRuns:
 
     def __iter__(self) -> Iterator[ActiveRun]:
         return iter(tuple(self._runs.values()))
+
+    def __len__(self) -> int:
+        return len(self._runs)
 
     def find(self, run_id: str) -> ActiveRun | None:
         """Return the run of this id, if this process carries it."""

@@ -1,8 +1,10 @@
 """Puts the agent engine together: one per process, models built when they are first needed."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import Final
 
 from shared.contract.config import AgentConfig, LLMConfig, Network
 from shared.contract.state import Phase
@@ -10,8 +12,13 @@ from workflow.agent.engine import Engine, PromptFacts
 from workflow.llm.factory import build_gauge, build_model, warm_up
 from workflow.llm.model import Model
 from workflow.llm.usage import ContextGauge
+from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.pool import SandboxPool
 from workflow.tool.registry import ToolRegistry
+
+_log = logging.getLogger(__name__)
+
+_PLACE_SECONDS: Final = 2.0  # a run begins without knowing, rather than late
 
 _NETWORK_FACTS = {
     Network.NONE: "none; nothing can be downloaded and no server can be reached from outside",
@@ -62,6 +69,15 @@ class EngineBuilder:
             config=self._agent,
             prompt_facts=PromptFacts(today=today.isoformat(), network=_NETWORK_FACTS[self._network]),
         )
+
+    async def place(self, thread_id: str) -> WorkspacePlace | None:
+        """Return where the thread's files are kept from here; None when the disk does not say so in time."""
+        try:
+            async with asyncio.timeout(_PLACE_SECONDS):
+                return await self._sandboxes.place(thread_id)
+        except OSError as error:  # TimeoutError too
+            _log.warning("the folder of the sandboxes cannot be read: %r", error)
+            return None
 
     def _build_models(self) -> dict[Phase, tuple[Model, ContextGauge]]:
         models = {

@@ -12,6 +12,7 @@ from typing import Final
 from modem.service.active_runs import ActiveRun, ActiveRuns
 from modem.service.arrivals import Arrivals
 from modem.service.build_engine import EngineBuilder
+from modem.service.end_unreadable import UnreadableRuns
 from modem.service.mask_secrets import SecretMask
 from modem.service.patience import patience
 from modem.service.publish import JobPublisher
@@ -19,7 +20,13 @@ from modem.service.run_log import StoreRunLog
 from shared.clock import SystemClock, isoformat
 from shared.contract.config import AgentConfig, ModemConfig, StreamConfig
 from shared.contract.run import Question, RunJob, RunRecord, StopReason
-from shared.errors import BaudError, LeaseLostError, StoreUnavailableError
+from shared.errors import (
+    BaudError,
+    LeaseLostError,
+    StoreUnavailableError,
+    UnreadableRecordError,
+    UnreadableRunError,
+)
 from shared.keys import ThreadKeys
 from shared.log import bind
 from shared.store.leases import LeaseStore
@@ -77,21 +84,32 @@ async def execute_run(job: RunJob, services: RunServices) -> None:
             # Its consumer may still be handed what it has just handed over; somebody who stays shall have it.
             await services.leases.watch(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
             return
-        with services.arrivals.arriving():
-            claim = await _claim(job, services)
-        if claim is None:
-            _log.info("nothing to do: the run is claimed, has ended, or waits its turn")
+        try:
+            await _execute(job, services)
+        except UnreadableRecordError as error:
+            _log.exception("the run cannot be carried out: %s", error.message)
+            unreadable = UnreadableRuns(services.runs, services.leases, services.publisher, services.clock)
+            await unreadable.end(job, token=error.token if isinstance(error, UnreadableRunError) else "")
+
+
+async def _execute(job: RunJob, services: RunServices) -> None:
+    with services.arrivals.arriving():
+        claim = await _claim(job, services)
+    if claim is None:
+        _log.info("nothing to do: the run is claimed, has ended, or waits its turn")
+        return
+    _log.info("run begins, attempt %d", claim.run.attempts)
+    with services.active.enter(claim.run, services.clock.now()) as active:
+        try:
+            await _carry_out(claim, services, active)
             return
-        _log.info("run begins, attempt %d", claim.run.attempts)
-        with services.active.enter(claim.run, services.clock.now()) as active:
-            try:
-                await _carry_out(claim, services, active)
-                return
-            except LeaseLostError:
-                _log.warning("the run may be another worker's; nothing more is written")
-            except StoreUnavailableError:
-                _log.error("Redis was away for too long; the run goes on once it is back")
-        await _give_back(claim.run, services)
+        except LeaseLostError:
+            _log.warning("the run may be another worker's; nothing more is written")
+        except StoreUnavailableError:
+            _log.error("Redis was away for too long; the run goes on once it is back")
+        except UnreadableRecordError as error:
+            raise UnreadableRunError(error.message, str(claim.run.token)) from error
+    await _give_back(claim.run, services)
 
 
 async def _claim(job: RunJob, services: RunServices) -> Claim | None:
@@ -176,7 +194,8 @@ async def _wait(
     question = asked.model_copy(update={"expires_at": expires_at})
     outcome = await log.wait(question, journal.interrupt)
     if outcome is WaitOutcome.WAITING:
-        await services.leases.watch(RunJob(thread_id=run.thread_id, run_id=run.run_id), due_in_seconds=patience)
+        job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
+        await services.leases.watch_question(job, due_in_seconds=patience)
         _log.info("the run waits for a person")
     return outcome
 
@@ -191,7 +210,8 @@ async def _outcome(
         return await _close(journal, StopReason.CANCELLED, _CANCELLED)
     try:
         with services.arrivals.arriving():
-            await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)))
+            place = await services.engines.place(run.thread_id)
+            await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)), place)
         now = services.clock.now()
         engine = await services.engines.build(run.thread_id, now.date())
         agent = Agent(engine, journal, Turn(engine, journal, thread_id=run.thread_id, run_id=run.run_id))

@@ -26,7 +26,6 @@ class LeaseKeeper:
         self._active = active
         self._config = config
         self._clock = clock
-        self._renewed_at: dict[str, float] = {}
 
     async def run(self) -> None:
         """Renew until cancelled."""
@@ -48,20 +47,19 @@ class LeaseKeeper:
             if outcome is RenewalOutcome.UNKNOWN:
                 self._stop_outlived([each])
                 continue
-            self._renewed_at[each.run.run_id] = asked_at
+            # Two renewals may be under way; what the earlier one found out must not make the lease older.
+            each.renewed_at = max(asked_at, each.renewed_at or asked_at)
             if outcome is RenewalOutcome.LOST:
                 _log.warning("run %s is no longer this worker's", each.run.run_id)
                 each.stop(Stop.LEASE_LOST)
             elif outcome is RenewalOutcome.CANCEL_ASKED:
                 each.stop(Stop.CANCELLED)
-        self._renewed_at = {run_id: at for run_id, at in self._renewed_at.items() if self._active.find(run_id)}
 
     def _stop_outlived(self, runs: list[ActiveRun]) -> None:
         now = self._clock.monotonic()
         for each in runs:
             claimed_at = now - (self._clock.now() - each.began_at).total_seconds()
-            renewed_at = self._renewed_at.get(each.run.run_id, claimed_at)
-            if now - renewed_at > self._config.lease_seconds:
+            if now - (each.renewed_at or claimed_at) > self._config.lease_seconds:
                 _log.warning("run %s is stopped: its lease could not be renewed in time", each.run.run_id)
                 each.stop(Stop.LEASE_LOST)
 

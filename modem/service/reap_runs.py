@@ -6,13 +6,15 @@ from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
+from modem.service.active_runs import ActiveRuns
+from modem.service.end_unreadable import UnreadableRuns
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.patience import NOTICE_SECONDS
 from modem.service.publish import JobPublisher
 from shared.contract.config import ModemConfig
 from shared.contract.run import Question, RunJob, RunStatus
-from shared.errors import StoreUnavailableError
-from shared.store.leases import UNSEEN, LeaseStore, OpenRun
+from shared.errors import StoreUnavailableError, UnreadableRecordError
+from shared.store.leases import UNSEEN, LeaseStore, OpenRun, Unseen
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +33,21 @@ class Reaper:
     """Looks at open runs when they are due."""
 
     def __init__(
-        self, leases: LeaseStore, publisher: JobPublisher, config: ModemConfig, expiry: QuestionExpiry
+        self,
+        leases: LeaseStore,
+        publisher: JobPublisher,
+        config: ModemConfig,
+        expiry: QuestionExpiry,
+        *,
+        unreadable: UnreadableRuns,
+        active: ActiveRuns | None = None,
     ) -> None:
+        self._unreadable = unreadable
         self._leases = leases
         self._publisher = publisher
         self._config = config
         self._expiry = expiry
+        self._active = ActiveRuns() if active is None else active
 
     async def run(self) -> None:
         """Look until cancelled, several times in the length of a lease."""
@@ -60,10 +71,21 @@ class Reaper:
         while True:
             due = await self._leases.take_due(limit=_BATCH, hold_seconds=self._config.lease_seconds)
             for job, found in zip(due, await self._leases.look(due), strict=True):
-                if found is not UNSEEN:  # else it is due again soon
-                    published += await self._settle(job, found)
+                published += await self._settle_alone(job, found)
             if len(due) < _BATCH:
                 return published
+
+    async def _settle_alone(self, job: RunJob, found: OpenRun | Unseen | None) -> int:
+        """Settle a run; one that cannot be read is ended, and costs the others nothing."""
+        if found is UNSEEN:  # it is due again soon
+            return 0
+        try:
+            if not isinstance(found, Unseen):
+                return await self._settle(job, found)
+        except UnreadableRecordError:
+            _log.exception("what is stored of run %s cannot be read", job.run_id)
+        await self._unreadable.end(job)
+        return 0
 
     async def _is_answered(self, job: RunJob, question: Question, *, is_cancelled: bool) -> bool:
         """Whether the run can go on because its question had been open for too long, or because it shall stop.
@@ -72,7 +94,7 @@ class Reaper:
         """
         left_seconds = self._expiry.seconds_left(question)
         if left_seconds > 0 and not is_cancelled:
-            await self._leases.watch(job, due_in_seconds=left_seconds + _MARGIN_SECONDS)
+            await self._leases.watch_question(job, due_in_seconds=left_seconds + _MARGIN_SECONDS)
             return False
         return await self._expiry.answer(job, question)
 
@@ -84,7 +106,7 @@ class Reaper:
         (active,) = await self._leases.look([job])
         if (
             active is None
-            or active is UNSEEN
+            or isinstance(active, Unseen)
             or active.status is not RunStatus.WAITING
             or not active.is_cancel_requested
         ):
@@ -107,6 +129,8 @@ class Reaper:
             await self._leases.watch(job, due_in_seconds=_PENDING_SECONDS if found.is_active else _INBOX_SECONDS)
             if not found.is_active:
                 return await self._see_who_is_before(found)
+            if len(self._active) >= self._config.concurrency:
+                return 0  # its job waits in the queue as likely as not; a worker with a free slot would know better
         _log.warning("run %s has no living worker (%s): its job is published again", job.run_id, found.status)
         await self._publisher.publish(job)
         return 1

@@ -1,14 +1,17 @@
 """The legacy message: what outside producers publish to `main.process_flow_data`."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from shared.contract.base import Contract
+from shared.contract.json_text import read_json
 from shared.contract.run import ContextItem
 from shared.errors import UnreadableMessageError
 from shared.ids import is_id
-from shared.queue_message import explain, parse_json
+from shared.queue_message import explain
+
+_MAX_ITEMS: Final = 1000
 
 
 class FlowContextItem(Contract):
@@ -70,7 +73,11 @@ class ProcessFlowDataRequest(Contract):
     @field_validator("context_data", mode="before")
     @classmethod
     def _what_is_no_item_is_left_out(cls, value: Any) -> Any:
-        return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+        if not isinstance(value, list):
+            return ()
+        if len(value) > _MAX_ITEMS:
+            raise ValueError(f"must have at most {_MAX_ITEMS} items")
+        return tuple(item for item in value if isinstance(item, dict))
 
     @property
     def task(self) -> str:
@@ -91,12 +98,15 @@ class ProcessFlowDataRequest(Contract):
 
 def read_flow(json_text: str) -> ProcessFlowDataRequest:
     """Read a legacy message. Raises UnreadableMessageError, whose message is the reason."""
-    if not isinstance(parse_json(json_text, "json_text"), dict):
-        raise UnreadableMessageError("json_text is no JSON object")
     try:
-        return ProcessFlowDataRequest.model_validate_json(json_text)
+        value = read_json(json_text)
+        if not isinstance(value, dict):
+            raise UnreadableMessageError("json_text is no JSON object")
+        return ProcessFlowDataRequest.model_validate(value)
     except ValidationError as error:
         raise UnreadableMessageError(f"json_text: {explain(error)}") from error
+    except ValueError as error:
+        raise UnreadableMessageError(f"json_text: {error}") from error
 
 
 def _is(part: dict[str, JsonValue], kind: str) -> bool:

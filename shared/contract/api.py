@@ -1,16 +1,19 @@
 """Bodies of the REST interface: what clients send and what they are answered."""
 
 from enum import StrEnum
-from typing import Annotated, Final, Generic, Self, TypeVar
+from typing import Annotated, Any, Final, Generic, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, JsonValue, model_validator
 from pydantic_core import PydanticSerializationError
 
 from shared.contract.base import Contract
+from shared.contract.json_text import check_json_size
 from shared.contract.run import ContextItem, Decision, RunStatus, Usage
 from shared.contract.thread import ThreadStatus
 
 T = TypeVar("T")
+
+_MAX_MEMBERS: Final = 32  # of a body itself; what it nests may have any number
 
 # What a task's `parameters` may lower: steps, seconds, tokens, US dollars.
 RUN_LIMITS: Final = frozenset({"max_steps", "max_duration", "max_tokens", "max_cost_usd"})
@@ -36,10 +39,18 @@ class RequestBody(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_members(cls, data: Any) -> Any:
+        # Each unknown member is a problem of its own, and a hundred thousand of them take seconds to be told.
+        if isinstance(data, dict) and len(data) > _MAX_MEMBERS:
+            raise ValueError(f"has {len(data)} members, more than any request")
+        return data
+
     @model_validator(mode="after")
     def _can_be_stored(self) -> Self:
         try:
-            self.model_dump_json()
+            check_json_size(self.model_dump_json())
         except PydanticSerializationError as error:
             raise ValueError("holds half a character (a lone surrogate); send valid Unicode") from error
         return self
@@ -72,7 +83,7 @@ class ExecuteRequest(RequestBody):
     """POST /api/agent/{thread_id}/execute. `parameters` may lower the run's limits; other members are free."""
 
     task: Annotated[str, AfterValidator(_not_blank)]
-    context_data: tuple[ContextItem, ...] = ()
+    context_data: Annotated[tuple[ContextItem, ...], FailFast()] = ()
     parameters: Annotated[dict[str, JsonValue], AfterValidator(_with_limits)] = Field(default_factory=dict)
     user_uuid: str | None = None
     on_busy: OnBusy = OnBusy.QUEUE

@@ -177,6 +177,12 @@ class SandboxConfig(Section):
     )
     max_processes: int = Field(512, ge=16, description="processes of one command")
     max_file_bytes: int = Field(1_073_741_824, ge=1_048_576, description="largest file that a command may write")
+    min_free_bytes: int = Field(
+        536_870_912,
+        ge=0,
+        description="kept free on the disk of the workspaces, a quarter of a small one at most; a command that goes on"
+        " writing then is stopped; 0: no limit",
+    )
     idle_timeout: float = Field(1800.0, gt=0, description="a sandbox unused for so long is stopped; its files stay")
 
 

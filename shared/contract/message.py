@@ -41,6 +41,7 @@ class ChatMessage(Contract):
     tool_call_id: str | None = None
     run_id: str | None = None
     created_at: str | None = None
+    unreadable: bool | None = None  # only shown: what is stored here is no message
 
     def size(self) -> int:
         """Return about how many characters the message has, images left out."""

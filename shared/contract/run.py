@@ -129,6 +129,7 @@ class RunRecord(Contract):
     cancel_requested_at: str | None = None
     waiting: Question | None = None
     answer: Answer | None = None
+    last_answer: Answer | None = None
     waited_ms: int = 0
     owner: str | None = None
     token: int = 0
@@ -136,6 +137,7 @@ class RunRecord(Contract):
     stop_reason: StopReason | None = None
     message: str | None = None
     completion_id: str | None = None
+    unreadable: tuple[str, ...] | None = None  # only shown: members of which what is stored cannot be read
 
 
 class RunJob(Contract):

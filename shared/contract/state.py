@@ -58,9 +58,13 @@ class CallInFlight(Contract):
 
 
 class AgentState(Contract):
-    """The state of a thread's agent; with the conversation it is enough to go on."""
+    """The state of a thread's agent; with the conversation it is enough to go on.
+
+    `workspace_disk` names the disk that last held the files; empty before the first use of a sandbox, or unknown.
+    """
 
     phase: Phase = Phase.PLANNING
     plan: Plan | None = None
     todos: tuple[Todo, ...] = ()
     in_flight: tuple[CallInFlight, ...] = ()
+    workspace_disk: str = ""

@@ -150,10 +150,11 @@ class ClusterPipeline(AsyncCoreCommands):
         self._commands.append(_command(arguments, options))
         return self
 
-    async def execute(self) -> list[Any]:
-        """Send what was collected; raises the first failure, if any."""
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send what was collected; raises the first failure, if any, unless failures are wanted among the answers."""
         answers = await self._client.send(self._commands, transaction=self._transaction)
-        raise_first(answers)
+        if raise_on_error:
+            raise_first(answers)
         return answers
 
 

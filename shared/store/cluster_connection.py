@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from shared.contract.config import RedisConfig
-from shared.errors import StoreUnavailableError
+from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.store.cluster import ClusterRedis, Command
 from shared.store.connection import RETRIES, Argument, Connection, ScriptCall, open_redis, redis_errors
 from shared.store.tail_line import RawEntry
@@ -23,7 +23,7 @@ class ClusterConnection(Connection):
     async def call(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script of ours where its keys are; raises StoreUnavailableError."""
         [answer] = await self.call_each([ScriptCall(script, keys, arguments)])
-        if isinstance(answer, StoreUnavailableError):
+        if isinstance(answer, StoreUnavailableError | UnreadableRecordError):
             raise answer
         return answer
 
@@ -32,7 +32,9 @@ class ClusterConnection(Connection):
         answers = []
         for call in calls:
             [answer] = await self.call_each([call])
-            if isinstance(answer, StoreUnavailableError) and call.is_needed:
+            if isinstance(answer, UnreadableRecordError) or (
+                isinstance(answer, StoreUnavailableError) and call.is_needed
+            ):
                 raise answer
             answers.append(answer)
         return answers
@@ -89,5 +91,5 @@ def _in_our_words(answer: Any) -> Any:
     try:
         with redis_errors():
             raise answer
-    except StoreUnavailableError as error:
+    except (StoreUnavailableError, UnreadableRecordError) as error:
         return error

@@ -1,5 +1,6 @@
 """The connection to Redis, its Lua scripts, and its failures in our own words."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.contract.config import RedisConfig
-from shared.errors import StoreUnavailableError
+from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.keys import ThreadKeys
 from shared.store.master_pool import open_pool
 from shared.store.round_trips import SharedRoundTrips
@@ -33,9 +34,9 @@ from shared.store.tail_line import RawEntry, TailLine
 # Every script may be sent twice without a second effect, so a lost answer may be asked for again.
 RETRIES: Final = 3
 _SCRIPTS: Final = (
-    "answer_run", "append_run", "cancel_run", "claim_run", "create_thread", "delete_thread", "fail_pending",
-    "finish_run", "look_run", "name_run", "release_run", "renew_index", "renew_run", "submit_run", "take_due",
-    "take_steer", "wait_run", "watch_run",
+    "answer_run", "append_run", "cancel_run", "claim_run", "create_thread", "delete_thread", "end_unreadable",
+    "fail_pending", "finish_run", "look_run", "name_run", "read_messages", "release_run", "renew_index", "renew_run",
+    "submit_run", "take_due", "take_steer", "wait_run", "watch_run",
 )  # fmt: skip
 
 # A replica during fail-over, a full memory, a failed fork, a slot on its way: the command was refused, not wrong.
@@ -82,6 +83,8 @@ def redis_errors() -> Iterator[None]:
             # What Redis says names scripts and addresses of ours, and the sentence of an error goes to clients.
             logger.warning("Redis refuses to serve: %s", error)
             raise StoreUnavailableError("Redis refuses to serve. Try again.") from error
+        if "WRONGTYPE" in str(error):
+            raise UnreadableRecordError("A key holds something of another kind than its name says.") from error
         raise
 
 
@@ -91,6 +94,14 @@ def open_redis(config: RedisConfig, *, retries: int = RETRIES) -> Redis:
     A command that finds every connection in use waits for one.
     """
     return Redis.from_pool(open_pool(config, retries=retries))
+
+
+def _one_of(answer: list[Any] | BaseException) -> Any:
+    if isinstance(answer, UnreadableRecordError):
+        return answer
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer[0]
 
 
 class Connection:
@@ -125,8 +136,12 @@ class Connection:
             return await self._round_trips.send(calls)
 
     async def call_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts of several threads; only in a cluster, the answer of one may be a StoreUnavailableError."""
-        return await self.call_many(calls)
+        """Run scripts of several threads; the answer of one may be an UnreadableRecordError.
+
+        Only in a cluster, it may be a StoreUnavailableError too.
+        """
+        answers = await asyncio.gather(*(self.call_many([call]) for call in calls), return_exceptions=True)
+        return [_one_of(answer) for answer in answers]
 
     async def read_tails(
         self, positions: Mapping[str, str], *, limit: int

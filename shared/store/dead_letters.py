@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from pydantic import ValidationError
+
 from shared.contract.dead_letter import DeadLetter
 from shared.ids import new_id
 from shared.keys import DEAD_LETTERS
@@ -30,14 +32,21 @@ class DeadLetterStore:
         """Return all messages that were put aside, newest first."""
         with redis_errors():
             found: list[bytes] = await self._redis.lrange(DEAD_LETTERS, 0, -1)
-        return [DeadLetter.model_validate_json(each) for each in found]
+        return [letter for each in found if (letter := _read(each))]
 
     async def remove(self, letter: DeadLetter) -> bool:
         """Forget a message; False when it is gone already."""
         with redis_errors():
             found: list[bytes] = await self._redis.lrange(DEAD_LETTERS, 0, -1)
-            same = [each for each in found if DeadLetter.model_validate_json(each).id == letter.id]
+            same = [each for each in found if _read(each) == letter]
             return bool(same) and bool(await self._redis.lrem(DEAD_LETTERS, 0, same[0]))
+
+
+def _read(raw: bytes) -> DeadLetter | None:
+    try:
+        return DeadLetter.model_validate_json(raw)
+    except ValidationError:
+        return None  # not written by us
 
 
 def dead_letter(message: bytes, reason: str, *, at: str, worker: str, queue: str) -> DeadLetter:

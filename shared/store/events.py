@@ -1,10 +1,11 @@
 """Reading event streams: pages for catching up, many tails in one call. Reading changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from shared.contract.event import StreamEntry
+from shared.errors import InvalidStreamIdError
 from shared.ids import parse_stream_id
 from shared.keys import metadata_beside
 from shared.store.connection import Connection, redis_errors
@@ -12,6 +13,23 @@ from shared.store.tail_line import RawEntry
 
 # Kept by the scripts in a thread's metadata wherever the beginning of its log goes.
 _ACCOUNT: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")
+_LARGE_TO: Final = "log_large_to"  # the newest entry that a script found large
+# Costs about ten times what XRANGE does, so it is for logs with large entries only. KEYS[1] the stream.
+# ARGV: from, how many at most, bytes after which the page ends. Returns {entries, 1 if it ended by its bytes}.
+_READ_BY_BYTES: Final = """
+local from, most, most_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local entries, bytes, lot, asked = {}, 0, {}, 0
+repeat
+  asked = math.min(4, most - #entries)
+  lot = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', asked)
+  for _, entry in ipairs(lot) do
+    if bytes >= most_bytes then break end
+    entries[#entries + 1], from = entry, '(' .. entry[1]
+    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+  end
+until #lot < asked or #entries >= most or bytes >= most_bytes
+return {entries, bytes >= most_bytes and 1 or 0}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +37,14 @@ class Page:
     """Entries behind a position, and the id of the oldest entry that is kept, as of the same moment.
 
     Who had seen everything up to `whole_after` misses nothing here but text that a whole message has superseded.
+    `large_to` is the newest entry that is large, if that is known. A page that `is_cut` ended by its bytes.
     """
 
     entries: Sequence[StreamEntry]
     first_id: str | None
     whole_after: str | None
+    large_to: str | None = None
+    is_cut: bool = False
 
 
 class EventStore:
@@ -39,25 +60,47 @@ class EventStore:
             raw: Sequence[RawEntry] = await self._redis.xrange(stream, min=f"({after}", max="+", count=limit)
         return [_entry(item) for item in raw]
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-        """Return what `page` does and what is known of the log's beginning in one call, so that a gap can be seen."""
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+        """Return what `page` does and what is known of the log's beginning in one call, so that a gap can be seen.
+
+        With `most_bytes` the page ends with the entry that passes it.
+        """
         metadata = metadata_beside(stream)
         with redis_errors():
             pipe = self._redis.pipeline(transaction=True)
-            pipe.xrange(stream, min=f"({after}", max="+", count=limit)
+            if most_bytes:
+                pipe.eval(_READ_BY_BYTES, 1, stream, f"({after}", limit, most_bytes)
+            else:
+                pipe.xrange(stream, min=f"({after}", max="+", count=limit)
             pipe.xrange(stream, count=1)
             if metadata is not None:
-                pipe.hmget(metadata, *_ACCOUNT)
-            raw, oldest, *accounts = await pipe.execute()
+                pipe.hmget(metadata, *_ACCOUNT, _LARGE_TO)
+            found, oldest, *accounts = await pipe.execute()
         first_id = oldest[0][0].decode() if oldest else None
-        whole_after = _whole_after(first_id, *accounts[0]) if accounts else first_id
-        return Page([_entry(item) for item in raw], first_id, whole_after)
+        *account, large_to = accounts[0] if accounts else (None,)
+        return Page(
+            [_entry(item) for item in (_paired(found[0]) if most_bytes else found)],
+            first_id,
+            _whole_after(first_id, *account) if account else first_id,
+            large_to=large_to.decode(errors="replace") if large_to else None,
+            is_cut=bool(most_bytes and found[1]),
+        )
 
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
         """Return what stands behind each stream's position, at most `limit` each, without blocking."""
         with redis_errors():
             found = await self._connection.read_tails(positions, limit=limit)
         return {stream.decode(): [_entry(item) for item in items] for stream, items in found}
+
+    async def missing(self, streams: Collection[str]) -> set[str]:
+        """Return the streams whose thread is gone; of a legacy stream, itself."""
+        asked = tuple(streams)
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for stream in asked:
+                pipe.exists(metadata_beside(stream) or stream)
+            found = await pipe.execute()
+        return {stream for stream, exists in zip(asked, found, strict=True) if not exists}
 
     def place(self, stream: str) -> str:
         """Return where a stream is: `tails` of one place do not wait for the servers of another."""
@@ -81,6 +124,11 @@ class EventStore:
             return bool(await self._redis.exists(stream))
 
 
+def _paired(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[RawEntry]:
+    """Return entries as a script gives them as redis-py gives those of a command."""
+    return [(entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in entries]
+
+
 def _entry(item: RawEntry) -> StreamEntry:
     entry_id, fields = item
     fields = fields or {}
@@ -98,6 +146,9 @@ def _whole_after(
     first_id: str | None, accounted_first: bytes | None, lost_to: bytes | None, lost_text_to: bytes | None
 ) -> str | None:
     """Return the newest id that is missing, if the account holds for a log that begins like this."""
-    if first_id is None or accounted_first is None or accounted_first.decode() != first_id:
+    if first_id is None or accounted_first is None or accounted_first != first_id.encode():
         return first_id
-    return str(max(parse_stream_id(lost.decode()) for lost in (lost_to, lost_text_to, b"0-0") if lost))
+    try:
+        return str(max(parse_stream_id(lost.decode()) for lost in (lost_to, lost_text_to, b"0-0") if lost))
+    except (InvalidStreamIdError, UnicodeDecodeError):  # the account is garbage
+        return first_id

@@ -1,19 +1,26 @@
 """Leases of runs: renewed by their owner, given back, and found by reapers when they ran out."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Final
 
 from pydantic_core import from_json, to_json
 
+from shared.clock import isoformat
 from shared.contract.run import Question, RunJob, RunRecord, RunStatus
-from shared.errors import StoreUnavailableError
+from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.keys import OPEN_RUNS_INDEX
 from shared.store.connection import Connection, ScriptCall, redis_errors
 
+_log = logging.getLogger(__name__)
+
 # How a member of the index begins that is a list of both ids in JSON.
 _WRITTEN_OUT: Final = '["'
+# The published job comes first; this is for the case that the broker loses it.
+ANSWERED_LOOK_SECONDS: Final = 1.0
 
 
 class RenewalOutcome(StrEnum):
@@ -45,9 +52,11 @@ class Unseen(Enum):
     """Stands for a run of which nothing is known now."""
 
     UNSEEN = "unseen"  # the node of a cluster that has the run did not answer
+    UNREADABLE = "unreadable"  # what is stored of the run is nothing that anybody could read
 
 
 UNSEEN: Final = Unseen.UNSEEN
+UNREADABLE: Final = Unseen.UNREADABLE
 
 
 class LeaseStore:
@@ -88,6 +97,16 @@ class LeaseStore:
         """Have a reaper look at a run after a while, unless somebody says otherwise before."""
         await self._connection.call("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _ms(due_in_seconds)])
 
+    async def watch_question(self, job: RunJob, *, due_in_seconds: float) -> None:
+        """Have a reaper look at a run that waits when its time is up; soon if it has been answered by now.
+
+        An answer that comes later says for itself when to look.
+        """
+        await self.watch(job, due_in_seconds=due_in_seconds)
+        [found] = await self.look([job])
+        if isinstance(found, OpenRun) and found.status is not RunStatus.WAITING:
+            await self.watch(job, due_in_seconds=ANSWERED_LOOK_SECONDS)
+
     async def forget(self, job: RunJob) -> None:
         """A run has ended: nobody needs to look at it again."""
         with redis_errors():
@@ -97,32 +116,50 @@ class LeaseStore:
     async def take_due(self, *, limit: int, hold_seconds: float) -> list[RunJob]:
         """Take runs that are due; no other reaper gets them for `hold_seconds`."""
         due = await self._connection.call("take_due", [OPEN_RUNS_INDEX], [limit, _ms(hold_seconds)])
-        return [_job(member) for member in due]
+        jobs = {member: _job(member) for member in due}
+        strays = [member for member, job in jobs.items() if job is None]
+        if strays:
+            _log.error("%d entries of the index of open runs name no run; they are removed", len(strays))
+            with redis_errors():
+                await self._redis.zrem(OPEN_RUNS_INDEX, *strays)
+        return [job for job in jobs.values() if job is not None]
 
     async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unseen | None]:
         """Return how these runs stand now; None for one that is gone or has ended."""
         found = await self._connection.call_each(
             [ScriptCall("look_run", self._keys(job.thread_id, job.run_id), []) for job in jobs]
         )
-        return [
-            UNSEEN if isinstance(run, StoreUnavailableError) else _open_run(job, run)
-            for job, run in zip(jobs, found, strict=True)
-        ]
+        return [_standing(job, run) for job, run in zip(jobs, found, strict=True)]
 
     def _keys(self, thread_id: str, run_id: str) -> list[str]:
         keys = self._connection.keys(thread_id)
         return [*keys.shared, keys.run(run_id)]
 
 
-def _renewal(outcome: bytes | StoreUnavailableError | None) -> RenewalOutcome:
+def _renewal(outcome: bytes | StoreUnavailableError | UnreadableRecordError | None) -> RenewalOutcome:
     if isinstance(outcome, StoreUnavailableError):
         return RenewalOutcome.UNKNOWN
-    if outcome is None:
+    if outcome is None or isinstance(outcome, UnreadableRecordError):
         return RenewalOutcome.LOST
     return RenewalOutcome.CANCEL_ASKED if outcome else RenewalOutcome.HELD
 
 
-def _open_run(job: RunJob, found: tuple[bytes | None, bytes | None, bytes, bytes, bytes | None, int]) -> OpenRun | None:
+_Found = tuple[bytes | None, bytes | None, bytes, bytes, bytes | None, int]
+
+
+def _standing(job: RunJob, found: _Found | StoreUnavailableError | UnreadableRecordError) -> OpenRun | Unseen | None:
+    if isinstance(found, StoreUnavailableError):
+        return UNSEEN
+    if isinstance(found, UnreadableRecordError):
+        return UNREADABLE
+    try:
+        return _open_run(job, found)
+    except ValueError:
+        return UNREADABLE
+
+
+def _open_run(job: RunJob, found: _Found) -> OpenRun | None:
+    """Return how a run stands; raises ValueError."""
     status, lease_until, cancel_requested, waiting, active, now_ms = found
     if status is None or RunStatus(status.decode()).is_terminal:
         return None
@@ -133,10 +170,26 @@ def _open_run(job: RunJob, found: tuple[bytes | None, bytes | None, bytes, bytes
         status=RunStatus(status.decode()),
         is_active=is_active,
         is_cancel_requested=bool(cancel_requested),
-        lease_left_seconds=(float(lease_until or 0) - now_ms) / 1000,
-        question=Question.model_validate_json(waiting) if waiting else None,
+        lease_left_seconds=(to_number(lease_until) - now_ms) / 1000,
+        question=_question(waiting) if status == b"waiting" else None,
         behind=None if is_active else active_run_id,
     )
+
+
+def _question(waiting: bytes | None) -> Question:
+    question = Question.model_validate_json(waiting or b"")
+    if question.expires_at is not None:
+        isoformat(datetime.fromisoformat(question.expires_at))
+    return question
+
+
+def to_number(text: bytes | float | None) -> float:
+    """Return what a field of a record holds as a number; 0 if it holds none, as the scripts see it too."""
+    try:
+        found = float(text or 0)
+    except ValueError:
+        return 0.0
+    return found if abs(found) < 2**53 else 0.0  # false for what is no number, too
 
 
 def _ms(seconds: float) -> int:
@@ -151,10 +204,13 @@ def open_run_member(job: RunJob) -> str:
     return plain if is_plain else to_json([job.thread_id, job.run_id]).decode()
 
 
-def _job(member: bytes) -> RunJob:
-    text = member.decode()
-    if text.startswith(_WRITTEN_OUT):
-        thread_id, run_id = from_json(text)
-    else:
-        thread_id, _, run_id = text.rpartition(" ")
-    return RunJob(thread_id=thread_id, run_id=run_id)
+def _job(member: bytes) -> RunJob | None:
+    try:
+        text = member.decode()
+        if text.startswith(_WRITTEN_OUT):
+            thread_id, run_id = from_json(text)
+        else:
+            thread_id, _, run_id = text.rpartition(" ")
+        return RunJob(thread_id=thread_id, run_id=run_id)
+    except ValueError:
+        return None

@@ -10,6 +10,14 @@ from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
 
 
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Runs of a thread, and the position of the one that comes next."""
+
+    runs: Sequence[RunRecord]
+    following: int
+
+
 class SubmitOutcome(StrEnum):
     """What became of a submitted run."""
 

@@ -15,18 +15,26 @@ from shared.errors import (
     LeaseLostError,
     RunNotFoundError,
     RunNotWaitingError,
+    SteeringFullError,
     StoreUnavailableError,
     ThreadBusyError,
     ThreadNotFoundError,
+    UnreadableRecordError,
+    UnreadableRunError,
 )
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX, run_thread
 from shared.store.connection import Argument, Connection, ScriptCall, redis_errors
-from shared.store.leases import open_run_member
+from shared.store.hash_pages import read_hashes
+from shared.store.leases import ANSWERED_LOOK_SECONDS, open_run_member
 from shared.store.records import (
+    MESSAGES_PER_PART,
+    PART_BYTES,
+    RawFields,
     flatten,
-    from_fields,
     pairs_to_dict,
     read_message,
+    read_record,
+    salvage_record,
     state_fields,
     to_fields,
     write_message,
@@ -38,6 +46,7 @@ from shared.store.run_values import (
     Claim,
     Ended,
     RunEnd,
+    RunPage,
     RunWrite,
     SteerText,
     SubmitOutcome,
@@ -47,6 +56,9 @@ from shared.store.run_values import (
 
 # By then an idle worker has long claimed a run whose job was published.
 _UNCLAIMED_LOOK_MS: Final = 10_000
+# What may wait to be taken by a run: it is taken in one step, and nobody else is served meanwhile.
+_MAX_WAITING_TEXTS: Final = 100
+_MAX_WAITING_BYTES: Final = 4_194_304
 # How long after the end of its lease a run is looked at: then it can be claimed.
 _CLAIMED_LOOK_MARGIN_MS: Final = 250
 
@@ -67,8 +79,11 @@ class RunStore:
     ) -> Submitted:
         """Store a run as active or queued. Raises ThreadNotFoundError, ThreadBusyError.
 
-        `steer` is what reaches the active run instead, where on_busy says so.
+        `steer` is what reaches the active run instead, where on_busy says so; SteeringFullError when too much waits.
         """
+        if steer is not None:
+            # What was said may be taken before a lost answer is asked for again: the request has to be known then.
+            idempotency_key = idempotency_key or run.run_id
         keys = self._connection.keys(run.thread_id)
         # Watched before it is stored: a gateway that dies in between leaves no run that nobody looks for.
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
@@ -81,7 +96,8 @@ class RunStore:
             [*keys.shared, keys.run(run.run_id)],
             [
                 run.run_id, self._ttl, idempotency_key, on_busy, run.created_at, keys.run_prefix,
-                write_message(steer.message) if steer else "", steer.event if steer else "", *flatten(to_fields(run)),
+                write_message(steer.message) if steer else "", steer.event if steer else "",
+                _MAX_WAITING_TEXTS, _MAX_WAITING_BYTES, *flatten(to_fields(run)),
             ],
         )  # fmt: skip
         index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl], is_needed=False)
@@ -92,6 +108,8 @@ class RunStore:
             raise ThreadNotFoundError
         if outcome == b"busy":
             raise ThreadBusyError
+        if outcome == b"full":
+            raise SteeringFullError
         result = SubmitOutcome(outcome.decode())
         if result in (SubmitOutcome.REPEATED, SubmitOutcome.STEERED, SubmitOutcome.WAITING):
             run = await self.get(run.thread_id, run_id.decode())
@@ -108,7 +126,7 @@ class RunStore:
             raw = await self._connection.redis.hgetall(self._connection.keys(thread_id).run(run_id))
         if not raw:
             raise RunNotFoundError
-        return from_fields(RunRecord, {name.decode(): value.decode() for name, value in raw.items()})
+        return _salvage(thread_id, run_id, raw)
 
     async def find(self, run_id: str) -> RunRecord:
         """Return the record of a run whose thread is not known, or raise RunNotFoundError.
@@ -120,27 +138,32 @@ class RunStore:
             thread_id = await self._connection.redis.getex(run_thread(run_id), ex=self._ttl)
         if thread_id is None:
             raise RunNotFoundError
-        return await self.get(thread_id.decode(), run_id)
+        return await self.get(thread_id.decode(errors="replace"), run_id)
 
-    async def newest(self, thread_id: str, *, start: int, limit: int) -> list[RunRecord]:
-        """Return the thread's runs, newest first, from position `start`."""
+    async def newest(self, thread_id: str, *, start: int, limit: int) -> RunPage:
+        """Return the thread's runs, newest first, from position `start`; fewer of large ones."""
         keys = self._connection.keys(thread_id)
+        if limit < 1:
+            return RunPage((), start)
         with redis_errors():
-            run_ids = await self._connection.redis.lrange(keys.runs, start, start + limit - 1)
-            pipe = self._connection.redis.pipeline(transaction=False)
-            for run_id in run_ids:
-                pipe.hgetall(keys.run(run_id.decode()))
-            hashes = await pipe.execute() if run_ids else []
-        return [
-            from_fields(RunRecord, {name.decode(): value.decode() for name, value in fields.items()})
-            for fields in hashes
-            if fields
-        ]
+            raw = await self._connection.redis.lrange(keys.runs, start, start + limit - 1)
+            run_ids = [run_id.decode(errors="replace") for run_id in raw]
+            hashes = await read_hashes(self._connection.redis, [keys.run(run_id) for run_id in run_ids])
+        runs = [_salvage(thread_id, run_id, fields) for run_id, fields in zip(run_ids, hashes, strict=False) if fields]
+        return RunPage(runs, start + len(hashes))
+
+    async def count(self, thread_id: str) -> int:
+        """Return how many runs the thread has had."""
+        with redis_errors():
+            return int(await self._connection.redis.llen(self._connection.keys(thread_id).runs))
 
     async def claim(
         self, thread_id: str, run_id: str, *, owner: str, claim_id: str, lease_seconds: float
     ) -> Claim | None:
-        """Take a run that is pending and active, or whose lease ran out; None when it is not to be had."""
+        """Take a run that is pending and active, or whose lease ran out; None when it is not to be had.
+
+        Raises UnreadableRunError for one that cannot be carried out: its end is `end_unreadable`.
+        """
         keys = self._connection.keys(thread_id)
         now = isoformat(self._clock.now())
         lease_ms = int(lease_seconds * 1000)
@@ -152,16 +175,40 @@ class RunStore:
             [*keys.shared, keys.run(run_id)],
             [run_id, owner, claim_id, self._ttl, now, keys.run_prefix, lease_ms],
         )
-        _, found = await self._connection.call_many([watch, claim])
-        if not found:
+        token = claim_id  # a claim may fail half-way, before its token is known
+        try:
+            _, found = await self._connection.call_many([watch, claim])
+            if not found:
+                return None
+            run, thread, state = map(pairs_to_dict, found)
+            token = run[b"token"].decode()
+            record = read_record(RunRecord, run)
+            return Claim(
+                run=record,
+                thread=read_record(ThreadRecord, thread),
+                state=read_record(AgentState, state),
+                messages=await self._conversation(record),
+            )
+        except UnreadableRecordError as error:
+            raise UnreadableRunError(error.message, token) from error
+        except LeaseLostError:
             return None
-        run, thread, state, messages = found
-        return Claim(
-            run=from_fields(RunRecord, pairs_to_dict(run)),
-            thread=from_fields(ThreadRecord, pairs_to_dict(thread)),
-            state=from_fields(AgentState, pairs_to_dict(state)),
-            messages=tuple(read_message(item) for item in messages),
-        )
+
+    async def _conversation(self, run: RunRecord) -> tuple[ChatMessage, ...]:
+        """Read what this worker's run is about, in parts, so that nobody waits long for one. Raises LeaseLostError."""
+        keys = [*self._connection.keys(run.thread_id).shared, self._connection.keys(run.thread_id).run(run.run_id)]
+        messages: list[ChatMessage] = []
+        length = 1
+        while len(messages) < length:
+            arguments: list[Argument] = [run.token, len(messages), MESSAGES_PER_PART, PART_BYTES]
+            found = await self._connection.call("read_messages", keys, arguments)
+            if found is None:
+                raise LeaseLostError
+            length, part = found
+            if not part:
+                break
+            messages.extend(map(read_message, part))
+        return tuple(messages)
 
     async def append(self, run: RunRecord, write: RunWrite) -> None:
         """Write events, messages and state in one call. Raises LeaseLostError."""
@@ -220,9 +267,13 @@ class RunStore:
         Raises RunNotFoundError, and RunNotWaitingError when it does not wait for this answer.
         """
         keys = self._connection.keys(thread_id)
-        outcome = await self._connection.call(
+        # Watched before it is answered: a gateway that dies in between leaves no run that nobody looks for.
+        member = open_run_member(RunJob(thread_id=thread_id, run_id=run_id))
+        watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [member, int(ANSWERED_LOOK_SECONDS * 1000)])
+        answered = ScriptCall(
             "answer_run", [*keys.shared, keys.run(run_id)], [answer.model_dump_json(), answer.call_id, self._ttl]
         )
+        _, outcome = await self._connection.call_many([watch, answered])
         if outcome == b"unknown":
             raise RunNotFoundError
         if outcome != b"answered":
@@ -233,14 +284,30 @@ class RunStore:
         found = await self._connection.call("fail_pending", self._run_keys(run), self._end_arguments(run, end))
         return _ended(found) if found else None
 
+    async def end_unreadable(
+        self, run: RunRecord, end: RunEnd, call_end: CallEnd | None = None, *, token: str = ""
+    ) -> Ended | None:
+        """End a run whose records cannot be read; None when it has ended, is gone, or is another's.
+
+        `token` is that of the claim after which it could not be read, or the claim's id; without one nobody may hold
+        it.
+        """
+        found = await self._connection.call(
+            "end_unreadable",
+            self._run_keys(run),
+            [token, *self._end_arguments(run, end), *_call_end_arguments(call_end)],
+        )
+        return _ended(found) if found else None
+
     async def cancel(self, run: RunRecord, end: RunEnd, call_end: CallEnd | None = None) -> Cancelled:
         """Ask a run to stop; one that no living worker owns is ended as `end` says. Raises RunNotFoundError.
 
         `call_end` closes the tool calls that the lost worker left open.
         """
-        closing: list[Argument] = [call_end.event, write_message(call_end.message)] if call_end else ["", ""]
         outcome, completion_id, next_run_id = await self._connection.call(
-            "cancel_run", self._run_keys(run), [WORKER_BELL_PREFIX, *self._end_arguments(run, end), *closing]
+            "cancel_run",
+            self._run_keys(run),
+            [WORKER_BELL_PREFIX, *self._end_arguments(run, end), *_call_end_arguments(call_end)],
         )
         if outcome == b"unknown":
             raise RunNotFoundError
@@ -258,6 +325,15 @@ class RunStore:
     def _run_keys(self, run: RunRecord) -> list[str]:
         keys = self._connection.keys(run.thread_id)
         return [*keys.shared, keys.run(run.run_id), run.legacy_stream or keys.stream]
+
+
+def _call_end_arguments(call_end: CallEnd | None) -> list[Argument]:
+    return [call_end.event, write_message(call_end.message)] if call_end else ["", ""]
+
+
+def _salvage(thread_id: str, run_id: str, fields: RawFields) -> RunRecord:
+    known = {"thread_id": thread_id, "run_id": run_id, "task": "", "created_at": ""}
+    return salvage_record(RunRecord, fields, known)
 
 
 def _ended(found: Sequence[bytes]) -> Ended:

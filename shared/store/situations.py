@@ -9,8 +9,8 @@ from shared.contract.state import AgentState
 from shared.errors import RunNotFoundError
 from shared.keys import MODEM_INDEX, OPEN_RUNS_INDEX
 from shared.store.connection import Connection, redis_errors
-from shared.store.leases import open_run_member
-from shared.store.records import from_fields
+from shared.store.leases import open_run_member, to_number
+from shared.store.records import salvage_record
 
 # TIME has no key, and the nodes of a cluster have a clock each: this asks the one that judges the run's lease.
 _CLOCK: Final = "return redis.call('TIME')"
@@ -53,13 +53,15 @@ class SituationStore:
             (seconds, microseconds), run, state, active, position, newest, look = await pipe.execute()
             if not run:
                 raise RunNotFoundError
-            owner = run.get(b"owner", b"").decode()
+            owner = run.get(b"owner", b"").decode(errors="replace")
             alive_until = await self._redis.zscore(MODEM_INDEX, owner) if owner else None
         now = datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC)
-        is_active = active is not None and active.decode() == run_id
+        is_active = active == run_id.encode()
         return Situation(
-            run=from_fields(RunRecord, {name.decode(): value.decode() for name, value in run.items()}),
-            state=from_fields(AgentState, {name.decode(): value.decode() for name, value in state.items()}),
+            run=salvage_record(
+                RunRecord, run, {"thread_id": thread_id, "run_id": run_id, "task": "", "created_at": ""}
+            ),
+            state=salvage_record(AgentState, state, {}),
             now=now,
             is_active=is_active,
             waiting_behind=0 if is_active or position is None else int(position) + 1,
@@ -75,5 +77,5 @@ def _entry_time(entry_id: bytes) -> datetime:
 
 
 def _time(milliseconds: bytes | float | None) -> datetime | None:
-    value = float(milliseconds or 0)
+    value = to_number(milliseconds)
     return datetime.fromtimestamp(value / 1000, UTC) if value else None

@@ -2,8 +2,10 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import JsonValue
@@ -11,14 +13,30 @@ from pydantic import JsonValue
 from shared.clock import SystemClock, isoformat
 from shared.contract.api import Page
 from shared.contract.message import ChatMessage
+from shared.contract.run import RunJob
 from shared.contract.thread import ThreadRecord
-from shared.errors import InvalidCursorError, ThreadNotFoundError
-from shared.keys import THREAD_INDEX, run_thread
-from shared.store.connection import Connection, redis_errors
-from shared.store.records import flatten, from_fields, read_message, to_fields
+from shared.errors import InvalidCursorError, ThreadNotFoundError, UnreadableRecordError
+from shared.ids import new_id
+from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, run_thread
+from shared.store.connection import Argument, Connection, redis_errors
+from shared.store.hash_pages import read_hashes
+from shared.store.leases import open_run_member
+from shared.store.records import PART_BYTES, RawFields, flatten, salvage_record, show_message, to_fields
 
 # A thread is listed a moment before it is stored; only older entries without a record are stale.
 _STALE_AFTER_MS: Final = 60_000
+_MEMBER_DIGITS: Final = 15
+_SCAN_COUNT: Final = 1_000  # entries of one step
+# A worker that is away for longer does not see that a thread was deleted, only that it is not there.
+TOMBSTONE_SECONDS: Final = 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """A part of a conversation, and the position of the message that comes next; None at the end."""
+
+    messages: Sequence[ChatMessage]
+    following: int | None
 
 
 class ThreadStore:
@@ -53,7 +71,9 @@ class ThreadStore:
             pipe.zadd(THREAD_INDEX, {_member(record): 0})
             pipe.expire(THREAD_INDEX, self._ttl)
             await pipe.execute()
-        made = await self._connection.call("create_thread", keys.shared, [self._ttl, *flatten(to_fields(record))])
+        made = await self._connection.call(
+            "create_thread", [*keys.shared, keys.tombstone], [self._ttl, *flatten(to_fields(record))]
+        )
         if made:
             return record
         standing = await self.get(thread_id)
@@ -66,10 +86,9 @@ class ThreadStore:
         """Return the record, or raise ThreadNotFoundError."""
         with redis_errors():
             raw = await self._connection.redis.hgetall(self._connection.keys(thread_id).metadata)
-        record = _record(raw)
-        if record is None:
+        if not raw:
             raise ThreadNotFoundError
-        return record
+        return _salvage(thread_id, raw, created_ms=0)
 
     async def exists(self, thread_id: str) -> bool:
         """Whether there is such a thread."""
@@ -80,62 +99,98 @@ class ThreadStore:
         """Return the id of the run that is active now, if any."""
         with redis_errors():
             raw = await self._connection.redis.hget(self._connection.keys(thread_id).metadata, "active_run_id")
-        return raw.decode() or None if raw else None
+        return raw.decode(errors="replace") or None if raw else None
 
     async def newest(self, *, cursor: str | None, limit: int) -> Page[ThreadRecord]:
         """Return threads, newest first; raises InvalidCursorError."""
         upper = f"({_decode_cursor(cursor)}" if cursor else "+"
         with redis_errors():
-            members = await self._connection.redis.zrevrangebylex(THREAD_INDEX, upper, "-", 0, limit)
-            pipe = self._connection.redis.pipeline(transaction=False)
-            for member in members:
-                pipe.hgetall(self._connection.keys(_thread_id(member)).metadata)
-            hashes = await pipe.execute() if members else []
-        found = [_record(fields) for fields in hashes]
+            asked = await self._connection.redis.zrevrangebylex(THREAD_INDEX, upper, "-", 0, limit)
+            metadata = [self._connection.keys(_thread_id(member)).metadata for member in asked]
+            hashes = await read_hashes(self._connection.redis, metadata)
+        members = asked[: len(hashes)]
+        found = [
+            _salvage(_thread_id(member), fields, created_ms=_created_ms(member)) if fields else None
+            for member, fields in zip(members, hashes, strict=True)
+        ]
         # An entry that is not its record's own is what a second creation left when it was cut short.
         listed = {
             member: record
             for member, record in zip(members, found, strict=True)
-            if record is not None and _member(record) == member.decode()
+            if record is not None and _member(record).encode() == member
         }
         await self._forget_stale([member for member in members if member not in listed])
-        more = len(members) == limit
+        more = len(asked) == limit or len(members) < len(asked)
         return Page(items=tuple(listed.values()), next_cursor=_encode_cursor(members[-1]) if more else None)
 
-    async def messages(self, thread_id: str, *, start: int, limit: int) -> list[ChatMessage]:
-        """Return the conversation from position `start` (0 is the oldest)."""
-        with redis_errors():
-            raw = await self._connection.redis.lrange(
-                self._connection.keys(thread_id).messages, start, start + limit - 1
-            )
-        return [read_message(item) for item in raw]
+    async def messages(self, thread_id: str, *, start: int, limit: int) -> MessagePage:
+        """Return the conversation from position `start` (0 is the oldest); fewer of large messages."""
+        keys = self._connection.keys(thread_id)
+        arguments: list[Argument] = ["", start, limit, PART_BYTES]
+        length, found = await self._connection.call("read_messages", [*keys.shared, keys.metadata], arguments)
+        following = start + len(found)
+        return MessagePage([show_message(item) for item in found], following if found and following < length else None)
 
     async def delete(self, thread_id: str) -> None:
-        """Remove a thread with everything in it, or raise ThreadNotFoundError."""
+        """Remove a thread with everything in it, whether it can be read or not, or raise ThreadNotFoundError."""
         keys = self._connection.keys(thread_id)
-        record = await self.get(thread_id)
+        if not await self.exists(thread_id):
+            raise ThreadNotFoundError
+        members = await self._find_members(thread_id)
+        removal = new_id()
         with redis_errors():
-            run_ids = await self._connection.redis.lrange(keys.runs, 0, -1)
-        await self._connection.call("delete_thread", keys.shared, [keys.run_prefix])
+            arguments: list[Argument] = [keys.run_prefix, removal, keys.bell, TOMBSTONE_SECONDS]
+            while run_ids := await self._connection.call("delete_thread", [*keys.shared, keys.tombstone], arguments):
+                await self._forget_runs(thread_id, [run_id.decode(errors="replace") for run_id in run_ids])
+            if members:
+                await self._connection.redis.zrem(THREAD_INDEX, *members)
+
+    async def _forget_runs(self, thread_id: str, run_ids: Sequence[str]) -> None:
+        """Remove what stands outside of a thread's own keys; raises RedisError, OSError."""
+        pipe = self._connection.redis.pipeline(transaction=False)
+        for run_id in run_ids:
+            pipe.unlink(run_thread(run_id))
+            pipe.zrem(OPEN_RUNS_INDEX, open_run_member(RunJob(thread_id=thread_id, run_id=run_id)))
+        await pipe.execute()
+
+    async def _find_members(self, thread_id: str) -> list[str]:
+        """Return the entries of a thread in the list of all; the whole is searched if its record does not tell."""
+        with suppress(UnreadableRecordError):
+            record = await self.get(thread_id)
+            if "created_at" not in (record.unreadable or ()):
+                return [_member(record)]
+        ending = f":{thread_id}".encode()
         with redis_errors():
-            pipe = self._connection.redis.pipeline(transaction=False)
-            pipe.zrem(THREAD_INDEX, _member(record))
-            for run_id in run_ids:
-                pipe.unlink(run_thread(run_id.decode()))
-            await pipe.execute()
+            entries = self._connection.redis.zscan_iter(THREAD_INDEX, count=_SCAN_COUNT)
+            return [member.decode() async for member, _ in entries if member.endswith(ending)]
 
     async def _forget_stale(self, members: list[bytes]) -> None:
         horizon = int(self._clock.now().timestamp() * 1000) - _STALE_AFTER_MS
-        stale = [member for member in members if int(member.split(b":", 1)[0]) < horizon]
+        stale = [member for member in members if _created_ms(member) < horizon]
         if stale:
             with redis_errors():
                 await self._connection.redis.zrem(THREAD_INDEX, *stale)
 
 
-def _record(fields: Mapping[bytes, bytes]) -> ThreadRecord | None:
-    if not fields:
-        return None
-    return from_fields(ThreadRecord, {name.decode(): value.decode() for name, value in fields.items()})
+def _salvage(thread_id: str, fields: RawFields, *, created_ms: int) -> ThreadRecord:
+    """Read what can be read of a record; `created_ms` is what is known beside it of when it was made."""
+    created_at = isoformat(datetime.fromtimestamp(created_ms / 1000, UTC))
+    fields = dict(fields)
+    is_dated = _is_time(fields.get(b"created_at", b""))
+    if not is_dated:
+        fields[b"created_at"] = created_at.encode()
+    known = {"thread_id": thread_id, "created_at": created_at, "updated_at": created_at}
+    record = salvage_record(ThreadRecord, fields, known)
+    # Another id than that of its key would be listed as another thread, and delete it.
+    unreadable = (*(record.unreadable or ()), *(() if is_dated else ("created_at",)))
+    return record.model_copy(update={"thread_id": thread_id, "unreadable": unreadable or None})
+
+
+def _is_time(text: bytes) -> bool:
+    try:
+        return datetime.fromisoformat(text.decode()).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _member(record: ThreadRecord) -> str:
@@ -144,8 +199,13 @@ def _member(record: ThreadRecord) -> str:
     return f"{milliseconds:015d}:{record.thread_id}"
 
 
+def _created_ms(member: bytes) -> int:
+    text = member.partition(b":")[0]
+    return int(text) if text.isdigit() and len(text) <= _MEMBER_DIGITS else 0
+
+
 def _thread_id(member: bytes) -> str:
-    return member.split(b":", 1)[1].decode()
+    return member.partition(b":")[2].decode(errors="replace")
 
 
 def _encode_cursor(member: bytes) -> str:

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 
 from shared.contract.run import RunStatus
+from shared.keys import DEAD_LETTERS
 from tests.e2e.asked import read_requests
 from tests.e2e.event_log import EndedRun, LogEvent, assert_read_whole
 from tests.e2e.service_process import wait_until
@@ -193,14 +194,17 @@ def test_a_deleted_flow_leaves_nothing(stack: Stack, openai_server: OpenAIServer
     assert list(stack.redis.scan_iter(f"*{producer.flow}*")) == []
 
 
-def test_messages_that_cannot_be_read_are_dropped(
+def test_messages_that_cannot_be_read_are_put_aside(
     stack: Stack, openai_server: OpenAIServer, producer: LegacyProducer
 ) -> None:
     openai_server.play([Answer(text="Still here.")])
-    for rubbish in ("{no json", "[]", "{}", '{"flow_uuid": " ", "flow_input_uuid": "x"}', 7, None, {"flow_uuid": "x"}):
-        producer.send_text(rubbish)
+    stack.redis.delete(DEAD_LETTERS)
+    rubbish = ("{no json", "[]", "{}", '{"flow_uuid": " ", "flow_input_uuid": "x"}', 7, None, {"flow_uuid": "x"})
+    for text in rubbish:
+        producer.send_text(text)
     producer.send("Are you there?")
     assert producer.read().stop_reason == "completed"
+    wait_until(lambda: stack.redis.llen(DEAD_LETTERS) == len(rubbish), "every message is put aside")
     wait_until(lambda: stack.broker.waiting() == 0, "every message is taken")
     wait_until(lambda: stack.broker.unacknowledged() == 0, "every message is done with")
 

@@ -210,7 +210,7 @@ def test_ctrl_c_ends_the_stack_and_all_its_processes(stack: Stack) -> None:
 def test_run_without_a_stack_starts_one_and_ends_it(tmp_path: Path) -> None:
     try:
         httpx.get(f"{DEFAULT_URL}/health")
-        pytest.skip(f"something listens at {DEFAULT_URL}, so no stack would be started")
+        pytest.fail(f"something listens at {DEFAULT_URL}, so no stack would be started: stop it first")
     except httpx.ConnectError:
         pass
     first = subprocess.run(

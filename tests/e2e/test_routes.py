@@ -86,7 +86,7 @@ REFUSED = (
     *(
         refused("GET", f"{path}last_id={bad}", 400, "bad_last_id")
         for path in (f"{BASE}/stream?", f"{BASE}/runs/{{run}}/stream?", f"{LEGACY}?flowUuid=a&flowInputUuid=b&")
-        for bad in ("soon", "1-2-3", "-1", "99999999999999999999999-0")
+        for bad in ("soon", "1-2-3", "-1", "99999999999999999999999-0", f"{2**64 - 1}-{2**64 - 1}")
     ),
     refused("GET", f"{LEGACY}?flowUuid=a", 400, "bad_request"),
     refused("GET", "/api/agent/threads?cursor=xyz", 400, "bad_cursor"),
@@ -142,6 +142,10 @@ def test_a_route_refuses_with_code_and_sentence(shared_stack: Stack, ended_run: 
     assert body["request_id"] == answer.headers["x-request-id"]
 
 
+def deep(levels: int) -> bytes:
+    return b"[" * levels + b"1" + b"]" * levels
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -150,6 +154,16 @@ def test_a_route_refuses_with_code_and_sentence(shared_stack: Stack, ended_run: 
         pytest.param(b'{"task": "x", "parameters": {"a": ["\\ud800"]}}', id="half a parameter"),
         pytest.param(b'{"task": "x", "context_data": [{"type": "t", "more": "\\ud800"}]}', id="half a context"),
         pytest.param(b'{"task": ', id="half a body"),
+        pytest.param(b'{"task": "x", "parameters": {"a": %b}}' % deep(201), id="deep parameters"),
+        pytest.param(b'{"task": "x", "context_data": [{"type": "t", "content": %b}]}' % deep(254), id="deep context"),
+        pytest.param(b'{"task": "x", "parameters": {"a": %b}}' % deep(100_000), id="abysmal parameters"),
+        pytest.param(b'{"task": "x", "parameters": {"a": NaN}}', id="no number"),
+        pytest.param(b'{"task": "x", "parameters": {"a": -Infinity}}', id="infinity"),
+        pytest.param(b'{"task": "x", "parameters": {"a": 1e999}}', id="infinite number"),
+        pytest.param(
+            b'{"task": "x", "on_busy": "steer", "context_data": [{"type": "t", "a": 18446744073709551616}]}',
+            id="65 bits",
+        ),
         pytest.param(b"", id="no body"),
     ],
 )

@@ -1,11 +1,15 @@
 """Secrets of the worker stay in the worker: not in events, not in logs, not in what commands can see."""
 
+import base64
+import json
 from collections.abc import Callable
 
 import pytest
+from pydantic import JsonValue
 
 from shared.contract.event import ExecuteState
 from shared.contract.result import BashResult
+from shared.contract.secret import MASKED
 from tests.e2e.event_log import EndedRun
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call
@@ -44,8 +48,7 @@ def test_commands_see_nothing_of_the_workers_environment(stack: Stack, openai_se
 
 def test_commands_cannot_read_the_worker_through_proc(stack: Stack, openai_server: OpenAIServer) -> None:
     _, output = run_command(stack, openai_server, "pwd; cat /proc/[0-9]*/environ 2>&1 | tr '\\0' '\\n' | cut -c -200")
-    if not output.startswith("/workspace\n"):
-        pytest.skip("bubblewrap does not work on this machine")
+    assert output.startswith("/workspace\n"), "the commands ran without bubblewrap, which does not work here"
     assert "OPENAI_API_KEY" not in output
     assert "BAUD_LLM" not in output
 
@@ -68,14 +71,73 @@ def test_a_key_that_the_provider_repeats_is_not_passed_on(
     assert not [path for path in written if key.encode() in path.read_bytes()]
 
 
+def halves(key: str) -> str:
+    """Return a command that prints the key without holding it."""
+    return f"printf %s {key[:6]}; sleep 0.2; echo {key[6:]}"
+
+
 def test_a_key_that_a_command_or_the_model_says_is_masked(stack: Stack, openai_server: OpenAIServer) -> None:
     key = stack.settings["OPENAI_API_KEY"]
     said = Answer(text=f"The key is {key}.", piece=5, delay=0.05)
-    openai_server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": f"echo {key}"}),)), said])
+    openai_server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": halves(key)}),)), said])
     run = stack.run("Look around")
-    assert run.of_kind("assistant_response")[-1].result("assistant_response_result") == "The key is ***."
+    assert run.of_kind("assistant_response")[-1].result("assistant_response_result") == f"The key is {MASKED}."
     (end,) = run.of_kind("tool_bash", ExecuteState.COMPLETE)
-    assert BashResult.model_validate(end.result("tool_bash_result")).result == "***\n"
+    assert BashResult.model_validate(end.result("tool_bash_result")).result == f"{MASKED}\n"
     assert key not in repr(stored(stack, run.thread_id))
     pieces = [str(event.result("assistant_delta")) for event in run.of_kind("assistant_delta")]
     assert not [piece for piece in pieces if key[:5] in piece], "a secret in several pieces is masked in each"
+
+
+def test_a_key_that_a_command_prints_is_never_sent_to_the_provider(stack: Stack, openai_server: OpenAIServer) -> None:
+    key = stack.settings["OPENAI_API_KEY"]
+    print_it = f'k=$({halves(key)}); echo "$k"; echo "{{\\"key\\": \\"$k\\"}}"; echo -n "$k" | base64'
+    wrong = f"cat no-such-file-{key[:6]}{key[6:]}"
+    openai_server.play([
+        PLAN,
+        Answer(calls=(Call(name="bash", arguments={"cmd": print_it}), Call(name="bash", arguments={"cmd": wrong}))),
+        Answer(text=f"It is {key}.", calls=(Call(name="todo_write", arguments=todo(key)),)),
+        Answer(text="Seen."),
+    ])  # fmt: skip
+    run = stack.run(f"Is {key} the key?")
+    assert run.stop_reason == "completed"
+    assert key in openai_server.headers[0]["authorization"]
+    sent = json.dumps(openai_server.requests)
+    assert key not in sent
+    assert base64.b64encode(key.encode()).decode().rstrip("=")[:-1] not in sent
+    assert sent.count(MASKED) >= 6
+    assert key not in repr(run.events)
+
+
+def todo(key: str) -> dict[str, JsonValue]:
+    return {"todos": [{"id": "1", "content": f"keep {key}", "status": "pending", "priority": "low"}]}
+
+
+def test_the_mask_never_lands_in_a_file(stack: Stack, openai_server: OpenAIServer) -> None:
+    key = stack.settings["OPENAI_API_KEY"]
+    file = {"file_path": "settings.env", "content": f"KEY={MASKED}\n"}
+    openai_server.play([
+        PLAN,
+        Answer(calls=(Call(name="bash", arguments={"cmd": f"({halves(key)}) > a.env; cat a.env"}),)),
+        Answer(calls=(Call(name="files_creation", arguments={"files": [file]}),)),
+        Answer(calls=(Call(name="bash", arguments={"cmd": f"echo '{MASKED}' > b.env"}),)),
+        Answer(calls=(Call(name="bash", arguments={"cmd": f"echo {key} > c.env"}),)),
+        Answer(calls=(Call(name="bash", arguments={"cmd": "cp a.env d.env; echo '*** a note ***' > note.md"}),)),
+        Answer(text="Done."),
+    ])  # fmt: skip
+    run = stack.run("Write it down")
+    assert run.stop_reason == "completed"
+    refused = [str(request["messages"]) for request in openai_server.requests][-1].count("Have the command read")
+    assert refused == 3
+    workspace = stack.workspace(run.thread_id)
+    written = {path.name: path.read_text() for path in workspace.iterdir() if path.is_file()}
+    assert written == {"a.env": f"{key}\n", "d.env": f"{key}\n", "note.md": "*** a note ***\n"}
+
+
+def test_a_secret_in_a_call_is_refused_and_nobody_is_asked(stack: Stack, openai_server: OpenAIServer) -> None:
+    key = stack.settings["OPENAI_API_KEY"]
+    run, output = run_command(stack, openai_server, f"echo {key}")
+    assert output == ""
+    (end,) = run.of_kind("tool_bash", ExecuteState.ERROR)
+    assert "Have the command read the value itself" in repr(end)
+    assert key not in repr(run)

@@ -131,7 +131,8 @@ def test_a_worker_that_hung_for_longer_than_its_lease_writes_nothing_more(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
     openai_server.play([PLAN, shell("sleep 1; echo too late"), END])
-    stack = fresh_stack(modems=2, **SETTINGS)
+    # The other worker has the rest of a second lease to end the run; after that, one that was stopped ends itself.
+    stack = fresh_stack(modems=2, **{**SETTINGS, "BAUD_MODEM__LEASE_SECONDS": "8"})
     with watched(stack) as run:
         run.until(is_begun)
         old = run.owner()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import zlib
 from typing import Any, Final
 
 LEGACY: Final = "main.process_flow_data"
@@ -48,6 +49,12 @@ def flow(**members: Any) -> str:
     return envelope([[json.dumps({**json.loads(FLOW), **members})], {}, {}])
 
 
+def packed(body: bytes) -> str:
+    """Return an envelope with a compressed body."""
+    text = base64.b64encode(zlib.compress(body)).decode()
+    return envelope(text, headers={"compression": "application/x-gzip"})
+
+
 DEEP: Final = "[" * 100_000 + "]" * 100_000
 
 # Ids of the cases; text; what stands in the reason.
@@ -77,7 +84,10 @@ UGLY: Final[dict[str, tuple[str | bytes, str]]] = {
     "pickle": (envelope(content_type="application/x-python-serialize"), "content-type"),
     "unknown content type": (envelope(content_type="text/fancy"), "content-type"),
     "unknown character set": (envelope(content_encoding="klingon"), "content-encoding"),
-    "compressed": (envelope(headers={"compression": "application/x-gzip"}), "compress"),
+    "said to be compressed": (envelope(headers={"compression": "application/x-gzip"}), "decompressed"),
+    "compressed in another way": (envelope(headers={"compression": "application/x-bz2"}), "compression"),
+    "a list as compression": (envelope(headers={"compression": ["gzip"]}), "compression"),
+    "small, and large once decompressed": (packed(b" " * 200_000_000), "decompressed"),
     "body is no JSON": (envelope(base64.b64encode(b"{no").decode()), "body"),
     "body is not UTF-8": (envelope(base64.b64encode(b'["\xff"]').decode()), "body"),
     "body 100,000 deep": (envelope(base64.b64encode(DEEP.encode()).decode()), "body"),
@@ -118,5 +128,8 @@ UGLY: Final[dict[str, tuple[str | bytes, str]]] = {
     "an id with a line separator": (flow(run_id="a\u2028b"), "run_id"),
     "an id of 4,000": (flow(flow_uuid="x" * 4_000), "flow_uuid"),
     "context nested 150 deep": (flow(context_data=[{"x": json.loads("[" * 150 + "]" * 150)}]), "deep"),
+    "context of 300,000 items": (flow(context_data=[{}] * 300_000), "values"),
+    "context of 2,000 items": (flow(context_data=[{}] * 2_000), "context_data"),
+    "300,000 headers": (envelope(headers={str(number): 0 for number in range(300_000)}), "values"),
     "protocol 1 without an id": (envelope({"task": LEGACY, "args": [FLOW]}, headers={"task": "null"}), "id"),
 }  # fmt: skip

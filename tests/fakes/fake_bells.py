@@ -14,6 +14,8 @@ class FakeLine:
         self._changed = changed
         self.watched: set[str] = set()
         self.is_dead = False
+        self.pings = 0
+        self.pinged = asyncio.Event()
         self.queue: asyncio.Queue[str | StoreUnavailableError | None] = asyncio.Queue()
 
     async def watch(self, bells: Iterable[str]) -> None:
@@ -27,6 +29,8 @@ class FakeLine:
         self._changed.set()
 
     async def ping(self) -> None:
+        self.pings += 1
+        self.pinged.set()
         if not self.is_dead:
             self.queue.put_nowait(None)
 

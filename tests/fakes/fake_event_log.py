@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError
@@ -24,6 +24,7 @@ class FakeEventLog:
         self.is_down = False
         self.active_run_id: str | None = None
         self.reads = 0
+        self.removed: set[str] = set()
         self.places: dict[str, str] = {}
         self.hung: set[str] = set()
         self._pause = pause
@@ -51,7 +52,7 @@ class FakeEventLog:
     def ids(self, stream: str) -> list[str]:
         return [entry.id for entry in self._streams.get(stream, [])]
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
         await self._begin_read()
         entries = self._streams.get(stream, [])
         first_id = entries[0].id if entries else None
@@ -66,6 +67,15 @@ class FakeEventLog:
         found = {stream: self._behind(stream, after)[:limit] for stream, after in positions.items()}
         await self._pause()
         return {stream: entries for stream, entries in found.items() if entries}
+
+    def remove(self, stream: str) -> None:
+        """Forget a stream, as a DELETE of its thread does."""
+        self._streams.pop(stream, None)
+        self.removed.add(stream)
+
+    async def missing(self, streams: Collection[str]) -> set[str]:
+        await self._begin_read()
+        return self.removed.intersection(streams)
 
     def place(self, stream: str) -> str:
         return self.places.get(stream, "")

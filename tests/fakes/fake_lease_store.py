@@ -7,6 +7,26 @@ from shared.contract.run import RunJob, RunRecord
 from shared.store.leases import UNSEEN, LeaseStore, OpenRun, RenewalOutcome, Unseen
 
 
+class Gate:
+    """Holds a call until it is released."""
+
+    def __init__(self) -> None:
+        self._reached = asyncio.Event()
+        self._open = asyncio.Event()
+
+    async def reached(self) -> None:
+        """Return once a call waits here."""
+        await asyncio.wait_for(self._reached.wait(), 5)
+
+    def release(self) -> None:
+        """Let the call go on."""
+        self._open.set()
+
+    async def hold(self) -> None:
+        self._reached.set()
+        await self._open.wait()
+
+
 class FakeLeaseStore(LeaseStore):
     """`due` is handed out in order; `standing` is how each run stands, by its id.
 
@@ -28,11 +48,20 @@ class FakeLeaseStore(LeaseStore):
         self.unseen: set[str] = set()
         self.watched: list[tuple[str, float]] = []
         self.forgotten: list[str] = []
+        self._gate: Gate | None = None
+
+    def hold_next(self) -> Gate:
+        """Have the next renewal wait, with what it was asked for."""
+        self._gate = Gate()
+        return self._gate
 
     async def renew(
         self, runs: Sequence[RunRecord], *, lease_seconds: float, lasted: frozenset[str] = frozenset()
     ) -> list[RenewalOutcome]:
         await self._count_call()
+        if (gate := self._gate) is not None:
+            self._gate = None
+            await gate.hold()
         self.renewed.append(tuple(run.run_id for run in runs))
         self.lasted.append(lasted)
         return [self.outcomes.get(run.run_id, RenewalOutcome.HELD) for run in runs]

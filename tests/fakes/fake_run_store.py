@@ -23,6 +23,8 @@ class FakeRunStore:
     async def submit(
         self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
     ) -> Submitted:
+        if steer is not None:
+            idempotency_key = idempotency_key or run.run_id
         if idempotency_key in self.keys:
             return Submitted(SubmitOutcome.REPEATED, self.runs[self.keys[idempotency_key]])
         is_steered = steer is not None and self.active is not None

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.documented import require_documented
+
 LIMIT_SECONDS = 10.0
+_START_SECONDS = 40.0  # a start is mostly imports, and many tests start at once
 _LISTENS = re.compile(r"listens on (http://\S+?)[\s\"]")
 
 
@@ -68,11 +71,17 @@ class GatewayProcess:
             sys.executable, "-P", "-m", "gateway", "--port", "0",
             env=self._env, stderr=asyncio.subprocess.PIPE, cwd="/tmp",
         )  # fmt: skip
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with asyncio.timeout(_START_SECONDS):
             self.url = await self._read_address()
         self._log_task = asyncio.create_task(self._collect_log())
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-        self._http = httpx.AsyncClient(base_url=self.url, timeout=LIMIT_SECONDS, limits=limits, trust_env=False)
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            timeout=LIMIT_SECONDS,
+            limits=limits,
+            trust_env=False,
+            event_hooks={"response": [_look_up]},
+        )
 
     async def _read_address(self) -> str:
         async for line in self._lines():
@@ -156,6 +165,11 @@ class GatewayProcess:
             assert response.status_code == 200, await response.aread()
             async with contextlib.aclosing(_read_events(response)) as events:
                 yield events
+
+
+async def _look_up(response: httpx.Response) -> None:
+    content_type = response.headers.get("content-type", "")
+    require_documented(response.request.method, response.request.url.path, response.status_code, content_type)
 
 
 async def _read_events(response: httpx.Response) -> AsyncGenerator[SseEvent, None]:

@@ -1,10 +1,9 @@
-"""Heads and bodies that are too long, too slow or never end, over raw sockets: refused, and nobody else waits for them."""
+"""Heads and bodies that are too long, too slow or never end, over raw sockets: refused, and nobody waits for them."""
 
 import asyncio
 from contextlib import AsyncExitStack
 
 import psutil
-import pytest
 
 from tests.integration.conftest import StartGateway
 from tests.integration.gateway_process import GatewayProcess
@@ -18,34 +17,44 @@ async def _is_live(gateway: GatewayProcess) -> bool:
     return (await gateway.http.get("/live")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        pytest.param(request("GET", "/live", "X: " + "a" * 8_000_000), id="one-header"),
-        pytest.param(_UNFINISHED + b"a" * 8_000_000, id="unfinished-header"),
-        pytest.param(request("GET", "/live", *(f"X-{number}: a" for number in range(100_000))), id="many-headers"),
-        pytest.param(request("GET", "/live", *(f"X-{number}: a" for number in range(110))), id="few-too-many-headers"),
-        pytest.param(request("GET", "/live?" + "a=1&" * 1_000_000), id="query"),
-        pytest.param(request("GET", "/" + "a" * 4_000_000), id="path"),
-        pytest.param(b"\r\n" * 1_000_000, id="empty-lines"),
-        pytest.param(
-            b"POST /api/agent/initiate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 2_000_000,
-            id="chunk-extension",
-        ),
-    ],
-)
-async def test_a_head_without_end_is_refused_with_431(start_gateway: StartGateway, redis_url: str, head: bytes) -> None:
+def _endless() -> dict[str, bytes]:
+    return {
+        "one header": request("GET", "/live", "X: " + "a" * 8_000_000),
+        "a header that does not end": _UNFINISHED + b"a" * 8_000_000,
+        "many headers": request("GET", "/live", *(f"X-{number}: a" for number in range(100_000))),
+        "a few headers too many": request("GET", "/live", *(f"X-{number}: a" for number in range(110))),
+        "a query": request("GET", "/live?" + "a=1&" * 1_000_000),
+        "a path": request("GET", "/" + "a" * 4_000_000),
+        "empty lines": b"\r\n" * 1_000_000,
+    }
+
+
+async def test_a_head_without_end_is_refused_with_431(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     before = psutil.Process(gateway.pid).memory_info().rss
-    async with raw_client(gateway) as client:
-        sending = asyncio.create_task(client.send(head))
-        if b"chunked" not in head:
+    for name, head in _endless().items():
+        async with raw_client(gateway) as client:
+            sending = asyncio.create_task(client.send(head))
             answer = await client.answer()
-            assert (answer.status, answer.error["code"]) == (431, "head_too_large")
+            assert (name, answer.status, answer.error["code"]) == (name, 431, "head_too_large")
             assert answer.headers["connection"] == "close"
-        assert await client.rest() == b""
-        await sending
-    assert psutil.Process(gateway.pid).memory_info().rss - before < 4_000_000
+            assert (name, await client.rest()) == (name, b"")
+            await sending
+    assert psutil.Process(gateway.pid).memory_info().rss - before < 8_000_000
+    assert await _is_live(gateway)
+
+
+async def test_what_stands_around_a_body_is_bounded_too(start_gateway: StartGateway, redis_url: str) -> None:
+    gateway = await start_gateway(redis_url)
+    before = psutil.Process(gateway.pid).memory_info().rss
+    head = request("POST", "/api/agent/initiate", "Transfer-Encoding: chunked")
+    for around in (b"1;" + b"a" * 8_000_000, b"0\r\n" + b"a: b\r\n" * 1_000_000, b"0\r\na: " + b"b" * 8_000_000):
+        async with raw_client(gateway) as client:
+            sending = asyncio.create_task(client.send(head + around))
+            assert (await client.answer()).status == 431
+            assert await client.rest() == b""
+            await sending
+    assert psutil.Process(gateway.pid).memory_info().rss - before < 8_000_000
     assert await _is_live(gateway)
 
 
@@ -80,36 +89,30 @@ async def _drip(client: RawClient) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "empty line"])
 async def test_a_connection_that_asks_for_nothing_is_closed_without_a_word(
-    start_gateway: StartGateway, redis_url: str, sent: bytes
+    start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url, GATEWAY__HEAD_TIMEOUT="0.3")
-    async with raw_client(gateway) as fresh, raw_client(gateway) as used:
+    async with raw_client(gateway) as silent, raw_client(gateway) as fresh, raw_client(gateway) as used:
         await used.send(_LIVE)
         assert (await used.answer()).status == 200
         await used.send(b"\r\n")
-        await fresh.send(sent)
-        assert (await fresh.rest(), await used.rest()) == (b"", b"")
+        await fresh.send(b"\r\n")
+        assert [await client.rest() for client in (silent, fresh, used)] == [b""] * 3
 
 
-@pytest.mark.parametrize(
-    ("target", "framing"),
-    [
+async def test_a_body_that_dawdles_ends_with_408(start_gateway: StartGateway, redis_url: str) -> None:
+    gateway = await start_gateway(redis_url, GATEWAY__BODY_TIMEOUT="0.3")
+    for target, framing in (
         ("/api/agent/initiate", "Content-Length: 100"),
         ("/api/agent/initiate", "Transfer-Encoding: chunked"),
         ("/api/agent/t/execute", "Content-Length: 100"),
-    ],
-)
-async def test_a_body_that_dawdles_ends_with_408(
-    start_gateway: StartGateway, redis_url: str, target: str, framing: str
-) -> None:
-    gateway = await start_gateway(redis_url, GATEWAY__BODY_TIMEOUT="0.3")
-    async with raw_client(gateway) as client:
-        await client.send(request("POST", target, "Content-Type: application/json", framing) + b"1\r\n")
-        answer = await client.answer()
-        assert (answer.status, answer.error["code"]) == (408, "request_timeout")
-        assert await client.rest() == b"", "the rest is not waited for without end"
+    ):
+        async with raw_client(gateway) as client:
+            await client.send(request("POST", target, "Content-Type: application/json", framing) + b"1\r\n")
+            answer = await client.answer()
+            assert (answer.status, answer.error["code"]) == (408, "request_timeout")
+            assert await client.rest() == b"", "the rest is not waited for without end"
     assert await _is_live(gateway)
 
 
@@ -157,7 +160,7 @@ async def test_requests_sent_ahead_of_a_stream_that_stays_open_take_no_memory(
 async def test_an_answer_to_http_1_0_ends_with_the_connection_and_has_no_chunks(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
-    gateway = await start_gateway(redis_url, STREAM__MAX_DURATION="0.5")
+    gateway = await start_gateway(redis_url, STREAM__MAX_DURATION="0.5", STREAM__KEEP_ALIVE_INTERVAL="0.4")
     thread_id = await gateway.new_thread()
     async with raw_client(gateway) as client:
         await client.send(f"GET /api/agent/{thread_id}/stream HTTP/1.0\r\n\r\n".encode())

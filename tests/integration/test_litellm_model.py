@@ -16,6 +16,9 @@ from workflow.errors import ContextOverflowError, ModelError, PermanentModelErro
 from workflow.llm.factory import build_model
 from workflow.llm.litellm_model import LiteLLMModel
 from workflow.llm.model import (
+    DROPPED_ARGUMENTS,
+    MAX_ANSWER_CHARS,
+    MAX_ARGUMENT_CHARS,
     DeltaKind,
     FinishReason,
     Model,
@@ -114,6 +117,23 @@ async def test_parallel_calls_are_put_together(piece: int, call_id: str | None, 
     assert len({call.call_id for call in answer.tool_calls}) == 2
     assert answer.finish_reason is FinishReason.TOOL_CALLS
     assert answer.text == "Look:"
+
+
+async def test_a_call_without_end_is_broken_off_and_the_answer_kept() -> None:
+    calls = (Call(name="ls", arguments={"path": "."}), Call(name="bash", arguments="x" * 6_000_000))
+    with OpenAIServer([Answer(text="Look:", calls=calls, piece=100_000)]) as server:
+        _, answer = await ask(bare_model(server))
+    assert [call.name for call in answer.tool_calls] == ["ls", "bash"]
+    assert answer.tool_calls[1].arguments == DROPPED_ARGUMENTS
+    assert answer.finish_reason is FinishReason.TOOL_CALLS
+    assert MAX_ARGUMENT_CHARS // 4 <= answer.usage.output_tokens < 1_000_000
+
+
+async def test_text_without_end_is_broken_off_as_at_the_length_limit() -> None:
+    with OpenAIServer([Answer(text="x" * 8_000_000, piece=100_000)]) as server:
+        _, answer = await ask(bare_model(server))
+    assert answer.finish_reason is FinishReason.LENGTH
+    assert MAX_ANSWER_CHARS < len(answer.text) < MAX_ANSWER_CHARS + 200_000
 
 
 @pytest.mark.parametrize(
@@ -222,7 +242,7 @@ async def test_tools_work_as_text_where_native_calling_is_off() -> None:
     assert "tools" not in server.requests[0]
     assert "List a folder." in json.dumps(server.requests[0]["messages"])
     assert shown(items).strip() == answer.text == "I look."
-    assert [(call.name, call.arguments) for call in answer.tool_calls] == [("ls", '{"path": "."}')]
+    assert [(call.name, json.loads(call.arguments)) for call in answer.tool_calls] == [("ls", {"path": "."})]
 
 
 async def test_anthropic_gets_cache_marks_on_tools_prompt_and_tail() -> None:

@@ -232,7 +232,7 @@ async def test_calls_that_a_lost_worker_left_open_are_closed_before_the_end(stor
     assert {(e["run_id"], e["execute_start_at"], e["create_at"]) for e in ends} == {("a", BEGAN, BEGAN)}
     assert all("its worker was lost" in e["execute_result"]["error"] for e in ends)
     assert completion["execute_type"] == "flow_completion"
-    _, *answers = await store.threads.messages("t", start=0, limit=10)
+    _, *answers = (await store.threads.messages("t", start=0, limit=10)).messages
     assert [(m.role, m.tool_call_id, m.run_id) for m in answers] == [
         (Role.TOOL, "call bash", "a"), (Role.TOOL, "call ls", "a"),
     ]  # fmt: skip
@@ -250,7 +250,7 @@ async def test_a_cancel_after_an_answer_closes_what_the_run_had_begun(store: Sto
     assert await cancellation.cancel("t", "a") is RunStatus.CANCELLED
     entries = await store.events.page(store.keys.stream, after="0-0", limit=10)
     assert [entry.type for entry in entries][1:] == ["tool_bash", "tool_ls", "flow_completion"]
-    _, *answers = await store.threads.messages("t", start=0, limit=10)
+    _, *answers = (await store.threads.messages("t", start=0, limit=10)).messages
     assert [message.tool_call_id for message in answers] == ["call bash", "call ls"]
 
 

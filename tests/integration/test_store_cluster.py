@@ -19,7 +19,8 @@ from shared.store.bells import Bells
 from shared.store.check_cluster import check_cluster
 from shared.store.cluster_bells import ClusterBells
 from shared.store.cluster_connection import open_connection
-from shared.store.leases import UNSEEN, RenewalOutcome
+from shared.store.leases import OpenRun, RenewalOutcome
+from shared.store.presence import Presence, ThreadPresence
 from shared.store.run_values import Claim, SubmitOutcome
 from shared.store.situations import SituationStore
 from shared.store.threads import ThreadStore
@@ -59,9 +60,9 @@ async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Sce
     await asyncio.gather(*(scene.write(claim, 1) for claim in claims))
     assert await scene.leases.renew([claim.run for claim in claims], lease_seconds=60) == [RenewalOutcome.HELD] * 6
     looked = await scene.leases.look([RunJob(thread_id=each.run.thread_id, run_id=each.run.run_id) for each in claims])
-    assert [
-        (run.status, run.is_active, run.lease_left_seconds > 50) for run in looked if run and run is not UNSEEN
-    ] == [(RunStatus.PROCESSING, True, True)] * 6
+    assert [(run.status, run.is_active, run.lease_left_seconds > 50) for run in looked if isinstance(run, OpenRun)] == [
+        (RunStatus.PROCESSING, True, True)
+    ] * 6
     situation = await SituationStore(scene.connection).read("a", "r-a")
     assert (situation.is_active, situation.last_event_at is not None) == (True, True)
     assert situation.next_look_at is not None
@@ -75,7 +76,14 @@ async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Sce
     for thread_id in THREADS:
         await scene.threads.delete(thread_id)
     assert (await scene.threads.newest(cursor=None, limit=10)).items == ()
-    assert await _all_keys(scene.processes) == {OPEN_RUNS_INDEX}, "which a reaper clears"
+    tombstones = {f"deleted:{{{thread_id}}}" for thread_id in THREADS}
+    assert await _all_keys(scene.processes) == {OPEN_RUNS_INDEX, *tombstones}, "a reaper clears the one"
+    presence = ThreadPresence(scene.connection)
+    assert await presence.look([*THREADS, "never"]) == [Presence.DELETED] * len(THREADS) + [Presence.ABSENT]
+    assert await presence.identity() == ""
+    await scene.threads.create("a")
+    assert await presence.look(["a"]) == [Presence.STORED]
+    assert await presence.identity()
 
 
 async def _all_keys(processes: ClusterProcesses) -> set[str]:

@@ -197,7 +197,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def records_say_what_happened(self) -> None:
-        runs = self.loop.run(self.store.runs.newest("t", start=0, limit=1000))
+        runs = self.loop.run(self.store.runs.newest("t", start=0, limit=1000)).runs
         assert {run.run_id: (run.status, run.token) for run in runs} == {
             name: (run.status, run.token) for name, run in self.known.items()
         }

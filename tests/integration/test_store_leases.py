@@ -10,7 +10,7 @@ from shared.contract.run import RunJob, RunRecord, RunStatus
 from shared.errors import LeaseLostError
 from shared.ids import new_id
 from shared.keys import OPEN_RUNS_INDEX
-from shared.store.leases import UNSEEN, OpenRun, RenewalOutcome
+from shared.store.leases import OpenRun, RenewalOutcome
 from shared.store.run_values import Claim, RunWrite
 from tests.integration.store_scene import StoreScene, end_of, open_store
 
@@ -50,8 +50,7 @@ async def until_expired(store: StoreScene, run_id: str = "a") -> None:
 
 async def look(store: StoreScene, run_id: str = "a") -> OpenRun:
     (found,) = await store.leases.look([job(run_id)])
-    assert found is not UNSEEN
-    assert found is not None
+    assert isinstance(found, OpenRun)
     return found
 
 
@@ -99,6 +98,7 @@ async def test_a_lease_that_ran_out_is_claimed_with_a_higher_token_and_counts_a_
     second = await owned(store, "w2")
     assert second.token > first.token
     assert (second.attempts, second.crashes, second.owner, second.status) == (2, 1, "w2", RunStatus.PROCESSING)
+    assert (first.after_crash, second.after_crash) == (False, True)
     assert second.started_at == first.started_at
 
 
@@ -182,7 +182,7 @@ async def test_a_run_given_back_is_claimed_at_once_and_counts_no_crash(store: St
     given_back = await store.runs.get("t", "a")
     assert (given_back.status, given_back.owner) == (RunStatus.PROCESSING, None)
     again = await owned(store, "w2")
-    assert (again.attempts, again.crashes) == (2, 0)
+    assert (again.attempts, again.crashes, again.after_crash) == (2, 0, False)
     assert again.token > run.token
 
 
@@ -258,8 +258,7 @@ async def test_a_thread_id_with_blanks_comes_back_whole(store: StoreScene) -> No
 async def test_a_look_tells_how_each_run_stands(store: StoreScene) -> None:
     await submit(store, "a", "b")
     waits, unknown = await store.leases.look([job("b"), job("unknown")])
-    assert waits is not UNSEEN
-    assert waits is not None
+    assert isinstance(waits, OpenRun)
     assert (waits.status, waits.is_active, unknown) == (RunStatus.PENDING, False, None)
     assert (await look(store)).is_active
     run = await owned(store)

@@ -148,7 +148,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def records_say_what_happened(self) -> None:
-        runs = self.loop.run(self.store.runs.newest("t", start=0, limit=1000))
+        runs = self.loop.run(self.store.runs.newest("t", start=0, limit=1000)).runs
         assert {run.run_id: run.status for run in runs} == {name: run.status for name, run in self.known.items()}
         assert len(runs) == len(self.known)
         assert self.loop.run(self.store.threads.active_run("t")) == self.active

@@ -198,7 +198,7 @@ async def test_waiting_runs_follow_in_the_order_they_came(store: StoreScene) -> 
         assert ended is not None
         current = ended.next_run_id
     assert order == ["a", "b", "d"]
-    assert [run.run_id for run in await store.runs.newest("t", start=0, limit=10)] == ["d", "c", "b", "a"]
+    assert [run.run_id for run in (await store.runs.newest("t", start=0, limit=10)).runs] == ["d", "c", "b", "a"]
     assert await store.completions() == ["c", "a", "b", "d"]
 
 

@@ -44,11 +44,11 @@ async def test_what_is_said_becomes_part_of_the_active_run(store: StoreScene) ->
     run = await at_work(store)
     said = await say(store, "b")
     assert (said.outcome, said.run.run_id) == (SubmitOutcome.STEERED, "a")
-    assert await store.runs.newest("t", start=0, limit=10) == [said.run], "it is no run of its own"
+    assert (await store.runs.newest("t", start=0, limit=10)).runs == [said.run], "it is no run of its own"
     assert await logged(store) == []
     assert await take(store, run) == ["said by b"]
     assert await logged(store) == [("a", b'{"run_id":"a"}')]
-    (message,) = await store.threads.messages("t", start=0, limit=10)
+    (message,) = (await store.threads.messages("t", start=0, limit=10)).messages
     assert (message.role, message.text(), message.run_id) == (Role.USER, "said by b", "a")
     assert await take(store, run) == [], "it is said once"
 
@@ -104,7 +104,9 @@ async def test_what_came_too_late_for_a_failing_run_stands_in_the_conversation(s
     await say(store, "b")
     assert await store.runs.finish(run, end_of("a", RunStatus.FAILED)) is not None
     assert await logged(store) == [("a", b'{"run_id":"a"}'), ("a", b"end of a")]
-    assert [message.text() for message in await store.threads.messages("t", start=0, limit=10)] == ["said by b"]
+    assert [message.text() for message in (await store.threads.messages("t", start=0, limit=10)).messages] == [
+        "said by b"
+    ]
 
 
 async def test_what_is_said_before_a_takeover_is_heard_after_it(store: StoreScene) -> None:

@@ -9,6 +9,7 @@ from shared.contract.api import OnBusy
 from shared.errors import InvalidCursorError, ThreadNotFoundError
 from shared.keys import THREAD_INDEX
 from shared.store.run_values import RunWrite
+from shared.store.threads import TOMBSTONE_SECONDS, MessagePage
 from tests.integration.store_scene import StoreScene, open_store
 
 
@@ -88,7 +89,7 @@ async def test_a_thread_that_has_expired_vanishes_from_the_list(store: StoreScen
     assert await store.redis.zcard(THREAD_INDEX) == 2
 
 
-async def test_a_deleted_thread_leaves_nothing(store: StoreScene) -> None:
+async def test_a_deleted_thread_leaves_its_tombstone_alone(store: StoreScene) -> None:
     await make(store, "doomed")
     doomed = store.run("a", legacy_stream="stream:doomed:a").model_copy(update={"thread_id": "doomed"})
     await store.runs.submit(doomed, on_busy=OnBusy.QUEUE, idempotency_key="k")
@@ -98,13 +99,15 @@ async def test_a_deleted_thread_leaves_nothing(store: StoreScene) -> None:
     assert await store.redis.exists("stream:doomed:a")
     await store.threads.delete("doomed")
     assert await listed(store) == ["t"]
-    assert not [name for name in await store.lifetimes() if "doomed" in name]
+    left = {name: seconds for name, seconds in (await store.lifetimes()).items() if "doomed" in name}
+    assert left.keys() == {"deleted:doomed"}
+    assert 0 < left["deleted:doomed"] <= TOMBSTONE_SECONDS
     with pytest.raises(ThreadNotFoundError):
         await store.threads.delete("doomed")
 
 
 async def test_messages_are_read_in_pages_from_the_oldest(store: StoreScene) -> None:
-    assert await store.threads.messages("t", start=0, limit=10) == []
+    assert await store.threads.messages("t", start=0, limit=10) == MessagePage([], None)
     await store.redis.rpush(store.keys.messages, *(f'{{"role":"user","content":"{n}"}}' for n in range(5)))
-    page = await store.threads.messages("t", start=1, limit=2)
+    page = (await store.threads.messages("t", start=1, limit=2)).messages
     assert [message.text() for message in page] == ["1", "2"]

@@ -71,7 +71,12 @@ def test_records_are_numbered_without_a_gap() -> None:
 def test_record_has_its_parts_and_names_a_check_that_exists(record: Path) -> None:
     text = record.read_text("utf-8")
     assert text.startswith(f"# {record.name[:4]} ")
-    assert re.findall(r"^(?:Status: \w+|## \w+)", text, re.MULTILINE)[0] in ("Status: accepted", "Status: proposed")
+    status = re.findall(r"^(?:Status: .+|## \w+)", text, re.MULTILINE)[0]
+    superseding = re.fullmatch(r"Status: superseded by (\d{4})", status)
+    assert superseding or status in ("Status: accepted", "Status: proposed")
+    if superseding:
+        assert record.name[:4] < superseding[1]
+        assert [later for later in RECORDS if later.name.startswith(superseding[1])]
     assert re.findall(r"^## (\w+)", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
     last = text.rstrip().splitlines()[-1]
     assert last.startswith("Check: ")

@@ -3,13 +3,15 @@
 from contextlib import aclosing
 
 from shared.contract.run import Question, StopReason
-from workflow.agent.context import fit_request, pair_calls_with_answers
+from workflow.agent.bounded_answer import FEWER_CALLS, AnswerSoFar, bounded_answer
+from workflow.agent.context import fit_request, readable_conversation
 from workflow.agent.engine import Engine
 from workflow.agent.habits import Habits
 from workflow.agent.prompts import SystemPrompts
 from workflow.agent.turn import Turn
 from workflow.errors import ContextOverflowError, ModelError
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest
+from workflow.runner.events import Step
 from workflow.runner.journal import Journal
 from workflow.runner.outcome import Outcome
 
@@ -75,17 +77,26 @@ class Agent:
         phase = self._journal.state.phase
         request = ModelRequest(
             system=self._prompts.render(phase, self._journal.state),
-            messages=pair_calls_with_answers(self._journal.messages),
+            messages=await readable_conversation(self._journal.messages),
             tools=self._engine.registry.specs(phase),
         )
         request = await fit_request(request, self._engine.gauges[phase], shrink=shrink)
         step = self._journal.begin_answer()
         async with aclosing(self._engine.models[phase].stream(request)) as items:
+            said = AnswerSoFar()
             async for item in items:
                 if isinstance(item, ModelAnswer):
-                    return await self._journal.answer(step, item)
-                await self._journal.piece(step, item)
+                    return await self._take(step, item)
+                await self._journal.piece(step, said.add(item))
+                if said.is_too_long:
+                    return await self._take(step, said.cut_off())
         raise ModelError("The model's stream ended without an answer.")
+
+    async def _take(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
+        bounded = await self._journal.answer(step, bounded_answer(answer))
+        if len(bounded.tool_calls) < len(answer.tool_calls):
+            await self._journal.note(FEWER_CALLS.format(kept=len(bounded.tool_calls), made=len(answer.tool_calls)))
+        return bounded
 
     def _stuck_when(self, reason: str | None) -> Outcome | None:
         return self._end(StopReason.STUCK, reason) if reason else None

@@ -1,11 +1,13 @@
 """Keeps the conversation within what the model can read, and every call together with its answer."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from shared.contract.message import ChatMessage, Role
+from workflow.errors import ContextOverflowError
 from workflow.llm.model import ModelRequest
 from workflow.llm.usage import ContextGauge
 
@@ -21,14 +23,25 @@ _SHORT_CHARS: Final = 600
 _WORTH_CUTTING: Final = 800
 # A cut saves fewer tokens than reckoned where text is dense; so it is counted again, this often at most.
 _ROUNDS: Final = 3
+# What a provider's library goes through message by message, several times, on the loop of all runs.
+_MAX_MESSAGES: Final = 2000
+_OFF_LOOP: Final = 500  # messages; pairing fewer takes less than a millisecond
+# No tokeniser puts more into one token; what is longer is not even counted, and nobody is asked.
+_MOST_CHARS_PER_TOKEN: Final = 100
+_LEFT_OUT: Final = "[{count} earlier messages of this conversation are left out.]"
 _UNANSWERED: Final = "This call was interrupted and its outcome is unknown. Check what it did before going on."
 
 
 async def fit_request(request: ModelRequest, gauge: ContextGauge, *, shrink: bool = False) -> ModelRequest:
     """Return the request, the oldest tool results cut head and tail where it would not fit the model's context.
 
-    `shrink` cuts harder, after the provider has refused the request as too long.
+    `shrink` cuts harder, after the provider has refused the request as too long. Raises ContextOverflowError.
     """
+    if _estimate(request.messages) * _CHARS_PER_TOKEN > gauge.context_window * _MOST_CHARS_PER_TOKEN:
+        raise ContextOverflowError(
+            f"The conversation is far longer than the model can read ({gauge.context_window} tokens). Begin a new"
+            " thread, or give long texts to the agent as files."
+        )
     limit = int(gauge.context_window * (_SHRUNK_SHARE if shrink else _SHARE))
     if not shrink and _estimate(request.messages) + len(request.system) // _CHARS_PER_TOKEN <= limit // 2:
         return request
@@ -39,8 +52,31 @@ async def fit_request(request: ModelRequest, gauge: ContextGauge, *, shrink: boo
         excess = await gauge.count_tokens(request) - limit
         if excess <= 0:
             break
-        request = replace(request, messages=_cut_old_results(request.messages, excess))
+        cut = _cut_old_results(request.messages, excess)
+        if cut == request.messages:
+            break
+        request = replace(request, messages=cut)
     return request
+
+
+async def readable_conversation(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Return the newest messages, paired, and the one that began the run; of a long one off the event loop."""
+    if len(messages) <= _OFF_LOOP:
+        return pair_calls_with_answers(messages)
+    return await asyncio.to_thread(_newest, tuple(messages))
+
+
+def _newest(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    paired = pair_calls_with_answers(messages)
+    first = len(paired) - _MAX_MESSAGES
+    if first <= 0:
+        return paired
+    # A call goes with its answers: the cut is where no answers follow.
+    first = next((at for at in range(first, len(paired)) if paired[at].role is not Role.TOOL), first)
+    task = next(at for at, message in enumerate(paired) if message.run_id == messages[-1].run_id)
+    began = paired[task : task + 1] if task < first else ()
+    note = ChatMessage(role=Role.USER, content=_LEFT_OUT.format(count=first - len(began)))
+    return (note, *began, *paired[first:])
 
 
 def pair_calls_with_answers(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:

@@ -13,7 +13,9 @@ from shared.contract.state import Phase
 from workflow.agent.consent import answered, approval_question, consent_to, question_of
 from workflow.agent.engine import Engine
 from workflow.runner.journal import Journal
+from workflow.service.sandbox.base import Sandbox
 from workflow.tool.base import ToolContext, ToolResult
+from workflow.tool.checked_result import plain_json
 from workflow.tool.executor import execute_call
 from workflow.tool.registry import RegisteredTool
 
@@ -125,7 +127,12 @@ class Turn:
 
     def _context_for(self, call: ToolCall) -> Callable[[RegisteredTool], ToolContext]:
         async def progress(result: Mapping[str, JsonValue]) -> None:
-            await self._journal.progress(call, result)
+            await self._journal.progress(call, plain_json(result))
+
+        async def sandbox() -> Sandbox:
+            found = await self._engine.sandbox()
+            self._journal.note_workspace_use()
+            return found
 
         def make(registered: RegisteredTool) -> ToolContext:
             return ToolContext(
@@ -133,7 +140,7 @@ class Turn:
                 run_id=self._run_id,
                 call_id=call.call_id,
                 state=self._journal.state,
-                sandbox=self._engine.sandbox,
+                sandbox=sandbox,
                 progress=progress,
                 timeout_seconds=registered.timeout_seconds,
                 max_output_chars=registered.max_output_chars,

@@ -9,11 +9,20 @@ import litellm
 import openai
 
 from shared.contract.config import LLMConfig
+from shared.contract.run import Usage
 from workflow.errors import TransientModelError
 from workflow.llm.cache import mark_last_tool, mark_messages, wants_cache_marks
 from workflow.llm.litellm_setup import set_up_litellm, with_provider
 from workflow.llm.litellm_usage import to_usage
-from workflow.llm.model import DeltaKind, FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
+from workflow.llm.model import (
+    MAX_ANSWER_CHARS,
+    DeltaKind,
+    FinishReason,
+    ModelAnswer,
+    ModelRequest,
+    StreamItem,
+    TextDelta,
+)
 from workflow.llm.openai_format import to_openai_messages, to_openai_tools
 from workflow.llm.provider_errors import translate
 from workflow.llm.tool_call_assembly import ToolCallAssembly
@@ -24,8 +33,11 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.REFUSED,
     "refusal": FinishReason.REFUSED,
 }
+# LiteLLM keeps them all; a server sends one for each token at most.
+MAX_CHUNKS = 262_144
 # LiteLLM's own limit stands a little behind ours, so that one message says what happened.
 TIMEOUT_MARGIN_SECONDS = 5.0
+CHARS_PER_TOKEN = 4  # roughly, in English and in code
 
 
 class LiteLLMModel:
@@ -44,6 +56,8 @@ class LiteLLMModel:
             async for chunk in chunks:
                 for delta in answer.add(chunk):
                     yield delta
+                if answer.is_too_long:  # what is there is answered; nothing makes a model stop by itself
+                    break
         yield answer.finish(self._model)
 
     async def _chunks(self, request: ModelRequest) -> AsyncGenerator[Any, None]:
@@ -100,15 +114,23 @@ class _AnswerSoFar:
 
     def __init__(self) -> None:
         self._text: list[str] = []
+        self._chars = 0
         self._content = WholeCharacters()
         self._reasoning = WholeCharacters()
         self._calls = ToolCallAssembly()
         self._finish_reason: str | None = None
         self._usage: Any = None
         self._refused = False
+        self._chunks = 0
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether there is more than one answer may hold."""
+        return self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS or self._calls.is_too_long
 
     def add(self, chunk: Any) -> list[TextDelta]:
         """Take one chunk and return the text in it."""
+        self._chunks += 1
         self._usage = getattr(chunk, "usage", None) or self._usage
         if not chunk.choices:
             return []
@@ -124,11 +146,19 @@ class _AnswerSoFar:
         """Return the whole answer."""
         calls = self._calls.calls()
         reason = FINISH_REASONS.get(self._finish_reason or "", FinishReason.STOP)
+        if self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS:
+            reason = FinishReason.LENGTH
         if self._refused:
             reason = FinishReason.REFUSED
         elif calls and reason is FinishReason.STOP:
             reason = FinishReason.TOOL_CALLS
-        return ModelAnswer("".join(self._text), calls, reason, to_usage(self._usage, model))
+        return ModelAnswer("".join(self._text), calls, reason, self._usage_of(model))
+
+    def _usage_of(self, model: str) -> Usage:
+        """Return what the provider counted; an answer that was broken off is estimated, so that limits hold."""
+        if self._usage is None and self.is_too_long:
+            return Usage(output_tokens=(self._chars + self._calls.chars) // CHARS_PER_TOKEN)
+        return to_usage(self._usage, model)
 
     def _text_of(self, delta: Any) -> list[TextDelta]:
         deltas = []
@@ -139,4 +169,5 @@ class _AnswerSoFar:
         if text := self._content.feed(delta.content or refusal or ""):
             self._text.append(text)
             deltas.append(TextDelta(text))
+        self._chars += sum(len(delta.text) for delta in deltas)
         return deltas

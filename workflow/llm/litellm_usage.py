@@ -10,7 +10,9 @@ from shared.contract.run import Usage
 from workflow.llm.litellm_setup import set_up_litellm, with_provider
 from workflow.llm.model import ModelRequest
 from workflow.llm.openai_format import to_openai_messages, to_openai_tools
-from workflow.llm.usage import DEFAULT_CONTEXT_WINDOW
+from workflow.llm.usage import CHARS_PER_TOKEN, DEFAULT_CONTEXT_WINDOW
+
+_COUNTED_CHARS_PER_TOKEN = 16  # more characters for each token of the context do not fit anyway
 
 
 class LiteLLMGauge:
@@ -22,7 +24,10 @@ class LiteLLMGauge:
         self.context_window = config.context_window or _known_context_window(self._model) or DEFAULT_CONTEXT_WINDOW
 
     async def count_tokens(self, request: ModelRequest) -> int:
-        """Count in a thread."""
+        """Count in a thread; what is far too long is estimated, because no thread can be ended."""
+        size = len(request.system) + sum(message.size() for message in request.messages)
+        if size > self.context_window * _COUNTED_CHARS_PER_TOKEN:
+            return size // CHARS_PER_TOKEN
         return await asyncio.to_thread(self._count, request)
 
     def _count(self, request: ModelRequest) -> int:

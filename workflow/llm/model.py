@@ -3,12 +3,18 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import JsonValue
 
 from shared.contract.message import ChatMessage, ToolCall
 from shared.contract.run import Usage
+
+# What a model can make large: one call's arguments (a file of 500 KB, escaped), and a whole answer.
+MAX_ARGUMENT_CHARS: Final = 1_048_576
+MAX_ANSWER_CHARS: Final = 2_097_152
+MAX_CALLS: Final = 128
+DROPPED_ARGUMENTS: Final = '{"dropped":"too long"}'  # stands in a call for arguments above the limit
 
 
 @dataclass(frozen=True, slots=True)

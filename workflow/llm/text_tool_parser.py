@@ -1,51 +1,74 @@
 """Splits a stream of text into what may be shown and the tool call blocks, tags cut anywhere."""
 
+from typing import Final
+
+from workflow.llm.model import MAX_ARGUMENT_CHARS, MAX_CALLS
+
 OPEN = "<tool_call>"
 CLOSE = "</tool_call>"
 
+MAX_BLOCK_CHARS: Final = MAX_ARGUMENT_CHARS + 1000  # with the name of the tool
+
 
 class TextToolParser:
-    """Feed it pieces; `text` is what was outside of blocks so far, `blocks` what was inside of each."""
+    """Feed it pieces; `text` is what was outside of blocks so far, `blocks` what was inside of each.
+
+    Each character is looked at once. A block is cut at MAX_BLOCK_CHARS, and there are MAX_CALLS at most.
+    """
 
     def __init__(self) -> None:
-        self.text = ""
         self.blocks: list[str] = []
-        self._held = ""  # the start of a tag perhaps, or the inside of a block that is not closed yet
+        self._text: list[str] = []
+        self._held = ""  # the start of a tag perhaps
+        self._block: list[str] = []
+        self._block_chars = 0
         self._is_inside = False
+
+    @property
+    def text(self) -> str:
+        """What was outside of blocks so far."""
+        return "".join(self._text)
 
     def feed(self, piece: str) -> str:
         """Take a piece and return what of it, and of what was held back, may be shown now."""
-        self._held += piece
-        shown = ""
-        while True:
-            tag = CLOSE if self._is_inside else OPEN
-            before, found, after = self._held.partition(tag)
-            if not found:
-                break
-            shown += self._end_section(before)
-            self._held = after
-            self._is_inside = not self._is_inside
-        if not self._is_inside:
-            keep = _length_of_tag_start(self._held, OPEN)
-            cut = len(self._held) - keep
-            shown += self._held[:cut]
-            self._held = self._held[cut:]
-        self.text += shown
-        return shown
+        data = self._held + piece
+        shown: list[str] = []
+        position = 0
+        while (found := data.find(self._tag(), position)) >= 0:
+            self._take(data[position:found], shown)
+            position = found + len(self._tag())
+            self._change_sides()
+        end = len(data) - _length_of_tag_start(data[max(position, len(data) - len(CLOSE)) :], self._tag())
+        self._take(data[position:end], shown)
+        self._held = data[end:]
+        self._text += shown
+        return "".join(shown)
 
     def finish(self) -> str:
         """Say that the text has ended; a block that was never closed counts as closed."""
-        rest, self._held = self._held, ""
-        shown = self._end_section(rest)
-        self._is_inside = False
-        self.text += shown
-        return shown
+        shown: list[str] = []
+        self._take(self._held, shown)
+        self._held = ""
+        if self._is_inside:
+            self._change_sides()
+        self._text += shown
+        return "".join(shown)
 
-    def _end_section(self, section: str) -> str:
+    def _tag(self) -> str:
+        return CLOSE if self._is_inside else OPEN
+
+    def _take(self, section: str, shown: list[str]) -> None:
         if not self._is_inside:
-            return section
-        self.blocks.append(section.strip())
-        return ""
+            shown.append(section)
+        elif self._block_chars < MAX_BLOCK_CHARS:
+            self._block.append(section[: MAX_BLOCK_CHARS - self._block_chars])
+            self._block_chars += len(section)
+
+    def _change_sides(self) -> None:
+        if self._is_inside and len(self.blocks) < MAX_CALLS:
+            self.blocks.append("".join(self._block).strip())
+        self._block, self._block_chars = [], 0
+        self._is_inside = not self._is_inside
 
 
 def _length_of_tag_start(text: str, tag: str) -> int:

@@ -11,8 +11,12 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 
+import orjson
+
 from shared.contract.message import ChatMessage, Role, ToolCall
 from workflow.llm.model import (
+    DROPPED_ARGUMENTS,
+    MAX_ARGUMENT_CHARS,
     DeltaKind,
     FinishReason,
     Model,
@@ -40,6 +44,8 @@ Write as many blocks as you need, then end your answer: the results come in the 
 
 The tools:
 """
+
+_NAME_CHARS = 200  # of a tool's name, or where to look for one
 
 
 class TextToolsModel:
@@ -77,19 +83,21 @@ def _with_calls(answer: ModelAnswer, parser: TextToolParser) -> ModelAnswer:
 def _to_call(block: str) -> ToolCall:
     """Return the call; what is no JSON becomes the arguments as they are, which the executor answers."""
     call_id = f"call_{uuid.uuid4().hex}"
+    if len(block) > MAX_ARGUMENT_CHARS:
+        return ToolCall(call_id=call_id, name=_guess_name(block[:_NAME_CHARS]), arguments=DROPPED_ARGUMENTS)
     try:
-        parsed = json.loads(block)
+        parsed = orjson.loads(block)
         name, arguments = parsed["name"], parsed.get("arguments", {})
+        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
     except (ValueError, TypeError, KeyError, AttributeError):
         return ToolCall(call_id=call_id, name=_guess_name(block), arguments=block)
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(call_id=call_id, name=str(name), arguments=text)
+    return ToolCall(call_id=call_id, name=str(name)[:_NAME_CHARS], arguments=text)
 
 
 def _guess_name(block: str) -> str:
     """Return what follows `"name":` in broken JSON, so that the error is that of the tool that was meant."""
     _, found, rest = block.partition('"name"')
-    parts = rest.split('"')
+    parts = rest.split('"', 2)
     return parts[1] if found and len(parts) > 1 else "unreadable_tool_call"
 
 
@@ -128,7 +136,7 @@ def _without_native_calls(message: ChatMessage) -> ChatMessage:
 
 def _call_json(call: ToolCall) -> str:
     try:
-        arguments = json.loads(call.arguments)
-    except ValueError:
+        orjson.loads(call.arguments)
+    except (ValueError, RecursionError):
         return call.arguments
-    return json.dumps({"name": call.name, "arguments": arguments, "id": call.call_id}, ensure_ascii=False)
+    return f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}, "id": {json.dumps(call.call_id)}}}'

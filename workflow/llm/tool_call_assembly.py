@@ -2,9 +2,13 @@
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Final
 
 from shared.contract.message import ToolCall
+from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ANSWER_CHARS, MAX_ARGUMENT_CHARS, MAX_CALLS
 from workflow.llm.whole_characters import repair
+
+_MAX_NAME_CHARS: Final = 200  # of a name or an id, which stand in every event of the call
 
 
 @dataclass(slots=True)
@@ -12,23 +16,43 @@ class _Draft:
     call_id: str
     name: str
     arguments: list[str] = field(default_factory=list)
+    chars: int = 0
+
+    def add(self, arguments: str) -> None:
+        """Take more of the arguments, or drop them all where they are too long."""
+        self.chars += len(arguments)
+        if self.chars <= MAX_ARGUMENT_CHARS:
+            self.arguments.append(arguments)
+        else:
+            self.arguments = [DROPPED_ARGUMENTS]
 
 
 class ToolCallAssembly:
-    """Collects deltas by index. Ids may be missing, repeated, or the same for several calls."""
+    """Collects deltas by index. Ids may be missing, repeated, or the same for several calls.
+
+    What a call may hold is bounded. `chars` counts all arguments; `is_too_long` says that the
+    answer should be broken off.
+    """
 
     def __init__(self) -> None:
+        self.chars = 0
+        self.is_too_long = False
         self._drafts: list[_Draft] = []
         self._by_index: dict[int, _Draft] = {}
 
     def add(self, *, index: int, call_id: str | None, name: str | None, arguments: str | None) -> None:
         """Take one delta; None and empty mean that it says nothing of that."""
+        self.chars += len(arguments or "")
         draft = self._by_index.get(index)
         if draft is None or self._begins_another(draft, call_id, name):
+            if len(self._drafts) >= MAX_CALLS:
+                self.is_too_long = True
+                return
             draft = self._begin(index)
-        draft.call_id = draft.call_id or call_id or ""
-        draft.name = draft.name or name or ""
-        draft.arguments.append(arguments or "")
+        draft.call_id = draft.call_id or (call_id or "")[:_MAX_NAME_CHARS]
+        draft.name = draft.name or (name or "")[:_MAX_NAME_CHARS]
+        draft.add(arguments or "")
+        self.is_too_long = self.is_too_long or draft.chars > MAX_ARGUMENT_CHARS or self.chars > MAX_ANSWER_CHARS
 
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the calls in the order they began, each with an id of its own."""

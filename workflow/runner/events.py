@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 
-import orjson
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue
 
 from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
 from shared.contract.message import ToolCall
 from shared.contract.result import AssistantDeltaResult, SandboxInfo, UserMessageResult
 from shared.contract.run import Question, RunRecord
+from workflow.errors import ToolError
 from workflow.llm.model import TextDelta
+from workflow.runner.event_size import bounded
 from workflow.runner.outcome import Outcome
 from workflow.runner.ports import Clock
+from workflow.tool.arguments import parse_arguments
 from workflow.tool.base import ToolResult
-
-_ARGUMENTS: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,11 @@ class EventFactory:
     def tool_init(self, step: Step, call: ToolCall) -> AgentExecuteData:
         """A tool call begins; what the tool is called with."""
         event = self._event(step, ExecuteState.INIT, step.execute_type)
-        return event.model_copy(update={"execute_params": _readable_arguments(call.arguments)})
+        return event.model_copy(update={"execute_params": _readable_arguments(call)})
 
     def tool_progress(self, step: Step, result: Mapping[str, JsonValue]) -> AgentExecuteData:
         """Output of a tool as it comes."""
-        return self._event(step, ExecuteState.PROCESSING, step.execute_type, result)
+        return self._event(step, ExecuteState.PROCESSING, step.execute_type, bounded(dict(result)))
 
     def tool_end(self, step: Step, result: ToolResult) -> AgentExecuteData:
         """A tool call ends, well or not; a failure without a result of its own carries its text."""
@@ -102,7 +102,7 @@ class EventFactory:
         shown = dict(result.result)
         if result.is_error and not shown:
             shown["error"] = result.text
-        return self._event(step, state, result.execute_type or step.execute_type, shown, end=True)
+        return self._event(step, state, result.execute_type or step.execute_type, bounded(shown), end=True)
 
     def interrupt(self, step: Step, question: Question) -> AgentExecuteData:
         """The run needs a person."""
@@ -150,9 +150,9 @@ class EventFactory:
         )
 
 
-def _readable_arguments(arguments: str) -> dict[str, JsonValue]:
-    """Return the arguments as an object, or as the text they are when the model wrote no object."""
+def _readable_arguments(call: ToolCall) -> dict[str, JsonValue]:
+    """Return the arguments as an object, or as the text they are when they are none that a tool could take."""
     try:
-        return _ARGUMENTS.validate_python(orjson.loads(arguments or "{}"))
-    except ValueError:
-        return {"arguments": arguments}
+        return bounded(parse_arguments(call))
+    except ToolError:
+        return bounded({"arguments": call.arguments})

@@ -13,18 +13,16 @@ from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import Answer, Question, RunRecord
 from shared.contract.state import AgentState, CallInFlight, Phase
+from shared.errors import LeaseLostError
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
 from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
+from workflow.runner.workspace_note import files_note, processes_note
+from workflow.service.sandbox.base import WorkspacePlace
 from workflow.tool.base import ToolResult
 
 # What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
 _CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
-_IN_SANDBOX: Final = frozenset({"bash", "url_expose"})
-_SANDBOX_REPLACED: Final = (
-    "Note: the worker was replaced while you worked. The files are as they were, but processes that you had started in"
-    " the background are gone. Start again what you still need."
-)
 
 StateChange = Callable[[AgentState], AgentState]
 
@@ -45,22 +43,39 @@ class Journal:
         self._events = events
         self._run = run
         self._has_begun = False
+        self._is_sealed = False
         self._lock = asyncio.Lock()
         self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
         self.messages: list[ChatMessage] = list(messages)
         self.state = state
         self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
         self.usage = run.usage
+        self._place: WorkspacePlace | None = None
+        self._uses_workspace = False
+        self._late_note: str | None = None  # waits for the answers to the calls that are open
 
-    async def begin(self, message: ChatMessage) -> None:
-        """Write the task as the run's first event and message, unless an earlier attempt did; once is enough."""
+    async def begin(self, message: ChatMessage, place: WorkspacePlace | None = None) -> None:
+        """Write the task as the run's first event and message, unless an earlier attempt did; once is enough.
+
+        `place` is where the thread's files are kept from here: the model is told when they are not as it left them.
+        """
         if self._has_begun:
             return
         self._has_begun = True
+        self._place = place
+        moved = files_note(self.state, self.messages, place)
         if any(earlier.run_id == self._run.run_id for earlier in self.messages):
-            await self._resume()
-        else:
-            await self._commit([self._events.user_message(self._run)], [message], change=_plan_anew)
+            await self._resume(moved)
+            return
+        events, messages = [self._events.user_message(self._run)], [message]
+        if moved:
+            events.append(self._events.sandbox_replaced())
+            messages.append(ChatMessage(role=Role.USER, content=moved))
+        await self._commit(events, messages, change=_plan_anew)
+
+    def note_workspace_use(self) -> None:
+        """The thread's files are on this disk from now on; written with the next thing that is written."""
+        self._uses_workspace = True
 
     @property
     def run(self) -> RunRecord:
@@ -88,17 +103,23 @@ class Journal:
         """Return how many workers have died while this call was in flight."""
         return next((each.workers_lost for each in self.state.in_flight if each.call_id == call.call_id), 0)
 
+    def seal(self) -> None:
+        """From now on steps that could not be ended write nothing more: they get LeaseLostError."""
+        self._is_sealed = True
+
     async def settle(self) -> None:
         """Wait until what is being written is written."""
         await asyncio.gather(*self._writes, return_exceptions=True)
 
     async def listen(self) -> None:
         """Make what people said to the run meanwhile part of the conversation."""
+        self._raise_if_sealed()
         async with self._lock:
             self.messages.extend(await self._log.take_said())
 
     async def note(self, text: str) -> None:
         """Say something to the model that no client sees: a nudge."""
+        self._raise_if_sealed()
         await self._commit([], [ChatMessage(role=Role.USER, content=text)])
 
     def begin_answer(self) -> Step:
@@ -107,6 +128,7 @@ class Journal:
 
     async def piece(self, step: Step, item: TextDelta | StreamRestarted) -> None:
         """Pass on text as it comes, or say that it is void."""
+        self._raise_if_sealed()
         if isinstance(item, TextDelta):
             await self._log.emit(self._events.delta(step, item))
         else:
@@ -117,6 +139,7 @@ class Journal:
 
         Returns it as it was written: secrets are masked, and each call has an id of its own.
         """
+        self._raise_if_sealed()
         answer = replace(answer, tool_calls=self._with_unique_ids(answer.tool_calls))
         self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
         events = [self._events.response(step, answer.text)] if answer.text else []
@@ -127,6 +150,7 @@ class Journal:
 
     async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
         """Write that these calls are about to be made."""
+        self._raise_if_sealed()
         events: list[AgentExecuteData] = []
         for call in calls:
             step = self._events.begin(f"tool_{call.name}")
@@ -136,14 +160,16 @@ class Journal:
 
     async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:
         """Pass on output of a call as it comes."""
+        self._raise_if_sealed()
+        if call.call_id not in self._in_flight:
+            return  # a tool that was left behind has nothing to say any more
         step, _ = self._in_flight[call.call_id]
         await self._log.emit(self._events.tool_progress(step, result))
 
     async def end_call(self, call: ToolCall, result: ToolResult) -> None:
         """Write what a call came to: event, message and state at once."""
-        step, _ = self._in_flight[call.call_id]
-        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
-        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+        self._raise_if_sealed()
+        await self._end_call(call, result)
 
     async def withdraw(self, call_id: str, reason: str) -> None:
         """End a call that a person was to be asked about, and was not."""
@@ -166,7 +192,16 @@ class Journal:
         """End every call that is still open with an error, so that no `init` stays without an end."""
         await self.settle()
         for _, call in list(self._in_flight.values()):
-            await self.end_call(call, ToolResult(text=reason, is_error=True))
+            await self._end_call(call, ToolResult(text=reason, is_error=True))
+
+    async def _end_call(self, call: ToolCall, result: ToolResult) -> None:
+        step, _ = self._in_flight[call.call_id]
+        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
+        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+
+    def _raise_if_sealed(self) -> None:
+        if self._is_sealed:
+            raise LeaseLostError
 
     async def _commit(
         self,
@@ -191,33 +226,51 @@ class Journal:
     ) -> Sequence[ChatMessage]:
         async with self._lock:
             now = self._events.now()
+            messages, late_note = self._with_late_note(messages)
             stamped = [
                 message.model_copy(update={"run_id": self._run.run_id, "created_at": now}) for message in messages
             ]
             state = change(self.state) if change else self.state
             if ended is not None:
                 state = _without(state, ended)
+            if self._uses_workspace and self._place is not None and late_note is None:
+                state = state.model_copy(update={"workspace_disk": self._place.disk_id})
             written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
             self.messages.extend(written.messages)
             self.state = written.state or self.state
+            self._late_note = late_note
             if ended is not None:
                 del self._in_flight[ended]
             return written.messages
 
-    async def _resume(self) -> None:
-        """Say that another attempt goes on, and what did not survive the one before; not after an answer.
+    async def _resume(self, moved: str | None) -> None:
+        """Say that another attempt goes on, and what did not survive the last; after an answer only if files moved.
 
-        What was in flight when a worker died is counted before any of it can be begun again.
+        What the model is told waits until no call is open: it may not stand between a call and its answer. What was in
+        flight when a worker died is counted before any of it can be begun again.
         """
         change = _count_lost_worker if self._run.after_crash else None
-        if any(self.answer_to(call) for call in self.unanswered_calls()):
-            await self._commit([], [], change=change)
-            return
-        events, messages = [self._events.resumed(self._run.attempts)], []
-        if any(call.name in _IN_SANDBOX for message in self.messages for call in message.tool_calls):
+        is_answered = any(self.answer_to(call) for call in self.unanswered_calls())
+        note = moved or (None if is_answered else processes_note(self.messages))
+        events = [] if is_answered else [self._events.resumed(self._run.attempts)]
+        if note:
             events.append(self._events.sandbox_replaced())
-            messages.append(ChatMessage(role=Role.USER, content=_SANDBOX_REPLACED))
-        await self._commit(events, [] if self.unanswered_calls() else messages, change=change)
+        if self.has_last_word():
+            await self._commit(events, [], change=change)
+        elif self.unanswered_calls():
+            self._late_note = note
+            await self._commit(events, [], change=change)
+        else:
+            await self._commit(events, [ChatMessage(role=Role.USER, content=note)] if note else [], change=change)
+
+    def _with_late_note(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], str | None]:
+        """Return the messages with the note that waited, if these answer the last open call; and what waits still."""
+        if self._late_note is None or not messages:
+            return messages, self._late_note
+        answered = {message.tool_call_id for message in messages}
+        if any(call.call_id not in answered for call in self.unanswered_calls()):
+            return messages, self._late_note
+        return [*messages, ChatMessage(role=Role.USER, content=self._late_note)], None
 
     def _restore_in_flight(self) -> dict[str, tuple[Step, ToolCall]]:
         calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}

@@ -2,26 +2,33 @@
 
 import asyncio
 import logging
+from typing import Final
 
 from shared.contract.run import Question, StopReason
 from shared.errors import LeaseLostError
 from workflow.agent.agent import Agent
 from workflow.errors import ModelError, SandboxUnavailableError
+from workflow.runner.end_task import end_task
 from workflow.runner.journal import Journal
 from workflow.runner.limits import Limits
 from workflow.runner.outcome import Outcome
 from workflow.runner.ports import Cancellation, Stop
 
+# Longer than a tool is given to end.
+_GRACE_SECONDS: Final = 6.0
 _log = logging.getLogger(__name__)
 
 
 class Runner:
     """Carries one run out. The journal is closed on every path: no call is left open."""
 
-    def __init__(self, agent: Agent, journal: Journal, limits: Limits) -> None:
+    def __init__(
+        self, agent: Agent, journal: Journal, limits: Limits, *, grace_seconds: float = _GRACE_SECONDS
+    ) -> None:
         self._agent = agent
         self._journal = journal
         self._limits = limits
+        self._grace_seconds = grace_seconds
 
     async def run(self, cancellation: Cancellation) -> Outcome | Question | None:
         """Return how the run ended, the question it waits for, or None when another worker shall carry on.
@@ -33,17 +40,36 @@ class Runner:
         steps = asyncio.create_task(self._steps_in_time(cancellation))
         stop = asyncio.create_task(cancellation.wait())
         try:
-            await asyncio.wait((steps, stop), return_when=asyncio.FIRST_COMPLETED)
-            if not steps.done():
-                steps.cancel()
-                await asyncio.wait((steps,))
-            outcome = self._stopped(stop.result()) if _is_stopped(steps, stop) else steps.result()
+            # A step that swallows the end of its time is ended from here.
+            latest = self._limits.left_seconds + self._grace_seconds
+            await asyncio.wait((steps, stop), timeout=latest, return_when=asyncio.FIRST_COMPLETED)
+            await self._end(steps)
+            outcome = self._outcome(steps, stop)
         finally:
-            await _end(steps, stop)
+            stop.cancel()
+            await asyncio.gather(stop, return_exceptions=True)
+            if not steps.cancelling():  # this very run was cancelled
+                await self._end(steps)
         await self._journal.settle()
         if isinstance(outcome, Outcome):
             await self._journal.close_open_calls(f"The run ended before this call did: {outcome.stop_reason}.")
         return outcome
+
+    async def _end(self, steps: asyncio.Task[Outcome | Question | None]) -> None:
+        if not steps.done() and not await end_task(steps, grace_seconds=self._grace_seconds):
+            self._journal.seal()
+            _log.error("a model or tool goes on although its run was stopped; it is left behind and can write nothing")
+
+    def _outcome(
+        self, steps: asyncio.Task[Outcome | Question | None], stop: asyncio.Task[Stop]
+    ) -> Outcome | Question | None:
+        if _is_stopped(steps, stop):
+            return self._stopped(stop.result())
+        if steps.done() and not steps.cancelled():
+            return steps.result()
+        if steps.cancelling():
+            return self._limits.out_of_time(self._journal.usage)
+        raise RuntimeError("A model was cancelled from within.")  # it awaited something that somebody else cancelled
 
     def _stopped(self, reason: Stop) -> Outcome | None:
         if reason is Stop.LEASE_LOST:
@@ -67,6 +93,9 @@ class Runner:
             while outcome is None and not cancellation.should_hand_over:
                 outcome = self._limits.exceeded(self._journal.usage) or await self._agent.step()
             return outcome
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio would end the event loop with all other runs on it.
+            raise RuntimeError("A model asked the process to exit.") from error
         except ModelError as error:
             _log.warning("the model failed for good: %s", error.message)
             return Outcome(StopReason.LLM_ERROR, error.message, self._journal.usage)
@@ -79,13 +108,7 @@ def _is_stopped(steps: asyncio.Task[Outcome | Question | None], stop: asyncio.Ta
     """Whether the stop is what counts: it cut the steps off, or nobody has to be asked any more."""
     if not stop.done():
         return False
-    if steps.cancelled():
+    if not steps.done() or steps.cancelled():
         return True
     is_cancelled = stop.result() is Stop.CANCELLED
     return is_cancelled and steps.exception() is None and isinstance(steps.result(), Question)
-
-
-async def _end(*tasks: asyncio.Task[object]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

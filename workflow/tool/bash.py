@@ -13,6 +13,7 @@ from workflow.tool.workspace import file_errors
 DEFAULT_TIMEOUT_SECONDS: Final = 120.0
 MAX_TIMEOUT_SECONDS: Final = 600.0
 LIVE_OUTPUT_CHARS: Final = 200_000  # of one call; a command that prints without end must not fill the event log
+SHOWN_COMMAND_CHARS: Final = 2000  # the command stands in the event of every piece of output
 _KILL_SECONDS: Final = 5.0  # kept back from the tool's own limit, so that a late command is ended in order
 _FRAME_CHARS: Final = 200  # what stands around the output, so that the whole fits the limit
 _NOT_FOUND: Final = 127  # exit code of a program that is not there
@@ -85,7 +86,8 @@ def _with_sh(command: Command) -> Command:
 def _result(
     cmd: str, cwd: str, text: str, exit_code: int | None = None, truncated: bool = False
 ) -> dict[str, JsonValue]:
-    result = BashResult(cmd=cmd, cwd=cwd, result=text, exit_code=exit_code, truncated=truncated)
+    shown, _ = cut_output(cmd, SHOWN_COMMAND_CHARS)
+    result = BashResult(cmd=shown, cwd=cwd, result=text, exit_code=exit_code, truncated=truncated)
     return {"tool_bash_result": result.model_dump(mode="json", exclude_none=True)}
 
 

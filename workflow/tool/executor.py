@@ -3,41 +3,56 @@
 import asyncio
 import logging
 from collections.abc import Callable
-
-import orjson
-from pydantic import ValidationError
+from typing import Final
 
 from shared.contract.message import ToolCall
 from shared.contract.state import Phase
 from workflow.errors import SandboxUnavailableError, ToolError, WorkflowError
+from workflow.llm.whole_characters import repair
+from workflow.runner.end_task import end_task
+from workflow.tool.arguments import validated
 from workflow.tool.base import Parameters, Tool, ToolContext, ToolResult
+from workflow.tool.checked_result import checked_result
 from workflow.tool.cut_output import cut_output
 from workflow.tool.masked_arguments import REFUSED, hold_mask
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
+# What ends in order within it: a command gets two seconds to end by itself, and is then killed.
+_GRACE_SECONDS: Final = 4.0
 _log = logging.getLogger(__name__)
 
 
 async def execute_call(
-    registry: ToolRegistry, call: ToolCall, phase: Phase, context: Callable[[RegisteredTool], ToolContext]
+    registry: ToolRegistry,
+    call: ToolCall,
+    phase: Phase,
+    context: Callable[[RegisteredTool], ToolContext],
+    *,
+    grace_seconds: float = _GRACE_SECONDS,
 ) -> ToolResult:
     """Return what the call came to, its text within the tool's output limit, whether it went well or not.
 
     Raises SandboxUnavailableError only: without any sandbox no further call could do better.
     """
     registered = registry.find(call.name)
-    result = await _attempt(registry, call, phase, context)
+    result = await _attempt(registry, call, phase, context, grace_seconds=grace_seconds)
     return _within(result, registered.max_output_chars if registered else Tool.max_output_chars)
 
 
 async def _attempt(
-    registry: ToolRegistry, call: ToolCall, phase: Phase, context: Callable[[RegisteredTool], ToolContext]
+    registry: ToolRegistry,
+    call: ToolCall,
+    phase: Phase,
+    context: Callable[[RegisteredTool], ToolContext],
+    *,
+    grace_seconds: float,
 ) -> ToolResult:
     try:
         registered = _allowed(registry, call, phase)
         if hold_mask(registered.tool, call.arguments):
             return _failure(REFUSED.format(name=call.name))
-        return await _in_time(registered, _arguments(registered, call), context(registered))
+        arguments = validated(registered.tool.parameters, call)
+        return await _in_time(registered, arguments, context(registered), grace_seconds=grace_seconds)
     except SandboxUnavailableError:
         raise
     except WorkflowError as error:
@@ -51,21 +66,44 @@ async def _attempt(
         return _failure(f"{call.name} failed inside ({type(error).__name__}). Try it differently.")
 
 
-async def _in_time(registered: RegisteredTool, params: Parameters, context: ToolContext) -> ToolResult:
+async def _in_time(
+    registered: RegisteredTool, params: Parameters, context: ToolContext, *, grace_seconds: float
+) -> ToolResult:
     name, seconds = registered.tool.name, registered.timeout_seconds
+    work = asyncio.create_task(_run(registered, params, context))
     try:
-        async with asyncio.timeout(seconds) as deadline:
-            return await registered.tool.run(params, context)
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-        return _failure(f"{name} was stopped at its time limit of {seconds:g} seconds.")
+        await asyncio.wait((work,), timeout=seconds)
+        if not work.done():
+            await _end(work, name, grace_seconds)
+            return _late_result(work) or _failure(f"{name} was stopped at its time limit of {seconds:g} seconds.")
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # Nobody cancelled this task: the tool awaited something of its own that was cancelled.
+        await _end(work, name, grace_seconds)
+        raise
+    if work.cancelled():
+        # Nobody cancelled it: the tool awaited something of its own that was cancelled.
         return _failure(f"{name} was cancelled from within. Try it differently.")
+    return work.result()
+
+
+async def _run(registered: RegisteredTool, params: Parameters, context: ToolContext) -> ToolResult:
+    try:
+        return checked_result(await registered.tool.run(params, context))
+    except (asyncio.CancelledError, Exception):
+        raise
+    except BaseException as error:  # such as SystemExit, with which asyncio would end the loop with all other runs
+        name = registered.tool.name
+        _log.exception("tool %s asked the process to exit", name)
+        raise ToolError(f"{name} failed inside ({type(error).__name__}). Try it differently.") from error
+
+
+async def _end(work: asyncio.Task[ToolResult], name: str, grace_seconds: float) -> None:
+    if not await end_task(work, grace_seconds=grace_seconds):
+        _log.error("tool %s goes on although it was cancelled; it is left behind, its result is not read", name)
+
+
+def _late_result(work: asyncio.Task[ToolResult]) -> ToolResult | None:
+    """Return what a tool came to that answered its cancellation with a result."""
+    return work.result() if work.done() and not work.cancelled() and work.exception() is None else None
 
 
 def _allowed(registry: ToolRegistry, call: ToolCall, phase: Phase) -> RegisteredTool:
@@ -76,25 +114,10 @@ def _allowed(registry: ToolRegistry, call: ToolCall, phase: Phase) -> Registered
     return registered
 
 
-def _arguments(registered: RegisteredTool, call: ToolCall) -> Parameters:
-    try:
-        return registered.tool.parameters.model_validate(orjson.loads(call.arguments or "{}"))
-    except orjson.JSONDecodeError as error:
-        raise ToolError(f"The arguments of {call.name} are not valid JSON: {error}. Send one JSON object.") from error
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_context=False, include_input=False)
-        )
-        raise ToolError(f"The arguments of {call.name} are not as its schema says: {problems}.") from error
-
-
 def _failure(text: str) -> ToolResult:
     return ToolResult(text=text, is_error=True)
 
 
 def _within(result: ToolResult, max_chars: int) -> ToolResult:
-    text, was_cut = cut_output(result.text, max_chars)
-    if not was_cut:
-        return result
+    text = repair(cut_output(result.text, max_chars)[0])
     return ToolResult(text, result.result, result.is_error, result.execute_type, result.state)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, Final
 
 from shared.contract.config import ToolConfig
@@ -155,5 +156,5 @@ def _register(tool: Tool[Any], config: ToolConfig) -> RegisteredTool:
         timeout_seconds=config.timeout or tool.timeout_seconds,
         max_output_chars=config.max_output_chars or tool.max_output_chars,
         approval=config.approval,
-        options=config.options,
+        options=MappingProxyType(dict(config.options)),  # all calls of the process share them
     )

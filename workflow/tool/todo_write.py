@@ -1,6 +1,7 @@
 """todo_write: replaces the agent's todo list."""
 
 from collections import Counter
+from typing import Final
 
 from pydantic import Field
 
@@ -10,12 +11,15 @@ from workflow.errors import ToolError
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.todo import todo_text
 
+MAX_ITEMS: Final = 500  # the list is part of the state, which is written whole with each change
+MAX_ITEM_CHARS: Final = 1000
+
 
 class TodoItem(Parameters):
     """One item."""
 
-    id: str = Field(min_length=1, description="A short id of your choice; no two items share one")
-    content: str = Field(min_length=1, description="What is to be done")
+    id: str = Field(min_length=1, max_length=100, description="A short id of your choice; no two items share one")
+    content: str = Field(min_length=1, max_length=MAX_ITEM_CHARS, description="What is to be done")
     status: TodoStatus = Field(TodoStatus.PENDING, description="How far it is")
     priority: TodoPriority = Field(TodoPriority.MEDIUM, description="How much it matters")
 
@@ -23,7 +27,7 @@ class TodoItem(Parameters):
 class TodoWriteParameters(Parameters):
     """The list."""
 
-    todos: tuple[TodoItem, ...] = Field(description="The full list; what is not in it is gone")
+    todos: tuple[TodoItem, ...] = Field(max_length=MAX_ITEMS, description="The full list; what is not in it is gone")
 
 
 class TodoWriteTool(Tool[TodoWriteParameters]):

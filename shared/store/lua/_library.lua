@@ -2,6 +2,7 @@
 local METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX, IDEMPOTENCY =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local DELTA = 'assistant_delta'
+local LARGE_ENTRY_BYTES = 65536
 
 -- Milliseconds by Redis' own clock: leases do not depend on the clocks of workers.
 local function now_ms()
@@ -9,22 +10,49 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A field of a record, whatever it holds: what is no number counts as 0, what is no JSON as absent.
+local function number(text)
+  local found = tonumber(text or '')
+  return found and found == found and math.abs(found) < 2 ^ 53 and found or 0
+end
+local function add(key, field, amount)
+  redis.call('HSET', key, field, string.format('%.0f', number(redis.call('HGET', key, field)) + amount))
+end
+local function decode(text)
+  local is_read, value = pcall(cjson.decode, text or '')
+  return is_read and type(value) == 'table' and value or nil
+end
+
+-- What was said to a run and not taken yet: message, event, message, event, …
+local function steering_of(run) return run .. ':steer' end
+
 -- A write lets the whole thread live on. Its runs' keys get an eighth more than the others, so that they outlive the
 -- thread although those of earlier runs are renewed only once in an eighth: a thread may have many thousands.
+local RENEW_LOT = 2000
+local function renew_run_keys(run, longer)
+  redis.call('EXPIRE', run, longer)
+  redis.call('EXPIRE', steering_of(run), longer)
+  local legacy = redis.call('HGET', run, 'legacy_stream')
+  if legacy then redis.call('EXPIRE', legacy, longer) end
+end
 local function keep_alive(ttl, run, legacy)
   for index = 1, 7 do redis.call('EXPIRE', KEYS[index], ttl) end
   local longer = ttl + math.ceil(ttl / 8)
   if run then redis.call('EXPIRE', run, longer) end
   if legacy and legacy ~= STREAM then redis.call('EXPIRE', legacy, longer) end
   local now = now_ms()
-  local age = now - (tonumber(redis.call('HGET', METADATA, 'runs_renewed_ms')) or 0)
+  local age = now - number(redis.call('HGET', METADATA, 'runs_renewed_ms'))
   if age >= 0 and age < ttl * 1000 / 8 then return end
-  redis.call('HSET', METADATA, 'runs_renewed_ms', now)
+  -- Counted from the oldest, so that new runs move nobody; many thousands take several writes.
+  local done = number(redis.call('HGET', METADATA, 'runs_renewed_count'))
   local run_prefix = string.gsub(METADATA, 'metadata$', 'run:')
-  for _, run_id in ipairs(redis.call('LRANGE', RUNS, 0, -1)) do
-    redis.call('EXPIRE', run_prefix .. run_id, longer)
-    local earlier = redis.call('HGET', run_prefix .. run_id, 'legacy_stream')
-    if earlier then redis.call('EXPIRE', earlier, longer) end
+  local lot = redis.call('LRANGE', RUNS, -done - RENEW_LOT, -done - 1)
+  for _, run_id in ipairs(lot) do renew_run_keys(run_prefix .. run_id, longer) end
+  if #lot == RENEW_LOT then
+    redis.call('HSET', METADATA, 'runs_renewed_count', done + RENEW_LOT)
+  else
+    redis.call('HSET', METADATA, 'runs_renewed_ms', now)
+    redis.call('HDEL', METADATA, 'runs_renewed_count')
   end
 end
 
@@ -40,8 +68,9 @@ local function first_id()
 end
 
 local function is_later(one, other)
-  local ms, seq = string.match(one, '(%d+)-(%d+)')
-  local other_ms, other_seq = string.match(other, '(%d+)-(%d+)')
+  local ms, seq = string.match(one, '^(%d+)-(%d+)$')
+  local other_ms, other_seq = string.match(other, '^(%d+)-(%d+)$')
+  if not ms or not other_ms then return ms ~= nil end
   if ms ~= other_ms then return tonumber(ms) > tonumber(other_ms) end
   return tonumber(seq) > tonumber(other_seq)
 end
@@ -59,20 +88,27 @@ local function note_beginning(before)
   return true
 end
 
--- Entries beyond the limit go in lots, as with MAXLEN ~, which would not say what went.
-local TRIM_LOT, TRIM_MOST = 100, 1000
+-- Entries beyond the limit go in lots, as with MAXLEN ~, which would not say what went; fewer of large ones.
+local TRIM_LOT, TRIM_MOST, TRIM_MOST_BYTES, FIRST_STEP = 100, 1000, 1048576, 8
 local function trim(run_id, max_length)
   if max_length == 0 then return end
   local length = redis.call('XLEN', STREAM)
   local lot = math.min(length - max_length, TRIM_MOST)
   if lot < TRIM_LOT then return end
-  local lost, lost_text
-  local oldest = redis.call('XRANGE', STREAM, '-', '+', 'COUNT', lot)
-  for _, entry in ipairs(oldest) do
-    if entry[2][6] == run_id and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
+  local lost, lost_text, oldest
+  local from, seen, bytes, most = '-', 0, 0, FIRST_STEP
+  while seen < lot and bytes < TRIM_MOST_BYTES do
+    local step = redis.call('XRANGE', STREAM, from, '+', 'COUNT', math.min(most, lot - seen))
+    if #step == 0 then break end
+    for _, entry in ipairs(step) do
+      if entry[2][6] == run_id and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
+      oldest, from, seen, bytes = oldest or entry[1], '(' .. entry[1], seen + 1, bytes + #(entry[2][4] or '')
+    end
+    most = bytes < seen * 1024 and 50 or FIRST_STEP
   end
-  redis.call('XTRIM', STREAM, 'MAXLEN', length - lot)
-  note_beginning(oldest[1][1])
+  if seen == 0 then return end
+  redis.call('XTRIM', STREAM, 'MAXLEN', length - seen)
+  note_beginning(oldest)
   if lost then redis.call('HSET', METADATA, 'log_lost_to', lost) end
   if lost_text then redis.call('HSET', METADATA, 'log_lost_text_to', lost_text) end
 end
@@ -91,6 +127,8 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
     if max_length > 0 then redis.call('XTRIM', legacy, 'MAXLEN', '~', max_length) end
   end
   if kind == DELTA then redis.call('HSETNX', run, 'deltas_from', id) end
+  -- Readers count entries, which bounds what they read as long as none of these is among them.
+  if #data > LARGE_ENTRY_BYTES then redis.call('HSET', METADATA, 'log_large_to', id) end
   trim(run_id, max_length)
   return id
 end
@@ -100,6 +138,7 @@ local DROP_LOT = 1000
 local function drop_deltas(run, legacy, run_id)
   local from = redis.call('HGET', run, 'deltas_from')
   if not from then return end
+  if not string.match(from, '^%d+%-%d+$') then from = '-' end
   repeat
     local page, dropped = redis.call('XRANGE', STREAM, from, '+', 'COUNT', DROP_LOT), {}
     for _, entry in ipairs(page) do
@@ -130,7 +169,7 @@ local function ring(bell, legacy_bell)
 end
 
 local function is_held(lease_until)
-  return (tonumber(lease_until) or 0) > now_ms()
+  return number(lease_until) > now_ms()
 end
 
 -- Make the next run of the inbox active, if `run_id` was the active one; returns its id or ''.
@@ -145,16 +184,48 @@ local function hand_on(run_id, run_prefix)
   return candidate or ''
 end
 
--- Let what was said to a run become part of its conversation and its log; returns the messages.
+-- Whether something was said to a run that it has not taken; `earlier` is its field `steer`.
+local function is_spoken_to(run, earlier)
+  return earlier or redis.call('EXISTS', steering_of(run)) == 1
+end
+
+-- Let what was said to a run become part of its conversation and its log; returns where it stands there, and how many.
+local STEER_LOT = 20
 local function take_said(run, legacy, run_id, max_length, event)
-  local messages = {}
-  for index, said in ipairs(cjson.decode(redis.call('HGET', run, 'steer') or '[]')) do
-    redis.call('RPUSH', MESSAGES, said[2])
-    append(run, legacy, max_length, run_id, event, said[3], false)
-    messages[index] = said[2]
+  local function take(message, data)
+    redis.call('RPUSH', MESSAGES, message)
+    append(run, legacy, max_length, run_id, event, data, false)
   end
-  redis.call('HDEL', run, 'steer')
-  return messages
+  local first, steering = redis.call('LLEN', MESSAGES), steering_of(run)
+  -- How an earlier version keeps it, and we do for one: [[request, message, event], …].
+  for _, said in ipairs(decode(redis.call('HGET', run, 'steer')) or {}) do
+    if type(said) == 'table' and type(said[2]) == 'string' and type(said[3]) == 'string' then take(said[2], said[3]) end
+  end
+  repeat
+    local lot = redis.call('LRANGE', steering, 0, STEER_LOT - 1)
+    for index = 1, #lot - 1, 2 do take(lot[index], lot[index + 1]) end
+    redis.call('LTRIM', steering, STEER_LOT, -1)
+  until #lot < STEER_LOT
+  redis.call('HDEL', run, 'steer', 'steer_bytes', 'steer_taken')
+  return first, redis.call('LLEN', MESSAGES) - first
+end
+
+-- End the calls that the last owner of a run left open. The state is the active run's, so what it shows open was begun
+-- by this run if it has ever been claimed. `event` and `message`: each call's own uuid, type, times and id take the place
+-- of theirs; '' when there are none.
+local function close_open_calls(run, legacy, run_id, max_length, kind, event, message)
+  if event == '' or number(redis.call('HGET', run, 'token')) == 0 then return end
+  local shown, said = decode(event), decode(message)
+  for _, call in ipairs(decode(redis.call('HGET', STATE, 'in_flight')) or {}) do
+    if type(call) == 'table' and type(call.call_id) == 'string' then
+      shown.uuid, shown.execute_type = tostring(call.uuid), 'tool_' .. tostring(call.name)
+      shown.create_at, shown.execute_start_at = tostring(call.began_at), tostring(call.began_at)
+      said.tool_call_id = call.call_id
+      append(run, legacy, max_length, run_id, kind, cjson.encode(shown), false)
+      redis.call('RPUSH', MESSAGES, cjson.encode(said))
+    end
+  end
+  redis.call('HSET', STATE, 'in_flight', '[]')
 end
 
 -- The one end of a run. `first` is the position in ARGV of:

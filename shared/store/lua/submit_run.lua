@@ -1,8 +1,9 @@
 -- Store a run and make it the thread's active run, or put it into the inbox behind the active one.
 -- KEYS[8] the run. ARGV: run_id, ttl, idempotency key or '', on_busy, now, run prefix,
--- for steer: the message and the event that reach the active run; then field, value, …
--- Returns {outcome, run_id, active run or ''}: unknown | repeated | busy | active | queued | steered | waiting
--- (run_id is the active run's for the last two).
+-- for steer: the message and the event that reach the active run; how many may wait there, and how many bytes; then
+-- field, value, …
+-- Returns {outcome, run_id, active run or ''}: unknown | repeated | busy | active | queued | steered | waiting | full
+-- (run_id is the active run's for the last three). To steer takes an idempotency key: the same request says it once.
 -- The same run_id twice changes nothing.
 local run_id, ttl, idempotency_key, on_busy, now, run_prefix =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -20,23 +21,38 @@ if is_busy and on_busy == 'reject' then return {'busy', active, active} end
 if is_busy and on_busy == 'steer' then
   -- Whoever speaks to a run that waits answers it, which is another call.
   if redis.call('HGET', run_prefix .. active, 'status') == 'waiting' then return {'waiting', active, active} end
-  -- The id of the request stands beside its text, so that the same request twice says it once.
-  local steer = cjson.decode(redis.call('HGET', run_prefix .. active, 'steer') or '[]')
-  for _, said in ipairs(steer) do
-    if said[1] == run_id then return {'steered', active, active} end
+  local target = run_prefix .. active
+  local steering = steering_of(target)
+  local count = redis.call('LLEN', steering) / 2
+  local found = redis.call('HMGET', target, 'claim_id', 'steer_claim', 'steer_bytes')
+  local bytes = count > 0 and number(found[3]) or 0
+  local waiting = bytes + redis.call('HSTRLEN', target, 'steer')
+  local size = #ARGV[7] + #ARGV[8]
+  -- One always may, whatever its size.
+  if waiting > 0 and (count >= tonumber(ARGV[9]) or waiting + size > tonumber(ARGV[10])) then
+    return {'full', active, active}
   end
   -- Both were made before it was known which run is active: its id takes the place of the request's.
   local requested = '"run_id":"' .. run_id:gsub('%p', '%%%0') .. '"'
   local function active_one() return '"run_id":' .. cjson.encode(active) end
-  steer[#steer + 1] = {run_id, (ARGV[7]:gsub(requested, active_one)), (ARGV[8]:gsub(requested, active_one))}
-  redis.call('HSET', run_prefix .. active, 'steer', cjson.encode(steer))
+  local message, event = (ARGV[7]:gsub(requested, active_one)), (ARGV[8]:gsub(requested, active_one))
+  if found[1] and found[1] == found[2] then
+    redis.call('RPUSH', steering, message, event)
+    redis.call('HSET', target, 'steer_bytes', bytes + size)
+    redis.call('EXPIRE', steering, ttl + math.ceil(ttl / 8))
+  else
+    -- Its owner, or who will own it, may be of an earlier version, which knows no list.
+    local steer = decode(redis.call('HGET', target, 'steer')) or {}
+    steer[#steer + 1] = {run_id, message, event}
+    redis.call('HSET', target, 'steer', cjson.encode(steer))
+  end
   if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, active) end
   keep_alive(ttl, run_prefix .. active)
   return {'steered', active, active}
 end
-redis.call('HSET', KEYS[8], 'status', 'pending', 'idempotency_key', idempotency_key, unpack(ARGV, 9))
+redis.call('HSET', KEYS[8], 'status', 'pending', 'idempotency_key', idempotency_key, unpack(ARGV, 11))
 redis.call('LPUSH', RUNS, run_id)
-redis.call('HINCRBY', METADATA, 'run_count', 1)
+add(METADATA, 'run_count', 1)
 redis.call('HSET', METADATA, 'last_run_id', run_id, 'updated_at', now)
 if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, run_id) end
 if is_busy then

@@ -9,7 +9,7 @@ if found[1] == 'waiting' and found[3] == ARGV[7] then return 'waiting' end
 if found[1] ~= 'processing' then return false end
 -- Both were taken while a worker was there to see to them: nobody would until the question is answered.
 if found[4] then return 'cancelled' end
-if found[5] then return 'steered' end
+if is_spoken_to(run, found[5]) then return 'steered' end
 append(run, legacy, tonumber(ARGV[4]), ARGV[1], ARGV[8], ARGV[9], false)
 redis.call('HDEL', run, 'owner', 'lease_until', 'answer')
 redis.call('HSET', run, 'status', 'waiting', 'waiting', ARGV[7], 'waiting_since_ms', now_ms())

@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
 import uvloop
 
-from shared.contract.config import Network
 from tests.integration.sandbox.conftest import SECRET, LocalSandboxes
 from tests.integration.sandbox.processes import eventually, is_running, unique_sleep
 from workflow.errors import PathOutsideWorkspaceError, SandboxError
@@ -256,28 +254,9 @@ async def test_no_process_takes_more_memory_than_allowed(sandboxes: LocalSandbox
     assert "MemoryError" in result.output
 
 
-async def test_node_runs_webassembly_under_the_memory_limit(sandbox: LocalSandbox) -> None:
-    script = "new WebAssembly.Memory({initial: 1, maximum: 100}); console.log('fine')"
-    result = await sandbox.run(Command(argv=["node", "-e", script]))
-    if result.exit_code == 127:
-        pytest.skip("node is not installed")
-    assert result.output == "fine\n"
-
-
-@pytest.mark.parametrize("program", ["python3", "pip", "node", "npm", "git"])
+@pytest.mark.parametrize("program", ["python3", "pip"])
 async def test_the_tools_of_the_trade_work_inside(sandbox: LocalSandbox, program: str) -> None:
-    result = await sandbox.run(Command(argv=[program, "--version"]))
-    if result.exit_code == 127:
-        pytest.skip(f"{program} is not installed")
-    assert result.exit_code == 0
-
-
-async def test_a_git_repository_can_be_made_and_ignores_our_logs(sandbox: LocalSandbox) -> None:
-    await sandbox.start(shell("echo x"))
-    script = (
-        "git init -q . && touch a && git add -A && git -c user.name=a -c user.email=a@b commit -qm m && git ls-files"
-    )
-    assert (await sandbox.run(shell(script))).output == "a\n"
+    assert (await sandbox.run(Command(argv=[program, "--version"]))).exit_code == 0
 
 
 async def test_a_server_is_exposed_once_it_listens(sandbox: LocalSandbox) -> None:
@@ -305,12 +284,6 @@ async def test_a_port_without_a_server_is_a_clear_error(
         await sandbox.expose(70_000, "")
 
 
-async def test_without_network_no_port_is_exposed(sandboxes: LocalSandboxes) -> None:
-    sandbox = await sandboxes.open(network=Network.NONE)
-    with pytest.raises(SandboxError, match=r"sandbox\.network is none"):
-        await sandbox.expose(8000, "")
-
-
 async def test_the_files_are_there_again_after_a_restart(sandboxes: LocalSandboxes) -> None:
     first = await sandboxes.open("thread")
     await first.write_files({"a": b"1"})
@@ -318,7 +291,6 @@ async def test_the_files_are_there_again_after_a_restart(sandboxes: LocalSandbox
     assert await (await sandboxes.open("thread")).read_file("a") == b"1"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
 async def test_no_descriptor_is_left_open(sandbox: LocalSandbox) -> None:
     await sandbox.run(shell("true"))
     await sandbox.write_files({"x": b""})
@@ -344,12 +316,11 @@ async def _list_descriptors(sandboxes: LocalSandboxes) -> list[str]:
     sandbox = await sandboxes.open("of-the-loop")
     command = Command(argv=["python3", "-c", _OWN_DESCRIPTORS])
     seen = [(await sandbox.run(command)).output]
-    log_path = (await sandbox.start(Command(argv=["bash", "-c", f'python3 -c "{_OWN_DESCRIPTORS}"; sleep 9']))).log_path
-    async with asyncio.timeout(5):
-        while not (log := await sandbox.read_file(log_path)):
-            await asyncio.sleep(0)
+    script = f'python3 -c "{_OWN_DESCRIPTORS}" | tee listed; sleep 9'
+    await sandbox.start(Command(argv=["bash", "-c", script]))
+    seen.append((await sandbox.run(shell("until [ -s listed ]; do sleep 0.02; done; cat listed"))).output)
     await sandbox.close()
-    return [*seen, log.decode()]
+    return seen
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])

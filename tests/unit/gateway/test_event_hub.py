@@ -337,3 +337,62 @@ async def test_a_page_of_large_entries_stays_within_what_a_client_may_hold(small
                 batch = await follower.next()
                 got += [frame.id for frame in batch.frames]
                 assert len(batch.frames) == 1 or follower.held_bytes <= limit_bytes
+
+
+async def test_a_stream_whose_slot_moved_is_no_longer_held_up_by_its_old_place() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    other = "thread:u:stream"
+    log.places = {_STREAM: "old", other: "old"}
+    async with _hub(log, bells, pace=_QUICK) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower, hub.follow(other, "thread:u:bell", START) as left:
+            await _join(follower)
+            await _join(left)
+            log.hung = {"old"}
+            log.places[_STREAM] = "new"
+            log.append(_STREAM)
+            assert await _read(follower, 1) == _ids(log)
+
+
+async def test_a_removed_thread_ends_its_streams_behind_what_was_read() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower, hub.follow("thread:u:stream", "b", START) as other:
+            await _join(follower)
+            await _join(other)
+            await _until(bells, lambda: bells.line is not None)
+            log.append(_STREAM)
+            bells.ring(_BELL)
+            written = _ids(log)
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                while not follower.held_bytes:  # its client takes its time  # noqa: ASYNC110 # nobody tells
+                    await asyncio.sleep(0)
+                log.remove(_STREAM)
+                bells.ring(_BELL)
+                while follower._end is None:  # noqa: ASYNC110 # nobody tells
+                    await asyncio.sleep(0)
+                assert await _read(follower, 1) == written
+                assert (await follower.next()).end is StreamEnd.DELETED
+            assert await _within(0.01, other) == Batch()
+
+
+async def test_a_thread_that_expired_without_a_word_is_found_by_the_next_look_at_its_stream() -> None:
+    log = FakeEventLog()
+    async with _hub(log, FakeBells(), pace=_QUICK) as hub:
+        with hub.follow(_STREAM, _BELL, START) as follower:
+            await _join(follower)
+            log.remove(_STREAM)
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                assert (await follower.next()).end is StreamEnd.DELETED
+
+
+async def test_a_legacy_stream_that_has_not_begun_is_waited_for_and_ends_once_it_is_gone() -> None:
+    log, legacy = FakeEventLog(), "stream:flow:input"
+    log.removed.add(legacy)
+    async with _hub(log, FakeBells(), pace=_QUICK) as hub:
+        with hub.follow(legacy, "thread:flow:bell", START) as follower:
+            await _join(follower)
+            assert await _within(0.6, follower) == Batch()
+            log.append(legacy)
+            await _read(follower, 1)
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                assert (await follower.next()).end is StreamEnd.DELETED

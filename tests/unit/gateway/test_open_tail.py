@@ -12,7 +12,7 @@ from gateway.service.open_tail import (
 )
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import InvalidStreamIdError, RunNotFoundError, ThreadNotFoundError
-from shared.ids import StreamId
+from shared.ids import LAST_STREAM_ID, StreamId
 from shared.keys import ThreadKeys
 
 _KEYS = ThreadKeys("t")
@@ -20,6 +20,8 @@ _KEYS = ThreadKeys("t")
 
 class FakeStores:
     """One thread with one run, whose stream ends at 9-1."""
+
+    newest = "9-1"
 
     def __init__(self, *, completion_id: str | None = None) -> None:
         status = RunStatus.COMPLETED if completion_id else RunStatus.PROCESSING
@@ -42,7 +44,7 @@ class FakeStores:
         return f"active on {thread_id}"
 
     async def last_id(self, stream: str) -> str:
-        return "9-1"
+        return self.newest
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,9 @@ def test_a_position_is_read_as_redis_would(last_id: str, cursor: StreamId | None
     assert parse_last_id(last_id) == cursor
 
 
-@pytest.mark.parametrize("last_id", ["nonsense", "-1", "1-", "1-2-3", "$$", " 1", "99999999999999999999999-0"])
+@pytest.mark.parametrize(
+    "last_id", ["nonsense", "-1", "1-", "1-2-3", "$$", " 1", "99999999999999999999999-0", f"{2**64 - 1}-{2**64 - 1}"]
+)
 def test_a_position_that_is_none_is_refused(last_id: str) -> None:
     with pytest.raises(InvalidStreamIdError):
         parse_last_id(last_id)
@@ -121,3 +125,10 @@ async def test_a_legacy_stream_asks_for_activity_where_its_input_is_carried_out(
 ) -> None:
     stores = FakeStores()
     assert await FlowRuns(stores, stores, flow_input_uuid).active_run("flow") == active
+
+
+async def test_a_stream_that_ends_with_the_last_of_all_ids_cannot_be_followed_from_its_end() -> None:
+    stores = FakeStores()
+    stores.newest = str(LAST_STREAM_ID)
+    with pytest.raises(InvalidStreamIdError):
+        await request_thread_tail(stores, stores, _KEYS, "$", until_completion=False)

@@ -18,8 +18,8 @@ class _GatedLog(FakeEventLog):
         self.gates: list[asyncio.Event] = []
         self.has_read = asyncio.Event()
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-        page = await super().page_with_first(stream, after=after, limit=limit)
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+        page = await super().page_with_first(stream, after=after, limit=limit, most_bytes=most_bytes)
         gate = asyncio.Event()
         self.gates.append(gate)
         self.has_read.set()

@@ -29,6 +29,9 @@ def test_every_command_is_read_with_the_members_of_its_rest_body() -> None:
         (None, "Binary"),
         ("{", "not valid JSON"),
         ('"\\ud800"', "not valid JSON"),
+        ('{"type": "ping", "x": NaN}', "NaN is no JSON"),
+        ('{"type": "execute", "task": "x", "parameters": {"a": 18446744073709551616}}', "64 bits"),
+        ('{"type": "input", "arguments": {"a": ' + "[" * 200 + "]" * 200 + "}}", "100 levels"),
         ("[]", "message: "),
         ('{"task": "x"}', "'type'"),
         ('{"type": "dance"}', "'execute', 'cancel', 'input', 'ping'"),
@@ -37,7 +40,8 @@ def test_every_command_is_read_with_the_members_of_its_rest_body() -> None:
         ('{"type": "execute", "task": "x", "colour": 1}', "execute.colour"),
         ('{"type": "ping", "request_id": "' + "q" * 129 + '"}', "ping.request_id"),
     ],
-    ids=["binary", "no JSON", "half a character", "no object", "no type", "unknown type", "no task", "blank task",
+    ids=["binary", "no JSON", "half a character", "no number", "65 bits", "deep", "no object", "no type",
+         "unknown type", "no task", "blank task",
          "unknown member", "long request_id"],
 )  # fmt: skip
 def test_a_bad_message_is_named_for_what_is_wrong_with_it(text: str | None, says: str) -> None:

@@ -135,8 +135,8 @@ async def test_the_last_look_is_no_reading_that_another_client_began_before_the_
         answers = asyncio.Event()
         is_slow = False
 
-        async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-            page = await super().page_with_first(stream, after=after, limit=limit)
+        async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+            page = await super().page_with_first(stream, after=after, limit=limit, most_bytes=most_bytes)
             if self.is_slow:
                 self.is_slow = False
                 await self.answers.wait()
@@ -166,8 +166,8 @@ async def test_the_stream_of_an_ended_run_shares_no_reading_begun_before_its_end
     class _SlowOnce(FakeEventLog):
         """The first page is what Redis held before the run's end, and comes after it."""
 
-        async def page_with_first(self, stream: str, *, after: str, limit: int) -> Page:
-            page = await super().page_with_first(stream, after=after, limit=limit)
+        async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+            page = await super().page_with_first(stream, after=after, limit=limit, most_bytes=most_bytes)
             if not self.ids("stream"):
                 began.set()
                 await goes_on.wait()

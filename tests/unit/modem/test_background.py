@@ -1,8 +1,44 @@
-"""Background work goes on until it is cancelled, and is gone then, whatever it does with a cancellation."""
+"""Endless work of a worker begins again, whatever ended it."""
 
 import asyncio
 
+import pytest
+
 from modem.core.background import keep_going
+
+
+async def fail() -> None:
+    raise ZeroDivisionError
+
+
+async def be_cancelled_from_within() -> None:
+    """Await something of its own that somebody else has cancelled."""
+    other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    other.cancel()
+    await other
+
+
+async def end() -> None:
+    """Return, which endless work must not."""
+
+
+@pytest.mark.parametrize("way", [fail, be_cancelled_from_within, end])
+async def test_work_that_ended_begins_again(way: object, caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Semaphore(0)
+
+    async def work() -> None:
+        begun.release()
+        assert callable(way)
+        await way()
+
+    keeping = asyncio.create_task(keep_going("the keeper", work, pause_seconds=0))
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            await begun.acquire()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert keeping.cancelled()
+    assert "failed and begins again: the keeper" in caplog.text
 
 
 async def test_work_that_swallows_a_cancellation_ends_all_the_same() -> None:

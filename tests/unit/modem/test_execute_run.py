@@ -31,7 +31,7 @@ from tests.unit.workflow.runner.scene import NOW, PLAN, looks, registry_with
 from workflow.agent.engine import Engine, PromptFacts
 from workflow.llm.model import ModelRequest
 from workflow.llm.usage import EstimatingGauge
-from workflow.service.sandbox.base import Sandbox
+from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.registry import ToolRegistry
 
@@ -55,6 +55,9 @@ class FakeEngineBuilder(EngineBuilder):
         self._error = error
 
     async def prepare(self) -> None:
+        return None
+
+    async def place(self, thread_id: str) -> WorkspacePlace | None:
         return None
 
     async def build(self, thread_id: str, today: date) -> Engine:

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import JsonValue, ValidationError
 
-from modem.type.flow_type import ProcessFlowDataRequest
+from modem.type.flow_type import ProcessFlowDataRequest, read_flow
 from shared.contract.run import ContextItem
 
 IMAGE: dict[str, JsonValue] = {"type": "image_url", "image_url": {"url": "https://a.example/1.png"}}
@@ -13,7 +13,7 @@ IMAGE: dict[str, JsonValue] = {"type": "image_url", "image_url": {"url": "https:
 
 def read(**members: JsonValue) -> ProcessFlowDataRequest:
     message = {"flow_uuid": "f", "flow_input_uuid": "i", "user_uuid": "u", "context_data": [], **members}
-    return ProcessFlowDataRequest.model_validate_json(json.dumps(message))
+    return read_flow(json.dumps(message))
 
 
 @pytest.mark.parametrize(

@@ -148,12 +148,53 @@ async def test_a_bell_has_the_leases_looked_at_at_once_even_on_a_second_line(kep
     await asyncio.gather(hearing, return_exceptions=True)
 
 
-async def test_a_line_that_says_nothing_for_too_long_is_opened_anew(kept: Kept) -> None:
+async def test_a_line_that_is_silent_but_answers_is_kept(kept: Kept) -> None:
+    bells = FakeBells()
+    hearing = asyncio.create_task(hear_bell(cast(Bells, bells), "bell", kept.keeper, kept.active, silence_seconds=0.01))
+    async with asyncio.timeout(5):
+        await bells.changed.wait()
+        assert bells.line is not None
+        while bells.line.pings < 5:
+            bells.line.pinged.clear()
+            await bells.line.pinged.wait()
+    assert bells.opened == 1
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_a_line_that_no_longer_answers_is_opened_anew(kept: Kept) -> None:
     bells = FakeBells()
     hearing = asyncio.create_task(hear_bell(cast(Bells, bells), "bell", kept.keeper, kept.active, silence_seconds=0.01))
     async with asyncio.timeout(5):
         while bells.opened < 3:
-            bells.changed.clear()
             await bells.changed.wait()
+            bells.changed.clear()
+            if bells.line is not None:
+                bells.line.is_dead = True
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_a_stale_renewal_of_an_earlier_attempt_does_not_stop_a_fresh_claim(kept: Kept) -> None:
+    with kept.active.enter(_record("c"), kept.clock.now()):
+        await kept.renew()
+    kept.leases.failure = StoreUnavailableError()
+    kept.clock.advance(30)
+    with kept.active.enter(_record("c"), kept.clock.now()) as again:
+        kept.clock.advance(1)
+        await kept.renew()
+        assert await told(again) is None
+
+
+async def test_a_renewal_that_was_asked_for_earlier_does_not_make_a_lease_older(kept: Kept) -> None:
+    early = asyncio.create_task(kept.renew())
+    gate = kept.leases.hold_next()
+    await gate.reached()
+    kept.clock.advance(8)
+    await kept.renew()
+    gate.release()
+    await early
+    kept.leases.failure = StoreUnavailableError()
+    kept.clock.advance(5)
+    await kept.renew()
+    assert await told(kept.a) is None

@@ -75,3 +75,13 @@ def test_stopping_cancels_what_still_runs() -> None:
     assert began.wait(5)
     thread.stop()
     assert cancelled.is_set()
+
+
+def test_a_task_that_asks_to_exit_does_not_end_the_loop(loop: LoopThread, caplog: pytest.LogCaptureFixture) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    loop.submit(leave())
+    assert loop.call(where()) == "asyncio-loop"
+    assert loop.call(where()) == "asyncio-loop"
+    assert "asked the process to exit" in caplog.text

@@ -8,8 +8,9 @@ from modem.service.run_log import StoreRunLog
 from shared.contract.config import StreamConfig
 from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
+from shared.contract.secret import MASKED as MASK
 from shared.contract.state import AgentState, Plan, Todo
-from shared.redaction import MASK, secret_values
+from shared.secret_values import secret_values
 from shared.store.run_values import RunEnd
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore

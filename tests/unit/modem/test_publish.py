@@ -1,8 +1,11 @@
 """A worker hands the next run's job to the broker without stopping its event loop."""
 
+import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
@@ -18,9 +21,11 @@ class FakeCelery(Celery):
         self.sent: list[tuple[str, Sequence[str], object]] = []
         self.threads: list[threading.Thread] = []
         self._error = error
+        self.before_sending: Callable[[], object] = list
 
     def send_task(self, name: str, args: Sequence[str] = (), **options: object) -> None:  # type: ignore[override]  # fewer parameters
         self.threads.append(threading.current_thread())
+        self.before_sending()
         if self._error is not None:
             raise self._error
         self.sent.append((name, args, options.get("expires")))
@@ -37,3 +42,26 @@ async def test_a_broker_that_does_not_answer_does_not_fail_the_run_that_ended() 
     app = FakeCelery(OperationalError("connection refused"))
     await JobPublisher(app).publish(RunJob(thread_id="t", run_id="r"))
     assert len(app.threads) == 1
+
+
+async def test_a_job_goes_out_while_tools_hold_every_default_thread() -> None:
+    loop, release = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    held = loop.run_in_executor(None, release.wait)
+    app = FakeCelery()
+    try:
+        await asyncio.wait_for(JobPublisher(app).publish(RunJob(thread_id="t", run_id="r")), 5)
+    finally:
+        release.set()
+        await held
+    assert len(app.sent) == 1
+
+
+async def test_a_broker_that_hangs_is_waited_for_within_a_limit(caplog: pytest.LogCaptureFixture) -> None:
+    app, release = FakeCelery(), threading.Event()
+    app.before_sending = release.wait
+    publisher = JobPublisher(app, timeout_seconds=0.01)
+    await publisher.publish(RunJob(thread_id="t", run_id="r"))
+    assert "the broker did not take the job of run r" in caplog.text
+    release.set()
+    publisher.close()

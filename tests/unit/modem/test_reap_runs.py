@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from modem.service import reap_runs
+from modem.service.active_runs import ActiveRuns
+from modem.service.end_unreadable import UnreadableRuns
 from modem.service.expire_questions import QuestionExpiry
 from modem.service.reap_runs import Reaper
 from shared.clock import isoformat
@@ -17,7 +19,7 @@ from shared.store.leases import OpenRun
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_lease_store import FakeLeaseStore
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
-from tests.unit.modem.test_execute_run import FakePublisher
+from tests.unit.modem.test_execute_run import CLAIM, FakePublisher
 
 CONFIG = ModemConfig(lease_seconds=10)
 JOB = RunJob(thread_id="t", run_id="r")
@@ -26,6 +28,18 @@ DEFAULT = "decide yourself"
 
 def expiry(store: FakeWorkerRunStore | None = None) -> QuestionExpiry:
     return QuestionExpiry(store or FakeWorkerRunStore(), DEFAULT, FakeClock())
+
+
+def reaper(
+    leases: FakeLeaseStore,
+    publisher: FakePublisher,
+    store: FakeWorkerRunStore | None = None,
+    config: ModemConfig = CONFIG,
+    active: ActiveRuns | None = None,
+) -> Reaper:
+    runs = store or FakeWorkerRunStore()
+    unreadable = UnreadableRuns(runs, leases, publisher, FakeClock())
+    return Reaper(leases, publisher, config, expiry(store), unreadable=unreadable, active=active)
 
 
 def asked(kind: QuestionKind, *, seconds_left: float) -> OpenRun:
@@ -44,7 +58,7 @@ async def look(run: OpenRun | None) -> tuple[list[RunJob], FakeLeaseStore]:
     leases.due = [JOB]
     if run is not None:
         leases.standing = {"r": run}
-    assert await Reaper(leases, publisher, CONFIG, expiry()).look_once() == len(publisher.jobs)
+    assert await reaper(leases, publisher).look_once() == len(publisher.jobs)
     return publisher.jobs, leases
 
 
@@ -66,6 +80,18 @@ async def test_a_run_with_a_lease_is_looked_at_when_the_lease_can_have_run_out()
     ((run_id, seconds),) = leases.watched
     assert (published, run_id) == ([], "r")
     assert 4.0 < seconds < 5.0
+
+
+@pytest.mark.parametrize(("slots", "published"), [(2, [JOB]), (1, [])], ids=["a slot is free", "all slots are full"])
+async def test_a_run_that_waits_for_a_slot_gets_no_second_message_while_all_are_full(
+    slots: int, published: list[RunJob]
+) -> None:
+    leases, publisher, active = FakeLeaseStore(), FakePublisher(), ActiveRuns()
+    leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PENDING)}
+    config = ModemConfig(lease_seconds=10, concurrency=slots)
+    with active.enter(CLAIM.run, FakeClock().now()):
+        await reaper(leases, publisher, config=config, active=active).look_once()
+    assert (publisher.jobs, leases.watched) == (published, [("r", 60.0)])
 
 
 async def test_an_active_run_that_nobody_claimed_is_published_again_and_given_time() -> None:
@@ -94,7 +120,7 @@ async def test_a_question_whose_time_is_up_is_answered_with_the_default(
 ) -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     leases.due, leases.standing = [JOB], {"r": asked(kind, seconds_left=-1)}
-    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == 1
+    assert await reaper(leases, publisher, store).look_once() == 1
     assert store.answers == [Answer(call_id="c", text=DEFAULT, decision=decision)]
 
 
@@ -102,7 +128,7 @@ async def test_a_person_who_was_quicker_than_the_default_keeps_the_word() -> Non
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     store.answer_failure = RunNotWaitingError()
     leases.due, leases.standing = [JOB], {"r": asked(QuestionKind.ASK_USER, seconds_left=-1)}
-    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == 0
+    assert await reaper(leases, publisher, store).look_once() == 0
     assert publisher.jobs == []
 
 
@@ -110,7 +136,7 @@ async def test_a_question_of_a_run_that_shall_stop_is_not_waited_for() -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=True)
     leases.due, leases.standing = [JOB], {"r": waiting}
-    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == 1
+    assert await reaper(leases, publisher, store).look_once() == 1
     assert (publisher.jobs, len(store.answers)) == ([JOB], 1), "its next owner ends it"
 
 
@@ -120,7 +146,7 @@ async def test_whoever_is_to_take_the_place_of_a_run_that_waits_gets_it(is_cance
     queued = OpenRun(RunJob(thread_id="t", run_id="next"), RunStatus.PENDING, False, False, 0.0, behind="r")
     waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=is_cancelled)
     leases.due, leases.standing = [queued.job], {"next": queued, "r": waiting}
-    assert await Reaper(leases, publisher, CONFIG, expiry(store)).look_once() == int(is_cancelled)
+    assert await reaper(leases, publisher, store).look_once() == int(is_cancelled)
     assert publisher.jobs == [JOB] * is_cancelled
     assert leases.watched == [("next", 10.0)]
 
@@ -134,7 +160,7 @@ async def test_a_run_of_which_nothing_is_known_now_stays_due_and_stops_no_other(
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [RunJob(thread_id="t", run_id="unseen"), JOB]
     leases.unseen, leases.standing = {"unseen"}, {"r": standing(RunStatus.PROCESSING)}
-    assert await Reaper(leases, publisher, CONFIG, expiry()).look_once() == 1
+    assert await reaper(leases, publisher).look_once() == 1
     assert publisher.jobs == [JOB]
     assert (leases.watched, leases.forgotten) == ([], [])
 
@@ -143,7 +169,7 @@ async def test_every_run_that_is_due_is_looked_at_batch_by_batch() -> None:
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [RunJob(thread_id="t", run_id=f"r{number}") for number in range(450)]
     leases.standing = {job.run_id: OpenRun(job, RunStatus.PROCESSING, True, False, 0.0) for job in leases.due}
-    assert await Reaper(leases, publisher, CONFIG, expiry()).look_once() == 450
+    assert await reaper(leases, publisher).look_once() == 450
     assert len({job.run_id for job in publisher.jobs}) == 450
     assert len(leases.holds) == 3
 
@@ -153,7 +179,7 @@ async def test_the_reaper_goes_on_when_redis_is_back_after_the_owners(monkeypatc
     leases.failure = StoreUnavailableError()
     leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PROCESSING)}
     monkeypatch.setattr(reap_runs, "NOTICE_SECONDS", 0.0)
-    reaping = asyncio.create_task(Reaper(leases, publisher, ModemConfig(lease_seconds=0.004), expiry()).run())
+    reaping = asyncio.create_task(reaper(leases, publisher, config=ModemConfig(lease_seconds=0.004)).run())
     await asyncio.sleep(0)
     assert not reaping.done()
     leases.failure = None

@@ -11,6 +11,7 @@ from shared.contract.config import StreamConfig
 from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, QuestionKind, RunRecord, RunStatus, StopReason, Usage
+from shared.contract.secret import MASKED
 from shared.errors import LeaseLostError, StoreUnavailableError
 from shared.store.run_values import RunEnd
 from tests.fakes.fake_clock import FakeClock
@@ -104,7 +105,7 @@ async def test_a_secret_in_two_pieces_is_written_in_none() -> None:
         await log.emit(delta(piece))
         await log.commit([])
     await log.commit([EVENTS.response(STEP, "it is secret-value, sec")])
-    assert texts(store) == ["it is ", "***, ", "sec", "whole"]
+    assert texts(store) == ["it is ", f"{MASKED}, ", "sec", "whole"]
     await log.close()
 
 
@@ -353,22 +354,22 @@ async def test_what_was_said_is_asked_for_again_under_the_same_nonce() -> None:
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (QuestionKind.APPROVAL, 'May the agent call bash with {"cmd": "curl -H \'key: se\\"cret\'"}?'),
-        (QuestionKind.ASK_USER, 'Is se"cret the key?'),
-        (QuestionKind.APPROVAL, "x" * 1997 + 'se"cret' + "y" * 9),
+        (QuestionKind.APPROVAL, 'May the agent call bash with {"cmd": "curl -H \'key: se\\"cret-of-mine\'"}?'),
+        (QuestionKind.ASK_USER, 'Is se"cret-of-mine the key?'),
+        (QuestionKind.APPROVAL, "x" * 990 + 'se"cret-of-mine' + "y" * 2000),
     ],
     ids=["in arguments", "in a question", "where a long question is cut"],
 )
 async def test_a_question_goes_out_without_secrets(kind: QuestionKind, text: str) -> None:
     store = FakeWorkerRunStore()
-    log = StoreRunLog(store, RUN, NEVER, mask=SecretMask(['se"cret']))
-    asked = Question(kind=kind, call_id="c", question=text, options=('se"cret', "no"), expires_at="e")
+    log = StoreRunLog(store, RUN, NEVER, mask=SecretMask(['se"cret-of-mine']))
+    asked = Question(kind=kind, call_id="c", question=text, options=('se"cret-of-mine', "no"), expires_at="e")
     await log.wait(asked, lambda question: EVENTS.interrupt(STEP, question))
     ((question, event),) = store.questions
     shown = orjson.loads(event)["execute_result"]["interrupt_result"]
     for each in (question.question, shown["question"]):
-        assert "***" in each
-        assert "se" not in each, "not a piece of it either"
-        assert len(each) < 2010
-    assert (list(question.options), shown["options"]) == (["***", "no"], ["***", "no"])
+        assert MASKED[:9] in each
+        assert "cret-" not in each, "not a piece of it either"
+        assert len(each) < 2200
+    assert (list(question.options), shown["options"]) == ([MASKED, "no"], [MASKED, "no"])
     assert (question.call_id, question.expires_at) == ("c", "e")

@@ -145,3 +145,46 @@ def test_no_secret_reaches_message_fields_or_exception(env: str, capsys: pytest.
 
     assert "***" in written
     assert [line for line in written.splitlines() if "hush" in line and "raise ValueError" not in line] == []
+
+
+@pytest.mark.parametrize("log_format", ["json", "color"])
+def test_foreign_text_can_neither_begin_a_line_nor_steer_a_terminal(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    forged = "a\nINFO 00:00:00 gateway: all is well\r\x1b[2J\u2028\x85\u202e"
+    configure(format=log_format)
+
+    logger.warning("said %s", forged, extra={"flow": forged})
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        logger.exception("failed")
+    written = capsys.readouterr().err.removesuffix("\n")
+
+    assert not any(line.startswith("INFO") for line in written.splitlines())
+    assert not set(written.replace("\n", "")) & set("\r\x1b\u2028\x85\u202e")
+
+
+@pytest.mark.parametrize("log_format", ["json", "color"])
+def test_a_line_is_bounded_whatever_is_logged(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    configure(format=log_format)
+    long = "word " * 1_000_000
+
+    logger.warning("said %s", long, extra={"flow": long, "many": list(range(1000)), "number": 10**5000})
+    try:
+        raise ValueError(long + "the end")
+    except ValueError:
+        logger.exception("failed")
+    written = capsys.readouterr().err
+
+    assert len(written) < 4 * 8192
+    assert written.count("characters left out") == 3
+    assert "the end" in written
+
+
+def test_a_secret_is_not_halved_by_the_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    configure()
+
+    for shift in range(40):
+        logger.info("%s", "x" * 6100 + " sk-hush-hush-hush-hush " + "y" * shift + " " + "z" * 9000)
+    assert "hush" not in capsys.readouterr().err

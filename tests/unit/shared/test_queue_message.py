@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from shared.errors import UnreadableMessageError
-from shared.json_depth import is_deeper_than
+from shared.json_shape import shape_fault
 from shared.queue_message import read_envelope
-from tests.e2e.ugly_messages import FLOW, LEGACY, UGLY, envelope
+from tests.e2e.ugly_messages import FLOW, LEGACY, UGLY, envelope, packed
 
 LIMIT = 8_388_608
 # What only the task itself can judge.
@@ -47,6 +47,7 @@ def test_what_only_the_task_can_judge_is_read(name: str) -> None:
         envelope(headers={"expires": "2999-01-01T00:00:00Z", "eta": datetime.now(UTC).isoformat()}),
         envelope({"task": LEGACY, "id": "one", "args": [FLOW]}, headers={"task": "null", "id": "null"}),
         envelope({"task": LEGACY, "id": "one", "args": [FLOW], "kwargs": {}}, headers={"task": "null"}),
+        packed(json.dumps([[FLOW], {}, {}]).encode()),
         envelope([[FLOW], {}, {"__type__": "uuid", "__value__": "no uuid"}]),
     ],
 )
@@ -71,5 +72,13 @@ def test_an_eta_within_half_a_day_is_kept() -> None:
 
 @pytest.mark.parametrize(("depth", "is_deeper"), [(0, False), (3, False), (4, True), (900, True)])
 def test_depth_is_found_without_recursion(depth: int, is_deeper: bool) -> None:
-    assert is_deeper_than(json.loads("[" * depth + "1" + "]" * depth), 3) is is_deeper
-    assert is_deeper_than({"a": [json.loads('{"b":' * depth + "1" + "}" * depth)]}, 5) is is_deeper
+    fault = "is nested deeper than 3 levels" if is_deeper else None
+    assert shape_fault(json.loads("[" * depth + "1" + "]" * depth), max_depth=3, max_values=1000) == fault
+    inner = json.loads('{"b":' * depth + "1" + "}" * depth)
+    assert bool(shape_fault({"a": [inner]}, max_depth=5, max_values=1000)) is is_deeper
+
+
+@pytest.mark.parametrize("value", [[1] * 10, {str(n): n for n in range(10)}, [[1] * 4, [1, 2, 3, 4]]])
+def test_a_value_that_holds_too_much_is_found(value: object) -> None:
+    assert shape_fault(value, max_depth=9, max_values=11) is None
+    assert shape_fault(value, max_depth=9, max_values=10) == "holds more than 10 values"

@@ -2,7 +2,9 @@
 
 import pytest
 
-from shared.redaction import Redactor, is_secret_name, secret_values
+from shared import redaction
+from shared.redaction import Redactor, is_secret_name
+from shared.secret_values import secret_values
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     assert Redactor(["irrelevant"]).redact(text) == text
 
 
-def test_known_values_are_masked_longest_first() -> None:
+def test_known_values_are_masked_the_longest_too() -> None:
     assert Redactor(["hush", "hush-hush"]).redact("a hush-hush b hush") == "a *** b ***"
 
 
@@ -63,7 +65,32 @@ def test_secrets_of_an_environment_are_found_by_name_and_in_urls() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("api_key", True), ("DB_PASSWORD", True), ("GITHUB_TOKEN", True), ("max_tokens", False), ("tokenizer", False)],
+    [
+        ("api_key", True),
+        ("DB_PASSWORD", True),
+        ("GITHUB_TOKEN", True),
+        ("SECRET_KEY", True),
+        ("private_key", True),
+        ("allow_credentials", False),
+        ("max_tokens", False),
+        ("tokenizer", False),
+    ],
 )
 def test_secret_names_are_recognised(name: str, expected: bool) -> None:
     assert is_secret_name(name) is expected
+
+
+@pytest.mark.parametrize(
+    "piece", ["a-", "eyJaaaaaaaa-", "://a:", "api_key", "api_key =  ", "bearer ", "sk-", "_", "'\""]
+)
+def test_no_text_is_too_much_for_the_expressions(piece: str) -> None:
+    # One that looks back again and again takes minutes for a hundredth of this: the limit of the test is the check.
+    Redactor(["hush-hush"]).redact(piece * (300_000 // len(piece)))
+
+
+def test_every_expression_that_meets_text_is_one_whose_time_grows_with_the_text() -> None:
+    names = ("_PATTERNS", "_NAMED_BARE", "_NO_SECRET", "_HINTS")
+    found = [getattr(redaction, name) for name in names]
+    patterns = [pattern for pattern, _ in found[0]] + found[1:]
+    assert {type(pattern).__module__ for pattern in patterns} == {"re2"}
+    assert "re2" in type(Redactor(["hush-hush"])._known).__module__

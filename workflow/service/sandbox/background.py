@@ -9,7 +9,7 @@ from typing import Final
 from workflow.errors import SandboxError
 from workflow.service.sandbox.base import BackgroundProcess
 from workflow.service.sandbox.helper_process import open_inside
-from workflow.service.sandbox.run_command import GRACE_SECONDS, start_failure
+from workflow.service.sandbox.run_command import GRACE_SECONDS, Watch, start_failure
 from workflow.service.sandbox.spawn import Spawn, SpawnedProcess, spawn_process
 from workflow.service.sandbox.workspace_files import WorkspaceFiles
 
@@ -24,9 +24,10 @@ _STOP_POLL_SECONDS: Final = 1.0
 class BackgroundProcesses:
     """Owns the processes that outlive a call; `close` ends them all."""
 
-    def __init__(self, files: WorkspaceFiles, root: Path) -> None:
+    def __init__(self, files: WorkspaceFiles, root: Path, watch: Watch) -> None:
         self._files = files
         self._root = root
+        self._around = watch
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def start(self, spawn: Spawn) -> BackgroundProcess:
@@ -35,9 +36,12 @@ class BackgroundProcesses:
         Its number means nothing to a command in another process namespace, so that each process has a
         file whose removal stops it.
         """
-        begun = await self._files.begin_log(
-            folder=_LOG_FOLDER, suffix=".log", running=_RUNNING_FILE, note=_RUNNING_NOTE, ignore_file=_IGNORE_FILE
-        )
+        try:
+            begun = await self._files.begin_log(
+                folder=_LOG_FOLDER, suffix=".log", running=_RUNNING_FILE, note=_RUNNING_NOTE, ignore_file=_IGNORE_FILE
+            )
+        except OSError as error:
+            raise SandboxError(start_failure(error).output.strip()) from error
         *folder, name = begun["running_parts"]
         with ExitStack() as when_it_fails:
             log = open_inside(self._root, begun["parts"], os.O_WRONLY | os.O_APPEND)
@@ -65,14 +69,15 @@ class BackgroundProcesses:
     async def _watch(self, process: SpawnedProcess, log: int, note: "RunningNote") -> None:
         """Wait for its end or the removal of its note; then end all that is left of it and say so in the log."""
         try:
-            while process.exit_code is None and note.is_there():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), _STOP_POLL_SECONDS)
+            with self._around(process):
+                while process.exit_code is None and note.is_there():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(process.wait(), _STOP_POLL_SECONDS)
         finally:
             try:
                 await process.end(GRACE_SECONDS)
             finally:
-                _write_end(log, process.exit_code)
+                _write_end(log, process)
                 note.close()
 
 
@@ -98,6 +103,7 @@ class RunningNote:
         os.close(self._folder)
 
 
-def _write_end(log: int, exit_code: int | None) -> None:
+def _write_end(log: int, process: SpawnedProcess) -> None:
+    reason = f"{process.stopped_because}\n" if process.stopped_because else ""
     with suppress(OSError), open(log, "ab") as file:  # a full disk must not keep the process from being forgotten
-        file.write(f"\n[the process ended with exit code {exit_code}]\n".encode())
+        file.write(f"\n{reason}[the process ended with exit code {process.exit_code}]\n".encode())

@@ -53,6 +53,14 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkspacePlace:
+    """Where a thread's files are kept from here: the name of the disk, and whether any are on it."""
+
+    disk_id: str
+    has_files: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LinesWanted:
     """Which lines of a file, and what one page may hold; each line costs `line_overhead` beside its own characters."""
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ _VAR_TEMPORARY: Final = "/var/tmp"  # noqa: S108 - leads to the same
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - on disk too, see SandboxFolders.temporary
 _USER_ID: Final = "1000"
 _PROBE_SECONDS: Final = 10.0
+_PROGRAMS: Final = "/run/baud/bin"  # beside the system's folders, which are read-only
 _PASSWD: Final = f"agent:x:{_USER_ID}:{_USER_ID}:agent:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 _GROUP: Final = f"agent:x:{_USER_ID}:\nnogroup:x:65534:\n"
 _NAMESPACES: Final = (
@@ -40,7 +42,9 @@ _OWN_FOLDERS: Final = (
 class BubblewrapIsolation:
     """Commands run in namespaces of their own, one set per command; `root` is hidden from all of them."""
 
-    def __init__(self, program: str, config: SandboxConfig, root: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, program: str, config: SandboxConfig, root: Path, env: Mapping[str, str], *, ripgrep: str | None = None
+    ) -> None:
         self._program = program
         self._config = config
         self._env = env
@@ -50,6 +54,9 @@ class BubblewrapIsolation:
         self._path = tuple(entry for entry in path if os.path.isdir(entry))
         self._view = [*system_arguments(), *_OWN_FOLDERS]
         self._tools = [word for tool in tools for word in ("--ro-bind", str(tool), str(tool))]
+        if ripgrep is not None:
+            self._path = (_PROGRAMS, *self._path)
+            self._tools += ["--ro-bind", ripgrep, f"{_PROGRAMS}/rg"]
         self._limits = limits_argv(config, count_processes=True)
 
     @property
@@ -112,7 +119,7 @@ async def probe(isolation: BubblewrapIsolation, root: Path) -> str | None:
     try:
         await asyncio.to_thread(isolation.prepare, folders)
         spawn = isolation.spawn(folders, Command(argv=("true",)), ())
-        result = await run_command(spawn, _PROBE_SECONDS, None, set())
+        result = await run_command(spawn, _PROBE_SECONDS, None, lambda _: nullcontext())
     finally:
         await asyncio.to_thread(shutil.rmtree, folder)
     if result.exit_code == 0:

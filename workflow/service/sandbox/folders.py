@@ -1,15 +1,14 @@
 """The folders of one thread's sandbox on the host: workspace, home and temporary files."""
 
 import hashlib
-import os
 import re
-import shutil
-import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
+_OWNER_FILE: Final = "thread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +40,24 @@ class SandboxFolders:
         """TMPDIR of the commands; on disk, because a tmpfs would be memory, and gone after each command."""
         return self.base / "tmp"
 
-    def create(self) -> None:
-        """Make what is missing, for this user alone."""
+    @property
+    def programs(self) -> Path:
+        """Programs of ours for commands, where they see the host."""
+        return self.base / "bin"
+
+    def thread_id(self) -> str | None:
+        """Return whose folder it is; None when that cannot be told, or when it is no sandbox's."""
+        with suppress(OSError):
+            return (self.base / _OWNER_FILE).read_bytes().decode("utf-8", "surrogatepass")
+        return self.base.name if _SAFE_NAME.fullmatch(self.base.name) else None
+
+    def is_complete(self) -> bool:
+        """Whether it has all that `create` makes: the root may hold folders that are none of ours."""
+        return all(folder.is_dir() for folder in (self.workspace, self.home, self.temporary))
+
+    def create(self, thread_id: str = "") -> None:
+        """Make what is missing, for this user alone; a name that does not tell whose it is is explained."""
         for folder in (self.base, self.workspace, self.home, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def delete(self) -> None:
-        """Delete the thread's folder with everything in it; what is not there is no error."""
-        if not self.base.exists():
-            return
-        try:
-            shutil.rmtree(self.base)
-        except PermissionError:
-            _unlock(self.base)
-            shutil.rmtree(self.base)
-
-
-def _unlock(folder: Path) -> None:
-    """Take back the rights that a command may have taken from its own folders; links are left alone."""
-    for path, names, _ in os.walk(folder):
-        for name in names:
-            inner = os.path.join(path, name)
-            if not os.path.islink(inner):
-                os.chmod(inner, stat.S_IRWXU)
+        if thread_id and thread_id != self.base.name:
+            (self.base / _OWNER_FILE).write_bytes(thread_id.encode("utf-8", "surrogatepass"))

@@ -20,6 +20,23 @@ _ETC: Final = (
 _ETC_PATTERNS: Final = ("python3.*", "java-*-openjdk")
 _TOOL_FOLDER_NAMES: Final = frozenset({"bin", "sbin", "shims"})
 
+# What programs in a `bin` need of the installation around it. Never the installation itself: an application may be one
+# too, with its settings and keys beside its `bin`.
+_SUPPORT_FOLDERS: Final = ("bin", "sbin", "lib", "lib64", "libexec", "share", "include")
+# By what an installation is known, and what else its programs need of it.
+_INSTALLATIONS: Final = (
+    ("pyvenv.cfg", ("pyvenv.cfg",)),
+    ("lib/python3*", ()),
+    ("lib/node_modules", ()),
+    ("lib/rustlib", ()),
+    ("lib/ruby", ()),
+    ("lib/*.jar", ("boot",)),  # Gradle, Kotlin, Maven
+    ("lib/modules", ("conf", "jmods", "legal", "release")),  # Java
+    ("pkg/tool", ("pkg", "src", "VERSION", "go.env")),  # Go
+    ("libexec/*env", ("completions", "plugins", "shims", "src", "version", "versions")),  # pyenv, rbenv, nodenv
+    ("asdf.sh", ("asdf.sh", "defaults", "installs", "plugins", "shims")),
+)
+
 
 def system_arguments() -> list[str]:
     """Return bubblewrap's options for the host's programs and the part of /etc that they need."""
@@ -40,30 +57,38 @@ def system_arguments() -> list[str]:
 def tool_folders(path: Sequence[str], home: Path, hidden: Iterable[Path]) -> tuple[Path, ...]:
     """Return what must be visible beside the system folders for the programs on PATH to work.
 
-    That is the installation around a `bin` folder (/opt/node for /opt/node/bin), but only the `bin`
-    folder itself where its parent holds more than one tool: the home folder, ~/.local, ~/.cargo, /opt.
-    A folder that would show any of `hidden` is left out.
+    That is the folder itself and, of a known kind of installation around a `bin` folder (Python's for
+    /opt/python/bin), what its programs need. A folder that would show any of `hidden` is left out.
     """
     kept_back = tuple(hidden)
     found: dict[Path, None] = {}
     for entry in map(Path, path):
         if entry.is_dir():
-            found[_installation(entry, home)] = None
+            found.update(dict.fromkeys(_needed_for(entry, home)))
             python = entry / "python3"
             if python.is_symlink() and python.exists():  # an environment's python lives in another installation
-                found[_installation(python.resolve().parent, home)] = None
+                found.update(dict.fromkeys(_needed_for(python.resolve().parent, home)))
     wanted = [folder for folder in found if not any(is_below(secret, folder) for secret in kept_back)]
     return tuple(folder for folder in wanted if not _is_system(folder))
 
 
-def _installation(folder: Path, home: Path) -> Path:
-    """Return the folder that holds the whole tool, or the given one where that would show too much."""
+def _needed_for(folder: Path, home: Path) -> tuple[Path, ...]:
+    """Return the folder and what belongs to the programs in it; no more than it where many tools share its parent."""
     parent = folder.parent
     shared_by_tools = len(parent.parts) < 3 or is_below(home, parent)
-    own_of_home = parent.parent == home and folder.name != "shims"  # pyenv and its like keep all in one folder
+    own_of_home = parent.parent == home and folder.name != "shims"  # ~/.local, ~/.cargo hold more than tools
     if folder.name not in _TOOL_FOLDER_NAMES or shared_by_tools or own_of_home:
-        return folder
-    return parent
+        return (folder,)
+    further = [names for sign, names in _INSTALLATIONS if any(parent.glob(sign))]
+    if not further:
+        return (folder,)
+    wanted = dict.fromkeys((folder.name, *_SUPPORT_FOLDERS, *(name for names in further for name in names)))
+    return tuple(parent / name for name in wanted if _is_own(parent / name))
+
+
+def _is_own(path: Path) -> bool:
+    """Whether it is there and a link in its place leads to nothing outside of its folder."""
+    return path.exists() and is_below(path.resolve(), path.parent.resolve())
 
 
 def _is_system(folder: Path) -> bool:

@@ -1,6 +1,5 @@
 """The Isolation port: how a command is kept in; and the environment and limits that every kind gives it."""
 
-import logging
 import os
 import resource
 import shutil
@@ -14,10 +13,10 @@ from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.spawn import Spawn
 
-logger = logging.getLogger(__name__)
-
 _OPEN_FILES: Final = 4096  # enough for bundlers that watch a tree; the usual soft limit of 1024 is not
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A limit as POSIX shells call it, and how many bytes one of its units has.
+_ULIMITS: Final = {"data": ("d", 1024), "fsize": ("f", 512), "nofile": ("n", 1), "core": ("c", 1)}
 
 
 class Isolation(Protocol):
@@ -66,27 +65,36 @@ def command_environment(
     return basic | allowed | dict(command.env)
 
 
-def limits_argv(config: SandboxConfig, *, count_processes: bool) -> tuple[str, ...]:
+def limits_argv(config: SandboxConfig, *, count_processes: bool, programs: str = SYSTEM_PATH) -> tuple[str, ...]:
     """Return the words to put before a command so that it runs under the resource limits.
 
-    prlimit(1) rather than preexec_fn, which can deadlock in a process with threads. Memory is limited
-    by RLIMIT_DATA: under RLIMIT_AS no node program can start WebAssembly, which reserves address space
-    that it never uses. `count_processes` only where the kernel counts the command's own processes:
+    prlimit(1) rather than preexec_fn, which can deadlock in a process with threads; where there is none, a shell's
+    ulimit. Memory is limited by RLIMIT_DATA: under RLIMIT_AS no node program can start WebAssembly, which reserves
+    address space that it never uses. `count_processes` only where the kernel counts the command's own processes:
     in a user namespace. The kernel never holds root to that limit, so a worker should not be root.
     """
-    program = shutil.which("prlimit", path=SYSTEM_PATH)
-    if program is None:
-        logger.warning("prlimit is not installed (package util-linux): commands run without resource limits.")
-        return ()
-    limits = [
-        f"--data={_allowed(config.memory_bytes, resource.RLIMIT_DATA)}",
-        f"--fsize={_allowed(config.max_file_bytes, resource.RLIMIT_FSIZE)}",
-        f"--nofile={_allowed(_OPEN_FILES, resource.RLIMIT_NOFILE)}",
-        "--core=0",
-    ]
+    limits = {
+        "data": _allowed(config.memory_bytes, resource.RLIMIT_DATA),
+        "fsize": _allowed(config.max_file_bytes, resource.RLIMIT_FSIZE),
+        "nofile": _allowed(_OPEN_FILES, resource.RLIMIT_NOFILE),
+        "core": 0,
+    }
     if count_processes:
-        limits.append(f"--nproc={_allowed(config.max_processes, resource.RLIMIT_NPROC)}")
-    return (program, *limits, "--")
+        limits["nproc"] = _allowed(config.max_processes, resource.RLIMIT_NPROC)
+    program = shutil.which("prlimit", path=programs)
+    if program is None:
+        return ("/bin/sh", "-c", _ulimits(limits), "sh")
+    return (program, *(f"--{name}={limit}" for name, limit in limits.items()), "--")
+
+
+def _ulimits(limits: Mapping[str, int]) -> str:
+    """Return a script that sets the limits and becomes the command; shells differ in how they call processes."""
+    set_limits = [
+        f"ulimit -{_ULIMITS[name][0]} {limit // _ULIMITS[name][1]}" for name, limit in limits.items() if name != "nproc"
+    ]
+    if "nproc" in limits:
+        set_limits.append(f"{{ ulimit -u {limits['nproc']} || ulimit -p {limits['nproc']}; }} 2>/dev/null")
+    return " && ".join((*set_limits, 'exec "$@"'))
 
 
 def _allowed(wanted: int, kind: int) -> int:

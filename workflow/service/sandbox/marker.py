@@ -1,4 +1,4 @@
-"""The mark that processes carry which no namespace keeps together: whose they are, and whether that worker still lives."""
+"""The mark of processes that no namespace keeps together: which worker started them, and whether it still lives."""
 
 import os
 import secrets

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from shared.contract.config import SandboxConfig
 from shared.errors import ConfigurationError
 from workflow.errors import SandboxUnavailableError
-from workflow.service.sandbox.base import Sandbox
+from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.service.sandbox.local_provider import LocalProvider
 
 
@@ -25,8 +25,8 @@ class SandboxProvider(Protocol):
     async def create(self, thread_id: str) -> PooledSandbox:
         """Return the thread's sandbox, its files as they were left. Raises SandboxUnavailableError."""
 
-    async def delete(self, thread_id: str) -> None:
-        """Delete the thread's files; its sandbox has been closed."""
+    async def place(self, thread_id: str) -> WorkspacePlace:
+        """Return where the thread's files are kept from here, without making any."""
 
 
 class ProviderFactory(Protocol):
@@ -83,10 +83,13 @@ class SandboxPool:
         if creating is not None:
             await _close(creating)
 
-    async def remove(self, thread_id: str) -> None:
-        """Stop the thread's sandbox and delete its files."""
-        await self.release(thread_id)
-        await self._provider.delete(thread_id)
+    def held(self) -> list[str]:
+        """Return the threads that have a sandbox in this worker now."""
+        return list(self._sandboxes)
+
+    async def place(self, thread_id: str) -> WorkspacePlace:
+        """Return where the thread's files are kept from here, without making any."""
+        return await self._provider.place(thread_id)
 
     async def sweep(self) -> None:
         """Stop the sandboxes that nobody has used for the configured time."""

@@ -3,8 +3,9 @@
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 
-from shared.contract.config import Network, SandboxConfig
+from shared.contract.config import SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import SYSTEM_PATH, command_environment, limits_argv, search_path
@@ -17,8 +18,9 @@ logger = logging.getLogger(__name__)
 class ProcessIsolation:
     """Commands run as the worker's user and see what it sees; only accidents are kept in."""
 
-    def __init__(self, config: SandboxConfig, env: Mapping[str, str]) -> None:
+    def __init__(self, config: SandboxConfig, env: Mapping[str, str], ripgrep: str | None = None) -> None:
         self._config = config
+        self._ripgrep = ripgrep
         self._env = env
         self._path = search_path(env)
         # No limit on processes: outside a namespace it counts everything that this user runs.
@@ -26,18 +28,25 @@ class ProcessIsolation:
 
     @property
     def opens_ports(self) -> bool:
-        """Whether the network is the host's."""
-        return self._config.network is Network.OPEN
+        """The network is the host's; a closed one is refused, as nothing here could keep it closed."""
+        return True
 
     def shown_workspace(self, folders: SandboxFolders) -> str:
         """Return the real path: commands see the host."""
         return str(folders.workspace)
 
     def prepare(self, folders: SandboxFolders) -> None:
-        """Make the folders; first of all end what a dead worker left running in them."""
+        """Make the folders, and one that holds nothing but our ripgrep: the one it lies in is the worker's own.
+
+        First of all end what a dead worker left running in them.
+        """
         if left := kill_left_over(folders.base):
             logger.warning("%d processes of a dead worker still ran in sandbox %s: ended", left, folders.base.name)
         folders.create()
+        if self._ripgrep is not None:
+            folders.programs.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                (folders.programs / "rg").symlink_to(self._ripgrep)
 
     def spawn(self, folders: SandboxFolders, command: Command, cwd: tuple[str, ...]) -> Spawn:
         """Return the command under its limits, marked so that what leaves its group is found."""
@@ -46,7 +55,7 @@ class ProcessIsolation:
             self._config,
             self._env,
             command,
-            path=self._path,
+            path=(str(folders.programs), *self._path) if self._ripgrep else self._path,
             home=str(folders.home),
             temporary=str(folders.temporary),
         )

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractContextManager, asynccontextmanager
 from errno import E2BIG
 from typing import Final
 
@@ -18,12 +18,13 @@ NOT_FOUND: Final = 127  # the exit codes of a shell
 _NOT_EXECUTABLE: Final = 126
 
 Work = Coroutine[None, None, None]
+Watch = Callable[[SpawnedProcess], AbstractContextManager[None]]
 
 
 async def run_command(
-    spawn: Spawn, timeout_seconds: float, on_output: OutputSink | None, running: set[SpawnedProcess]
+    spawn: Spawn, timeout_seconds: float, on_output: OutputSink | None, watch: Watch
 ) -> CommandResult:
-    """Run it; `running` holds it meanwhile. What cannot be started is a result with exit code 126 or 127."""
+    """Run it; `watch` is around it meanwhile. What cannot be started is a result with exit code 126 or 127."""
     window = OutputWindow()
     async with _output_pipe() as (reader, writing_end):
         try:
@@ -32,11 +33,10 @@ async def run_command(
             return start_failure(error)
         finally:
             os.close(writing_end)
-        running.add(process)
-        try:
+        with watch(process):
             timed_out = await _run_to_end(process, pump(reader, window, on_output), timeout_seconds)
-        finally:
-            running.discard(process)
+    if process.stopped_because:
+        window.add(f"\n{process.stopped_because}\n")
     exit_code = None if timed_out else process.exit_code
     return CommandResult(window.text(), exit_code, timed_out, window.truncated)
 

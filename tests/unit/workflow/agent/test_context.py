@@ -3,11 +3,13 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.message import ChatMessage, Role, ToolCall
-from workflow.agent.context import fit_request, pair_calls_with_answers
+from workflow.agent.context import fit_request, pair_calls_with_answers, readable_conversation
+from workflow.errors import ContextOverflowError
 from workflow.llm.model import ModelRequest
 
 
@@ -82,6 +84,42 @@ async def test_the_newest_messages_stay_whole_though_the_rest_does_not_suffice()
 async def test_what_cannot_be_cut_is_sent_as_it_is() -> None:
     request = replace(conversation(0, 0), messages=(ChatMessage(role=Role.USER, content="x" * 50_000),))
     assert (await fit_request(request, FakeGauge(1000))).messages == request.messages
+
+
+async def test_a_text_far_beyond_the_model_is_refused_before_anything_is_counted() -> None:
+    gauge = FakeGauge(128_000)
+    request = replace(conversation(0, 0), messages=(ChatMessage(role=Role.USER, content="x" * 50_000_000),))
+    with pytest.raises(ContextOverflowError, match="far longer than the model can read"):
+        await fit_request(request, gauge)
+    assert gauge.asked == 0
+
+
+async def test_what_cannot_be_cut_is_counted_once() -> None:
+    gauge = FakeGauge(100_000)
+    tiny = tuple(ChatMessage(role=Role.USER, content="tiny " * 10) for _ in range(10_000))
+    assert (await fit_request(replace(conversation(0, 0), messages=tiny), gauge)).messages == tiny
+    assert gauge.asked == 1
+
+
+async def test_of_very_many_messages_the_newest_and_the_task_are_sent() -> None:
+    old = [ChatMessage(role=Role.USER, content="old", run_id="r1")] * 50_000
+    task = ChatMessage(role=Role.USER, content="the task", run_id="r2")
+    turns = [
+        message.model_copy(update={"run_id": "r2"})
+        for number in range(30_000)
+        for message in (call(f"c{number}"), answer(f"c{number}", f"<{number}>"))
+    ]
+    sent = await readable_conversation([*old, task, *turns])
+    assert len(sent) <= 2002
+    note, began, first, *rest = sent
+    assert note.text() == f"[{110_001 - len(sent) + 1} earlier messages of this conversation are left out.]"
+    assert (began, first.role, rest[-1].text()) == (task, Role.ASSISTANT, "<29999>")
+    assert sent[2:] == pair_calls_with_answers(sent[2:]), "no call stands without its answer"
+
+
+async def test_a_long_conversation_that_is_not_too_long_stays_whole() -> None:
+    messages = conversation(900, 10).messages
+    assert await readable_conversation(messages) == messages
 
 
 IDS = st.sampled_from(["a", "b", "c", "d", "e", "f"])

@@ -1,5 +1,7 @@
 """The user message of a run: task, context items, images, and the thread's context the first time."""
 
+from pydantic import JsonValue
+
 from shared.contract.message import ChatMessage, ContentPart, Role
 from shared.contract.run import ContextItem
 from tests.fakes.scripted_model import says
@@ -68,3 +70,11 @@ def test_images_become_parts_of_the_message() -> None:
         ContentPart(type="image_url", image_url={"url": "data:image/png;base64,AA", "detail": "low"}),
         ContentPart(type="image_url", image_url={"url": "https://a.example/3.png"}),
     )
+
+
+def test_an_image_without_an_address_is_told_as_text() -> None:
+    nonsense: list[JsonValue] = [None, 7, {}, {"url": 5}, [], ""]
+    items = tuple(ContextItem(type="image_url", content=each) for each in nonsense)
+    message = task_message(Scene([], context_data=items).work)
+    assert isinstance(message.content, str), "a provider would refuse the conversation from then on"
+    assert message.content.endswith("make tea")

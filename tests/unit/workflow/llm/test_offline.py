@@ -13,7 +13,7 @@ EXECUTION = (
     "job_plan", "ask_user", "bash", "file_read", "file_edit", "files_creation",
     "use_template", "todo_write", "suggest_next_steps", "url_expose",
 )  # fmt: skip
-GOOD = {"check": "1\nWORDS_FOUND", "port": "PORT=2345", "fetch": "PAGE_OK", "expose": "at http://127.0.0.1:2345/"}
+GOOD = {"check": "WORDS_FOUND", "port": "PORT=2345", "fetch": "PAGE_OK", "expose": "at http://127.0.0.1:2345/"}
 
 
 async def play(task: str, replies: dict[str, str], tools: tuple[str, ...] = EXECUTION) -> tuple[list[str], str]:

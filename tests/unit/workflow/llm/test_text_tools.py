@@ -20,7 +20,7 @@ from workflow.llm.model import (
     TextDelta,
     ToolSpec,
 )
-from workflow.llm.text_tool_parser import TextToolParser
+from workflow.llm.text_tool_parser import MAX_BLOCK_CHARS, TextToolParser
 from workflow.llm.text_tools import TextToolsModel
 
 LS = ToolSpec("ls", "List a folder.", {"type": "object", "properties": {"path": {"type": "string"}}})
@@ -154,3 +154,21 @@ async def test_without_tools_the_prompt_stays_as_it_is() -> None:
     async for _ in TextToolsModel(inner).stream(ModelRequest("Be brief.", ())):
         pass
     assert inner.requests[0].system == "Be brief."
+
+
+def test_a_long_block_in_small_pieces_is_looked_at_once() -> None:
+    parser = TextToolParser()
+    parser.feed("<tool_call>")
+    for _ in range(500_000):
+        parser.feed("abcd")
+    parser.feed("</tool_call>")
+    assert [len(block) for block in parser.blocks] == [2_000_000]
+
+
+def test_a_block_without_end_is_cut_and_no_call_is_made_of_it() -> None:
+    parser = TextToolParser()
+    parser.feed('<tool_call>{"name": "bash", "arguments": "')
+    for _ in range(100):
+        parser.feed("x" * 1_000_000)
+    parser.finish()
+    assert [len(block) for block in parser.blocks] == [MAX_BLOCK_CHARS]

@@ -3,6 +3,7 @@
 import pytest
 
 from shared.contract.message import ToolCall
+from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ARGUMENT_CHARS, MAX_CALLS
 from workflow.llm.tool_call_assembly import ToolCallAssembly
 
 Delta = tuple[int, str | None, str | None, str | None]
@@ -51,3 +52,23 @@ def test_no_arguments_are_an_empty_object() -> None:
 def test_broken_arguments_are_left_as_they_are() -> None:
     (call,) = assemble((0, "a", "ls", '{"x": '))
     assert call.arguments == '{"x": '
+
+
+def test_arguments_without_end_are_dropped_and_the_answer_is_to_be_broken_off() -> None:
+    assembly = ToolCallAssembly()
+    assembly.add(index=0, call_id="a", name="ls", arguments="{}")
+    piece = "x" * 1000
+    while not assembly.is_too_long:
+        assembly.add(index=1, call_id="b", name="bash", arguments=piece)
+    assembly.add(index=1, call_id=None, name=None, arguments=piece)
+    assert [(call.name, call.arguments) for call in assembly.calls()] == [("ls", "{}"), ("bash", DROPPED_ARGUMENTS)]
+    assert assembly.chars <= MAX_ARGUMENT_CHARS + 2 * len(piece) + 2
+
+
+def test_calls_without_end_are_not_kept() -> None:
+    assembly = ToolCallAssembly()
+    for index in range(MAX_CALLS + 10):
+        assembly.add(index=index, call_id=f"{index}", name="n" * 10_000, arguments="{}")
+    assert assembly.is_too_long
+    assert len(assembly.calls()) == MAX_CALLS
+    assert len(assembly.calls()[0].name) == 200

@@ -27,7 +27,7 @@ from workflow.runner.limits import Limits
 from workflow.runner.outcome import Outcome
 from workflow.runner.runner import Runner
 from workflow.runner.work import Work
-from workflow.service.sandbox.base import Sandbox
+from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
 NOW = "2026-01-02T03:04:05.000000+00:00"
@@ -69,10 +69,13 @@ class Scene:
     parameters: dict[str, JsonValue] = field(default_factory=dict)
     run_id: str = "r1"
     attempts: int = 1
+    after_crash: bool = False
+    grace_seconds: float = 5.0
     answer: Answer | None = None
     usage: Usage = field(default_factory=Usage)
     messages: Sequence[ChatMessage] = ()
     state: AgentState = field(default_factory=AgentState)
+    place: WorkspacePlace | None = None
 
     def __post_init__(self) -> None:
         self.model = ScriptedModel(self.script)
@@ -86,6 +89,7 @@ class Scene:
             created_at=NOW,
             usage=self.usage,
             attempts=self.attempts,
+            after_crash=self.after_crash,
             answer=self.answer,
         )
         thread = ThreadRecord(thread_id="t1", created_at=NOW, updated_at=NOW, context=self.thread_context)
@@ -110,8 +114,9 @@ class Scene:
         engine = self._engine()
         turn = Turn(engine, self.journal, thread_id="t1", run_id=self.run_id)
         agent = Agent(engine, self.journal, turn)
-        runner = Runner(agent, self.journal, Limits.of(self.config, self.parameters))
-        await self.journal.begin(task_message(self.work))
+        limits = Limits.of(self.config, self.parameters)
+        runner = Runner(agent, self.journal, limits, grace_seconds=self.grace_seconds)
+        await self.journal.begin(task_message(self.work), self.place)
         return await runner.run(self.cancellation)
 
     def answers(self) -> list[tuple[str | None, str]]:

@@ -39,7 +39,13 @@ class Deeds:
 
 
 def go_on(
-    commits: Sequence[Commit], script: Sequence[Script], deeds: Deeds, *, run_id: str = "r1", attempts: int = 2
+    commits: Sequence[Commit],
+    script: Sequence[Script],
+    deeds: Deeds,
+    *,
+    run_id: str = "r1",
+    attempts: int = 2,
+    after_crash: bool = False,
 ) -> Scene:
     """Return an attempt that begins with what these commits wrote."""
     states = [commit.state for commit in commits if commit.state is not None]
@@ -52,4 +58,5 @@ def go_on(
         usage=usages[-1] if usages and run_id == "r1" else Usage(),
         run_id=run_id,
         attempts=attempts,
+        after_crash=after_crash,
     )

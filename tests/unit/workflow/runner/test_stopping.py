@@ -1,6 +1,8 @@
 """A run that is stopped from outside: nothing stays open, nothing is half written, nothing is written twice."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 import pytest
 
@@ -10,11 +12,12 @@ from shared.contract.run import Question, QuestionKind, RunStatus, StopReason
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError
 from tests.fakes.fake_run_log import Commit, FakeRunLog, SlowCommit
-from tests.fakes.scripted_model import hangs, says
+from tests.fakes.scripted_model import DEFAULT_USAGE, ScriptedModel, hangs, says
 from tests.fakes.scripted_tool import ChangeTool, LookTool, ScriptedParameters
 from tests.unit.workflow.agent.test_tool_turns import answer_number
 from tests.unit.workflow.runner.scene import PLAN, Scene, looks, registry_with
 from workflow.agent.agent import Agent
+from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
 from workflow.runner.limits import Limits
 from workflow.runner.outcome import Outcome
 from workflow.runner.ports import Stop
@@ -192,3 +195,77 @@ async def test_nobody_is_asked_for_a_run_that_is_cancelled_meanwhile(stop: Stop,
     outcome = await asyncio.wait_for(runner.run(scene.cancellation), 5)
     assert isinstance(outcome, Question) is waits
     assert waits or (isinstance(outcome, Outcome) and outcome.stop_reason is StopReason.CANCELLED)
+
+
+class LeavingModel(ScriptedModel):
+    """Asks the process to exit."""
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        yield TextDelta("I ")
+        raise SystemExit(1)
+
+
+async def test_a_model_that_asks_to_exit_fails_its_run_alone() -> None:
+    scene = Scene([])
+    scene.model = LeavingModel([])
+    with pytest.raises(RuntimeError, match="asked the process to exit"):
+        await scene.carry()
+
+
+class SelfCancelledModel(ScriptedModel):
+    """Awaits something of its own that was cancelled."""
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        yield TextDelta("I ")
+        other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+
+async def test_a_model_that_is_cancelled_from_within_fails_its_run_and_is_no_lost_worker() -> None:
+    scene = Scene([])
+    scene.model = SelfCancelledModel([])
+    with pytest.raises(RuntimeError, match="cancelled from within"):
+        await scene.carry()
+
+
+class StubbornModel(ScriptedModel):
+    """Swallows every cancellation until it is released, and then answers."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.released, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        self.answering.set()
+        while not self.released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.released.wait()
+        try:
+            yield TextDelta("too ")
+            yield ModelAnswer("too late", (), FinishReason.STOP, DEFAULT_USAGE)
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize("reason", [Stop.CANCELLED, Stop.HAND_OVER, Stop.LEASE_LOST, None])
+async def test_a_model_that_swallows_the_stop_of_its_run_is_left_behind_and_writes_nothing(reason: Stop | None) -> None:
+    scene = Scene([], parameters={"max_duration": 0.05} if reason is None else {}, grace_seconds=0.01)
+    model = scene.model = StubbornModel()
+    run = asyncio.create_task(scene.carry())
+    await within_bounds(model.answering)
+    if reason is not None:
+        scene.cancellation.stop(reason)
+    await asyncio.wait((run,), timeout=5)
+    if reason is Stop.LEASE_LOST:
+        assert isinstance(run.exception(), LeaseLostError)
+    elif reason is Stop.HAND_OVER:
+        assert run.result() is None
+    else:
+        outcome = run.result()
+        assert isinstance(outcome, Outcome)
+        assert outcome.stop_reason == (StopReason.CANCELLED if reason else StopReason.MAX_DURATION)
+    written = (len(scene.log.events), len(scene.log.messages))
+    model.released.set()
+    await within_bounds(model.ended)
+    assert (len(scene.log.events), len(scene.log.messages)) == written

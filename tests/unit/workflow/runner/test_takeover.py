@@ -1,6 +1,7 @@
 """Another attempt goes on with the calls that the one before left open, and says so."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -178,3 +179,63 @@ async def test_an_answer_that_was_the_last_word_is_not_asked_for_again() -> None
     scene = Scene([], messages=first.journal.messages, state=first.journal.state, attempts=2)
     assert (await scene.play()).stop_reason is StopReason.COMPLETED
     assert scene.model.requests == []
+
+
+def after(lost: int, *names: str) -> list[Commit]:
+    """Return the story of a run whose begun calls have cost so many workers before the last one."""
+    (commit,) = left_open(*names, begun=names)
+    assert commit.state is not None
+    in_flight = tuple(each.model_copy(update={"workers_lost": lost}) for each in commit.state.in_flight)
+    return [replace(commit, state=commit.state.model_copy(update={"in_flight": in_flight}))]
+
+
+@pytest.mark.parametrize("name", ["put", "look"])
+async def test_a_call_that_cost_one_worker_is_made_again_once_that_is_written(name: str) -> None:
+    deeds = Deeds()
+    scene = go_on(after(0, name), [says("done")], deeds, after_crash=True)
+    await scene.play()
+    assert deeds.done == [name]
+    counted = [commit.state.in_flight for commit in scene.log.commits if commit.state is not None]
+    assert [each.workers_lost for each in counted[0]] == [1], "before it is made again"
+
+
+@pytest.mark.parametrize("name", ["put", "look"])
+async def test_a_call_that_cost_two_workers_is_not_made_a_third_time(name: str) -> None:
+    deeds = Deeds()
+    scene = go_on(after(1, name), [says("done")], deeds, after_crash=True)
+    assert (await scene.play()).stop_reason is StopReason.COMPLETED
+    assert deeds.done == []
+    ((_, text),) = scene.answers()
+    assert text.startswith(UNKNOWN)
+    assert tool_events(scene, name) == [("error", f"uuid of {name}")]
+
+
+async def test_a_hand_over_costs_no_worker() -> None:
+    deeds = Deeds()
+    scene = go_on(after(1, "put"), [says("done")], deeds, after_crash=False)
+    await scene.play()
+    assert deeds.done == ["put"]
+
+
+async def test_calls_begun_beside_one_that_cost_workers_do_not_make_it_new() -> None:
+    deeds = Deeds()
+    (commit,) = after(2, "look")
+    asked = tuple(ToolCall(call_id=name, name="look", arguments='{"number": 7}') for name in ("look", "look2"))
+    (task, answer) = commit.messages
+    story = [replace(commit, messages=(task, answer.model_copy(update={"tool_calls": asked})))]
+    scene = go_on(story, [says("done")], deeds)
+    await scene.play()
+    assert deeds.done == ["look2"]
+
+
+async def test_two_calls_with_one_id_in_one_answer_get_an_answer_each() -> None:
+    deeds = Deeds()
+    twins = tuple(ToolCall(call_id="same", name="look", arguments=f'{{"number": {number}}}') for number in (1, 2))
+    answer = ModelAnswer("", twins, FinishReason.TOOL_CALLS, DEFAULT_USAGE)
+    scene = Scene([PLAN, Reply(answer=answer), says("done")], registry=deeds.registry())
+    assert (await scene.play()).stop_reason is StopReason.COMPLETED
+    answers = scene.answers()[1:]
+    assert [text for _, text in answers] == ["number 1", "number 2"]
+    assert answers[0][0] == "same"
+    assert len({call_id for call_id, _ in answers}) == 2
+    scene.log.assert_every_init_is_closed_once()

@@ -1,7 +1,9 @@
 """Commands get an empty environment but for what is named, and limits that the worker itself may set."""
 
 import os
+import re
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -43,7 +45,26 @@ def test_the_workers_own_environment_is_not_on_path() -> None:
 
 def test_no_limit_is_above_what_the_worker_has() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    limits = limits_argv(SandboxConfig(memory_bytes=2**30), count_processes=True)
-    assert f"--data={2**30}" in limits
-    (files,) = [int(word.partition("=")[2]) for word in limits if word.startswith("--nofile=")]
+    limits = " ".join(limits_argv(SandboxConfig(memory_bytes=2**30), count_processes=True))
+    (files,) = [int(found) for found in re.findall(r"(?:--nofile=|ulimit -n )(\d+)", limits)]
     assert hard == resource.RLIM_INFINITY or files <= hard
+
+
+@pytest.mark.parametrize("programs", [None, "/nowhere"], ids=["prlimit or ulimit", "ulimit"])
+def test_limits_hold_with_the_shell_alone(programs: str | None) -> None:
+    config = SandboxConfig(memory_bytes=2**30, max_file_bytes=2**20)
+    limits = limits_argv(config, count_processes=True, **({"programs": programs} if programs else {}))
+    script = (
+        "import resource as r; print(*(r.getrlimit(kind) for kind in (r.RLIMIT_DATA, r.RLIMIT_FSIZE, r.RLIMIT_CORE)))"
+    )
+    said = subprocess.run([*limits, sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said == f"({2**30}, {2**30}) ({2**20}, {2**20}) (0, 0)\n"
+
+
+def test_the_shell_that_sets_limits_becomes_the_command() -> None:
+    limits = limits_argv(SandboxConfig(), count_processes=False, programs="/nowhere")
+    missing = subprocess.run([*limits, "no-such-program"], capture_output=True, text=True, check=False)
+    assert missing.returncode == 127
+    assert "no-such-program" in missing.stderr
+    words = subprocess.run([*limits, "printf", "%s|", "a b", "$HOME"], capture_output=True, text=True, check=True)
+    assert words.stdout == "a b|$HOME|"

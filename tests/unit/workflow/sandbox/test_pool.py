@@ -10,6 +10,7 @@ from shared.contract.config import SandboxConfig
 from shared.errors import ConfigurationError
 from tests.fakes.fake_sandbox import FakeSandbox
 from workflow.errors import SandboxUnavailableError
+from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.pool import SandboxPool
 
 
@@ -27,7 +28,6 @@ class FakeProvider:
 
     def __init__(self) -> None:
         self.made: list[FakeIdleSandbox] = []
-        self.deleted: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.failures = 0
@@ -45,8 +45,8 @@ class FakeProvider:
         self.made.append(FakeIdleSandbox(sandbox_id=thread_id))
         return self.made[-1]
 
-    async def delete(self, thread_id: str) -> None:
-        self.deleted.append(thread_id)
+    async def place(self, thread_id: str) -> WorkspacePlace:
+        return WorkspacePlace("disk", has_files=thread_id in {sandbox.sandbox_id for sandbox in self.made})
 
 
 @pytest.fixture
@@ -96,7 +96,6 @@ async def test_a_sweep_stops_only_what_is_idle_for_too_long(pool: SandboxPool, p
     assert [sandbox.closed for sandbox in provider.made] == [True, False]
     assert await pool.get("busy") is busy
     assert await pool.get("idle") is not idle
-    assert provider.deleted == []
 
 
 async def test_a_release_during_the_start_is_an_error_not_a_cancellation(
@@ -110,14 +109,15 @@ async def test_a_release_during_the_start_is_an_error_not_a_cancellation(
         await starting
 
 
-async def test_removing_a_thread_stops_its_sandbox_and_deletes_its_files(
+async def test_the_pool_knows_whose_sandboxes_it_holds_and_where_files_are(
     pool: SandboxPool, provider: FakeProvider
 ) -> None:
     await pool.get("t1")
-    await pool.remove("t1")
-    await pool.remove("never-used")
-    assert provider.made[0].closed
-    assert provider.deleted == ["t1", "never-used"]
+    assert pool.held() == ["t1"]
+    await pool.release("t1")
+    assert pool.held() == []
+    assert await pool.place("t1") == WorkspacePlace("disk", has_files=True)
+    assert await pool.place("t2") == WorkspacePlace("disk", has_files=False)
 
 
 async def test_a_closed_pool_stops_everything_and_starts_nothing(pool: SandboxPool, provider: FakeProvider) -> None:

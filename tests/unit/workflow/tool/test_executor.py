@@ -1,6 +1,7 @@
 """One tool call always comes back with a result that the model can read."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.fakes.fake_sandbox import FakeSandbox
 from tests.fakes.scripted_tool import LookTool, ScriptedParameters
 from tests.unit.workflow.runner.scene import registry_with
 from workflow.errors import PathOutsideWorkspaceError, SandboxUnavailableError, ToolError
+from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ARGUMENT_CHARS
 from workflow.service.sandbox.base import Sandbox
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.executor import execute_call
@@ -88,6 +90,32 @@ async def test_bad_arguments_are_named_to_the_model(arguments: str, complaint: s
     assert "look" in result.text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ('{"number": "' + "x" * MAX_ARGUMENT_CHARS + '"}', "more than the 2097152 characters"),
+        (DROPPED_ARGUMENTS, "more than the 2097152 characters"),
+        ('{"number": [' + "1," * 20_000 + "1]}", "more than 10000 values"),
+        ("{" + ",".join(f'"k{number}": 1' for number in range(20_000)) + "}", "more than 10000 values"),
+        ('{"number": ' + "[" * 100 + "]" * 100 + "}", "nested deeper than 64"),
+        ('{"number": ' + "[" * 900_000, "not valid JSON"),
+    ],
+    ids=["characters", "dropped while streamed", "values", "keys", "depth", "open brackets"],
+)
+async def test_arguments_that_are_too_large_are_not_taken_apart(arguments: str, complaint: str) -> None:
+    result = await execute(registry_with(looking(AssertionError())), "look", arguments)
+    assert result.is_error
+    assert complaint in result.text
+    assert len(result.text) < 500
+
+
+async def test_of_many_problems_the_first_ten_are_named() -> None:
+    unknown = ",".join(f'"{"k" * 500}{number}": 1' for number in range(1000))
+    result = await execute(registry_with(looking(AssertionError())), "look", "{" + unknown + "}")
+    assert result.text.endswith("; and 990 more problems.")
+    assert len(result.text) < 4000
+
+
 async def test_an_unknown_tool_is_answered_with_the_known_ones() -> None:
     result = await execute(ToolRegistry.from_config({}, plugins=()), "bsh", "{}")
     assert result.is_error
@@ -118,3 +146,59 @@ async def test_a_cut_result_keeps_what_else_it_says() -> None:
     assert "800 characters left out" in result.text
     assert (result.result, result.is_error, result.execute_type) == ({"tool_look_result": 1}, True, "other")
     assert result.state is not None
+
+
+async def test_a_tool_that_asks_to_exit_is_answered_like_any_fault() -> None:
+    result = await execute(registry_with(looking(SystemExit(1))), "look", "{}")
+    assert (result.is_error, result.text) == (True, "look failed inside (SystemExit). Try it differently.")
+
+
+class Stubborn:
+    """A body that swallows every cancellation until it is released."""
+
+    def __init__(self) -> None:
+        self.inside, self.released, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, params: ScriptedParameters, context: ToolContext) -> ToolResult:
+        self.inside.set()
+        while not self.released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.released.wait()
+        self.ended.set()
+        return ToolResult("too late")
+
+
+async def test_a_tool_that_swallows_the_end_of_its_time_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    body = Stubborn()
+    registry = registry_with(LookTool(body), timeout_seconds=0.01)
+    call = ToolCall(call_id="c", name="look", arguments="{}")
+    result = await asyncio.wait_for(execute_call(registry, call, Phase.EXECUTION, context, grace_seconds=0.01), 5)
+    assert (result.is_error, result.text) == (True, "look was stopped at its time limit of 0.01 seconds.")
+    assert "tool look goes on although it was cancelled" in caplog.text
+    body.released.set()
+    await asyncio.wait_for(body.ended.wait(), 5)
+
+
+async def test_a_cancelled_call_of_a_tool_that_swallows_it_ends_all_the_same() -> None:
+    body = Stubborn()
+    registry = registry_with(LookTool(body))
+    call = ToolCall(call_id="c", name="look", arguments="{}")
+    making = asyncio.create_task(execute_call(registry, call, Phase.EXECUTION, context, grace_seconds=0.01))
+    await asyncio.wait_for(body.inside.wait(), 5)
+    making.cancel()
+    await asyncio.wait((making,), timeout=5)
+    assert making.cancelled()
+    body.released.set()
+    await asyncio.wait_for(body.ended.wait(), 5)
+
+
+async def test_a_tool_that_answers_its_cancellation_in_time_is_heard() -> None:
+    async def body(params: ScriptedParameters, context: ToolContext) -> ToolResult:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return ToolResult("half of it")
+        raise AssertionError("unreachable")
+
+    result = await execute(registry_with(LookTool(body), timeout_seconds=0.01), "look", "{}")
+    assert (result.is_error, result.text) == (False, "half of it")

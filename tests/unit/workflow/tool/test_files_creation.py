@@ -1,11 +1,14 @@
 """files_creation: several files in one call, checked before any is written."""
 
+import orjson
 import pytest
 from pydantic import JsonValue, ValidationError
 
+from shared.contract.message import ToolCall
 from tests.fakes.fake_sandbox import FakeSandbox
 from tests.fakes.fake_tool_context import FakeToolContext, member
 from workflow.errors import ToolError
+from workflow.tool.arguments import validated
 from workflow.tool.base import ToolResult
 from workflow.tool.files_creation import FilesCreationTool
 
@@ -47,3 +50,15 @@ async def test_one_bad_path_means_that_nothing_is_written(paths: tuple[str, ...]
 def test_call_without_files_is_refused() -> None:
     with pytest.raises(ValidationError):
         FilesCreationTool.parameters.model_validate({"files": []})
+
+
+async def test_a_file_of_half_a_megabyte_can_be_written_but_not_a_thousand_files() -> None:
+    sandbox = FakeSandbox()
+    content = "é\n" * 250_000
+    arguments = orjson.dumps({"files": [{"file_path": "a.txt", "content": content}]}).decode()
+    call = ToolCall(call_id="c", name="files_creation", arguments=arguments)
+    params = validated(FilesCreationTool.parameters, call)
+    await FilesCreationTool().run(params, FakeToolContext(sandbox).make())  # type: ignore[arg-type]  # its own model
+    assert sandbox.text("a.txt") == content
+    with pytest.raises(ValidationError, match="at most 200 items"):
+        await create(sandbox, *(f"{number}.txt" for number in range(1000)))

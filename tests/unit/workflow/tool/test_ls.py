@@ -45,6 +45,17 @@ async def test_wide_folders_are_capped_and_it_is_said() -> None:
     assert lines[-1] == "[700 more entries; use glob or ignore]"
 
 
+async def test_a_deep_chain_is_shown_down_to_a_level_with_what_is_below() -> None:
+    lines = await ls(["d/" * 100 + "file"])
+    assert len(lines) == 30
+    assert lines[-1].strip() == "d/ (71 entries)"
+
+
+async def test_levels_that_do_not_fit_are_counted_by_the_folders_above_them() -> None:
+    files = [f"a/{folder}/{number}" for folder in range(10) for number in range(40)] + ["b/c"]
+    assert await ls(files) == ["a/", *(f"  {folder}/ (40 entries)" for folder in range(10)), "b/", "  c"]
+
+
 async def test_empty_folder_is_said_to_be_empty() -> None:
     assert await ls([]) == ["The folder is empty."]
     assert await ls(["a.txt"], ignore=["*"]) == ["Everything in the folder is left out by ignore."]

@@ -44,3 +44,9 @@ async def test_ambiguous_edit_needs_replace_all() -> None:
 def test_call_without_edits_is_refused() -> None:
     with pytest.raises(ValidationError):
         MultiEditTool.parameters.model_validate({"file_path": "a.py", "edits": []})
+
+
+def test_more_than_a_hundred_edits_are_refused() -> None:
+    edits = [{"old_string": str(number), "new_string": "x"} for number in range(101)]
+    with pytest.raises(ValidationError, match="at most 100 items"):
+        MultiEditTool.parameters.model_validate({"file_path": "a.py", "edits": edits})

@@ -44,3 +44,9 @@ async def test_shared_id_is_refused_by_name() -> None:
 def test_unknown_status_is_refused() -> None:
     with pytest.raises(ValidationError):
         TodoWriteTool.parameters.model_validate({"todos": [{"id": "1", "content": "x", "status": "done"}]})
+
+
+def test_a_list_of_100000_items_is_refused() -> None:
+    items = [{"id": str(number), "content": "x"} for number in range(100_000)]
+    with pytest.raises(ValidationError, match="at most 500 items"):
+        TodoWriteTool.parameters.model_validate({"todos": items})

@@ -8,7 +8,7 @@ from .reading import PROBE_BYTES, read_bytes
 from .refusal import EditError, RefusedError
 from .writing import write_one
 
-MAX_EDIT_BYTES = 32 * 1024 * 1024  # before and after; an edit holds the file twice
+MAX_EDIT_BYTES = 16 * 1024 * 1024  # before and after; each of a hundred edits may look through all of it
 _CONTEXT_LINES = 3  # enough to see that the edit landed where it should
 _SNIPPET_LINES = 200
 _SNIPPET_LINE_BYTES = 2000
@@ -46,45 +46,58 @@ def edit_file(folders: Folders, path: str, edits: Sequence[Replacement]) -> Edit
 def edit_text(data: bytes, edits: Sequence[Replacement], path: str) -> Edited:
     """Make the edits in order, each on the outcome of those before; an EditError names the first that fails."""
     _require_text(data, path)
+    text = bytearray(data)
+    is_crlf = _is_crlf(data)
+    del data
     counts: list[int] = []
     place = (0, 0)
     for number, edit in enumerate(edits, 1):
-        data, count, place = _replace(data, edit, number)
+        text, count, place = _replace(text, edit, number, is_crlf=is_crlf)
         counts.append(count)
-    first_line, lines = _snippet(data, *place)
-    return Edited(data, counts, first_line, lines)
+    first_line, lines = _snippet(text, *place)
+    return Edited(bytes(text), counts, first_line, lines)
 
 
-def _replace(data: bytes, edit: Replacement, number: int) -> tuple[bytes, int, tuple[int, int]]:
+def _replace(
+    text: bytearray, edit: Replacement, number: int, *, is_crlf: bool
+) -> tuple[bytearray, int, tuple[int, int]]:
     """Return the new text, how many places changed, and where the first of them is.
 
-    Where every line of the text ends with CRLF, a bare LF in an edit stands for CRLF, as a model does
-    not see the difference. A text that mixes both is taken literally.
+    Where every line of the file ends with CRLF, a bare LF in an edit stands for CRLF, as a model does
+    not see the difference. A file that mixes both is taken literally.
     """
     old, new = edit.old, edit.new
     if not old:
         raise EditError("The text to replace is empty. Use files_creation to write a whole file.", number=number)
     if old == new:
         raise EditError("The old and the new text are the same: nothing would change.", number=number)
-    if _is_crlf(data):
+    if is_crlf:
         old, new = _to_crlf(old), _to_crlf(new)
-    count = data.count(old)
-    if count == 0:
-        raise EditError(_not_found(data, old), number=number)
-    if count > 1 and not edit.everywhere:
+    start = text.find(old)
+    if start < 0:
+        raise EditError(_not_found(text, old), number=number)
+    if edit.everywhere:
+        count = text.count(old)
+        _require_size(len(text) + count * (len(new) - len(old)), number)
+        return text.replace(old, new), count, (start, start + len(new))
+    if text.find(old, start + len(old)) >= 0:
         raise EditError(
-            f"The text to replace occurs {count} times. Add surrounding lines until it is the only one"
+            f"The text to replace occurs {text.count(old)} times. Add surrounding lines until it is the only one"
             " (or use multi_edit with replace_all).",
             number=number,
         )
-    size = len(data) + count * (len(new) - len(old))
+    _require_size(len(text) + len(new) - len(old), number)
+    text[start : start + len(old)] = new
+    return text, 1, (start, start + len(new))
+
+
+def _require_size(size: int, number: int) -> None:
+    """Refuse what an edit would make before it is made."""
     if size > MAX_EDIT_BYTES:
         raise EditError(
             f"The file would have {size} bytes, more than the {MAX_EDIT_BYTES} that an edit can make. Use bash.",
             number=number,
         )
-    start = data.find(old)
-    return data.replace(old, new), count, (start, start + len(new))
 
 
 def _require_text(data: bytes, path: str) -> None:
@@ -101,7 +114,7 @@ def _require_text(data: bytes, path: str) -> None:
         raise RefusedError(f"{path} is not UTF-8 text; convert it with iconv in bash before editing it.") from None
 
 
-def _snippet(data: bytes, start: int, end: int) -> tuple[int, list[str]]:
+def _snippet(data: bytearray, start: int, end: int) -> tuple[int, list[str]]:
     """Return the number of the first line and the lines around a changed place, with a note for what is cut."""
     begin = start
     for _ in range(_CONTEXT_LINES + 1):
@@ -127,7 +140,7 @@ def _snippet(data: bytes, start: int, end: int) -> tuple[int, list[str]]:
     return data.count(b"\n", 0, begin) + 1, lines
 
 
-def _shown(line: bytes, size: int) -> str:
+def _shown(line: bytearray, size: int) -> str:
     text = line.decode("utf-8", "replace").removesuffix("\r")
     return text if size <= _SNIPPET_LINE_BYTES else f"{text} [line cut, {size} bytes]"
 
@@ -141,7 +154,7 @@ def _to_crlf(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def _not_found(data: bytes, old: bytes) -> str:
+def _not_found(data: bytearray, old: bytes) -> str:
     hint = "Read the file again and copy the text exactly, without the line numbers."
     if b"\n" in old and b"\r\n" in data:
         hint += " The file mixes CRLF and LF line ends; edit one line at a time."

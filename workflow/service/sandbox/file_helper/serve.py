@@ -12,7 +12,7 @@ from .frames import LENGTHS_BYTES, FrameError, lengths, parse_lengths, read_exac
 from .operations import Operations
 from .refusal import RefusedError
 
-MEMORY_BYTES = 256 * 1024 * 1024  # an edit holds a file of 32 MiB twice; frames are 64 MiB at most
+MEMORY_BYTES = 256 * 1024 * 1024  # a frame holds 64 MiB, a walk the names of 500,000 entries at worst
 _OPEN_FILES = 64
 _PARENT_CHECK_SECONDS = 1.0
 

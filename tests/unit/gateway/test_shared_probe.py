@@ -1,0 +1,40 @@
+"""One look at the dependencies a second, however many ask."""
+
+import asyncio
+
+from gateway.service import check_health
+from gateway.service.check_health import SharedProbe
+
+
+class _Counted:
+    """Answers with how often it was asked, once it may."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+
+    async def ask(self) -> int:
+        self.asked += 1
+        await self.may_answer.wait()
+        return self.asked
+
+
+async def test_all_who_ask_at_once_get_one_answer() -> None:
+    counted = _Counted()
+    probe = SharedProbe(counted.ask)
+    asking = [asyncio.create_task(probe.answer()) for _ in range(100)]
+    asking[0].cancel()
+    await asyncio.sleep(0)
+    counted.may_answer.set()
+    assert await asyncio.gather(*asking[1:]) == [1] * 99
+    assert await probe.answer() == 1, "it is still fresh"
+
+
+async def test_an_answer_is_asked_for_again_when_it_is_old() -> None:
+    counted = _Counted()
+    counted.may_answer.set()
+    probe = SharedProbe(counted.ask)
+    assert await probe.answer() == 1
+    probe._answered_at -= check_health._FRESH_SECONDS * 1.01
+    assert await probe.answer() == 2
+    await probe.close()

@@ -1,0 +1,68 @@
+"""Keeps one answer of a model within bounds, so that what is stored can be sent again and costs other runs nothing."""
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from shared.contract.message import ToolCall
+from shared.contract.run import Usage
+from workflow.llm.model import MAX_ANSWER_CHARS, MAX_CALLS, FinishReason, ModelAnswer, StreamRestarted, TextDelta
+from workflow.llm.whole_characters import repair
+from workflow.tool.cut_output import cut_output
+
+# Of an answer that ran away both ends are kept: its whole would fill the context of every further call.
+_KEPT_CHARS: Final = 32_768
+_CHARS_PER_TOKEN: Final = 4
+_NAME_CHARS: Final = 64  # what every provider takes as a name
+_ODD_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+FEWER_CALLS: Final = (
+    "Only the first {kept} of the {made} calls in your answer were taken: the others were too many or too long. Make"
+    " them in further turns."
+)
+
+
+class AnswerSoFar:
+    """Counts what a model streams, and cuts it off once it is too long."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = 0
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is time to stop listening."""
+        return self._size > MAX_ANSWER_CHARS
+
+    def add(self, item: TextDelta | StreamRestarted) -> TextDelta | StreamRestarted:
+        """Take an item; return it fit to be sent."""
+        if isinstance(item, StreamRestarted):
+            self._pieces, self._size = [], 0
+            return item
+        text = repair(item.text[: MAX_ANSWER_CHARS + 1 - self._size])
+        self._size += len(text)
+        self._pieces.append(text)
+        return replace(item, text=text)
+
+    def cut_off(self) -> ModelAnswer:
+        """Return what stands for the answer of a model that would not end."""
+        text, _ = cut_output("".join(self._pieces), _KEPT_CHARS)
+        return ModelAnswer(text, (), FinishReason.LENGTH, Usage(output_tokens=self._size // _CHARS_PER_TOKEN))
+
+
+def bounded_answer(answer: ModelAnswer) -> ModelAnswer:
+    """Return an answer with at most so much text and so many calls, and names that a provider takes back."""
+    text = answer.text
+    if len(text) > MAX_ANSWER_CHARS:
+        text, _ = cut_output(text, _KEPT_CHARS)
+    calls: list[ToolCall] = []
+    size = 0
+    for call in answer.tool_calls[:MAX_CALLS]:
+        size += len(call.arguments)
+        if size > MAX_ANSWER_CHARS:
+            break
+        calls.append(call.model_copy(update={"name": _plain_name(call.name), "arguments": repair(call.arguments)}))
+    return replace(answer, text=repair(text), tool_calls=tuple(calls))
+
+
+def _plain_name(name: str) -> str:
+    return _ODD_IN_NAME.sub("_", name[:_NAME_CHARS]) or "unnamed"

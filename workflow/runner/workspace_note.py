@@ -1,0 +1,49 @@
+"""What the model must be told of its files and processes when its run goes on, maybe on another machine."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from shared.contract.message import ChatMessage
+from shared.contract.state import AgentState
+from workflow.service.sandbox.base import WorkspacePlace
+
+_WITH_PROCESSES: Final = frozenset({"bash", "url_expose"})
+_WITH_FILES: Final = frozenset({
+    "file_edit", "file_read", "files_creation", "glob", "grep", "ls", "multi_edit", "use_template",
+})  # fmt: skip
+_PROCESSES_GONE: Final = (
+    "Note: the worker was replaced while you worked. The files are as they were, but processes that you had started in"
+    " the background are gone. Start again what you still need."
+)
+_FILES_ELSEWHERE: Final = (
+    "Note: your work goes on on another machine. The files that you made until now are not here: they are on the"
+    " machine that you worked on last. {here} Processes that you had started are gone. Look what is there before you"
+    " rely on a file, and make again what you still need."
+)
+_EMPTY: Final = "The workspace here is empty."
+_OLDER: Final = "The workspace here is as you left it when you last worked on this machine, which was before that."
+_FILES_GONE: Final = (
+    "Note: the files that you made until now are not here: the workspace was removed, or it is on another machine. It"
+    " is empty now, and processes that you had started are gone. Make again what you still need."
+)
+
+
+def uses_sandbox(state: AgentState, messages: Iterable[ChatMessage]) -> bool:
+    """Whether the thread has worked in a sandbox before."""
+    names = _WITH_PROCESSES | _WITH_FILES
+    return bool(state.workspace_disk) or any(call.name in names for message in messages for call in message.tool_calls)
+
+
+def files_note(state: AgentState, messages: Iterable[ChatMessage], place: WorkspacePlace | None) -> str | None:
+    """Return what to say of files that are not as they were; None when they are, or when there were none."""
+    if place is None or not uses_sandbox(state, messages):
+        return None
+    if state.workspace_disk and state.workspace_disk != place.disk_id:
+        return _FILES_ELSEWHERE.format(here=_OLDER if place.has_files else _EMPTY)
+    return None if place.has_files else _FILES_GONE
+
+
+def processes_note(messages: Iterable[ChatMessage]) -> str | None:
+    """Return what to say when another worker goes on beside the files; None when there can be no processes."""
+    may_run = any(call.name in _WITH_PROCESSES for message in messages for call in message.tool_calls)
+    return _PROCESSES_GONE if may_run else None

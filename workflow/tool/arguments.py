@@ -1,0 +1,78 @@
+"""The arguments of a tool call: bounded before they are parsed, and what is wrong with them said briefly."""
+
+from typing import Final
+
+import orjson
+from pydantic import JsonValue, ValidationError
+
+from shared.contract.message import ToolCall
+from workflow.errors import ToolError
+from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ARGUMENT_CHARS
+from workflow.tool.base import Parameters
+
+MAX_VALUES: Final = 10_000  # in the JSON of one call; all of them are looked at on the loop
+MAX_DEPTH: Final = 64  # lists and objects inside each other
+_MAX_PROBLEMS: Final = 10  # named in one answer
+_MAX_PROBLEM_CHARS: Final = 300
+_IN_PARTS: Final = "Make several calls with less in each."
+
+
+def parse_arguments(call: ToolCall) -> dict[str, JsonValue]:
+    """Return the arguments as an object; a ToolError says why they are none, or too large."""
+    parsed = _parsed(call)
+    if not isinstance(parsed, dict):
+        raise ToolError(f"The arguments of {call.name} are not as its schema says: arguments: not a JSON object.")
+    _require_bounded(call.name, parsed)
+    return parsed
+
+
+def validated(parameters: type[Parameters], call: ToolCall) -> Parameters:
+    """Return the arguments as the tool takes them; a ToolError names the first problems."""
+    try:
+        return parameters.model_validate(parse_arguments(call))
+    except ValidationError as error:
+        raise ToolError(f"The arguments of {call.name} are not as its schema says: {_problems(error)}.") from error
+
+
+def _parsed(call: ToolCall) -> object:
+    if call.arguments == DROPPED_ARGUMENTS or len(call.arguments) > MAX_ARGUMENT_CHARS:
+        raise ToolError(
+            f"The arguments of {call.name} have more than the {MAX_ARGUMENT_CHARS} characters of one call, so it was"
+            f" not made. {_IN_PARTS}"
+        )
+    try:
+        return orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError as error:
+        raise ToolError(f"The arguments of {call.name} are not valid JSON: {error}. Send one JSON object.") from error
+
+
+def _require_bounded(name: str, parsed: dict[str, JsonValue]) -> None:
+    """Count values level by level, so that what is too large is given up before all of it was looked at."""
+    level: list[JsonValue] = [parsed]
+    count = depth = 0
+    while level:
+        depth += 1
+        below: list[JsonValue] = []
+        for value in level:
+            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            count += len(inside)
+            if count > MAX_VALUES:
+                raise ToolError(
+                    f"The arguments of {name} hold more than {MAX_VALUES} values, so it was not made. {_IN_PARTS}"
+                )
+            below += [each for each in inside if isinstance(each, dict | list)]
+        if below and depth >= MAX_DEPTH:
+            raise ToolError(f"The arguments of {name} are nested deeper than {MAX_DEPTH} levels. Send flatter ones.")
+        level = below
+
+
+def _problems(error: ValidationError) -> str:
+    count = error.error_count()
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:_MAX_PROBLEMS]
+    named = [
+        f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"[:_MAX_PROBLEM_CHARS]
+        for problem in found
+    ]
+    if count > len(named):
+        named.append(f"and {count - len(named)} more problems")
+    return "; ".join(named)

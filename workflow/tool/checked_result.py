@@ -1,0 +1,78 @@
+"""Makes sure that what a tool gives back is what the engine takes: a plug-in's nonsense costs its own call only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Final
+
+import orjson
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from shared.contract.state import AgentState
+from workflow.errors import ToolError
+from workflow.tool.base import ToolResult
+
+MAX_RESULT_BYTES: Final = 4_194_304  # of an event; what the model reads has the tool's own limit
+_NODE_BYTES: Final = 16  # what a value costs beside its characters, roughly
+_LEFT_OUT: Final = f"The result is larger than {MAX_RESULT_BYTES} bytes and is left out."
+# Readers of events allow a nesting of 200; the event itself is some of it.
+_AROUND: Final = 4
+
+
+def checked_result(result: object) -> ToolResult:
+    """Return the result with its event's part as plain JSON. Raises ToolError where it is none."""
+    if not isinstance(result, ToolResult):
+        raise ToolError(f"It returned {type(result).__name__}, not a ToolResult.")
+    given: dict[str, object] = {each.name: getattr(result, each.name) for each in fields(result)}
+    text, execute_type, state = given["text"], given["execute_type"], given["state"]
+    if not isinstance(text, str) or not isinstance(execute_type, str | None) or not (state is None or callable(state)):
+        raise ToolError("It returned a ToolResult with a text, an execute_type or a state of the wrong type.")
+    return ToolResult(text, plain_json(result.result), bool(result.is_error), execute_type, _guarded(state))
+
+
+def plain_json(result: object) -> dict[str, JsonValue]:
+    """Return a part of an event as JSON has it; a note where it is too large. Raises ToolError where it is no JSON."""
+    if not isinstance(result, Mapping):
+        raise ToolError(f"Its result is {type(result).__name__}, not a mapping with one member.")
+    if _is_too_large(result):
+        return {str(next(iter(result)))[:100]: {"note": _LEFT_OUT}}
+    try:
+        written = orjson.dumps(dict(result))
+        value: JsonValue = from_json(b"[" * _AROUND + written + b"]" * _AROUND, allow_inf_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ToolError(f"Its result cannot be written as JSON: {error}") from error
+    for _ in range(_AROUND):
+        assert isinstance(value, list)
+        (value,) = value
+    assert isinstance(value, dict)
+    return value
+
+
+def _is_too_large(value: object) -> bool:
+    """Add up until the limit is reached; that ends for what contains itself, too."""
+    size, waiting = 0, [value]
+    while waiting and size <= MAX_RESULT_BYTES:
+        node = waiting.pop()
+        size += _NODE_BYTES + (len(node) if isinstance(node, str | bytes) else 0)
+        if isinstance(node, Mapping):
+            waiting.extend(node.keys())
+            waiting.extend(node.values())
+        elif isinstance(node, list | tuple):
+            size += len(node) * _NODE_BYTES
+            waiting.extend(node[: MAX_RESULT_BYTES // _NODE_BYTES])
+    return size > MAX_RESULT_BYTES
+
+
+def _guarded(change: Callable[[AgentState], object] | None) -> Callable[[AgentState], AgentState] | None:
+    """Return a change of state that cannot fail: it is made while the call's end is written."""
+    if change is None:
+        return None
+
+    def changed(state: AgentState) -> AgentState:
+        try:
+            new = change(state)
+        except Exception:  # noqa: BLE001 - the code is a plug-in's; the run must not end with it
+            return state
+        return new if isinstance(new, AgentState) else state
+
+    return changed
