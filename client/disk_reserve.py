@@ -5,7 +5,10 @@ first write after each start. What it had confirmed stands in the log; what it c
 """
 
 import asyncio
+import errno
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,34 +16,56 @@ from typing import Final
 
 _MEGABYTE: Final = 1024 * 1024
 RESERVE_BYTES: Final = 32 * _MEGABYTE  # some thousand events: enough to end runs, or to clean up
-LEAST_BYTES: Final = 16 * _MEGABYTE  # below this the store is not started
+LEAST_BYTES: Final = 16 * _MEGABYTE  # without so much room the store is not started again
 _PLENTY: Final = 8  # times the reserve that must be free before it is taken
 _LOOK_SECONDS: Final = 1.0
-REFILL_SECONDS: Final = 60.0
+_REFILL_SECONDS: Final = 60.0
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+Allocate = Callable[[Path, int], None]
 
 
 def free_bytes(folder: Path) -> int:
-    """Return what this user may still write to the disk of the folder."""
-    found = os.statvfs(folder)
-    return found.f_frsize * (found.f_bfree if os.geteuid() == 0 else found.f_bavail)
+    """Return what is free on the disk of the folder."""
+    return shutil.disk_usage(folder).free
+
+
+def allocate(path: Path, size: int) -> None:
+    """Make a file that holds so many bytes of the disk, or raise OSError and leave none."""
+    with path.open("xb") as file:
+        try:
+            if sys.platform == "linux":
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.write(bytes(size))
+        except OSError:
+            path.unlink()
+            raise
 
 
 class DiskReserve:
     """Keeps the reserve in the store's folder; `say` takes a line for the user."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None], *, free: Callable[[Path], int] = free_bytes) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        say: Callable[[str], None],
+        *,
+        free: Callable[[Path], int] = free_bytes,
+        allocate: Allocate = allocate,
+    ) -> None:
         self._folder = folder
         self._path = folder / "reserve"
+        self._probe = folder / "probe"
         self._say = say
         self._free = free
+        self._allocate = allocate
 
     def fill(self) -> None:
         """Take the reserve, unless it is there or the disk has little to give."""
         with suppress(OSError):
-            if self._path.exists() or self._free(self._folder) < _PLENTY * RESERVE_BYTES:
-                return
-            with self._path.open("xb") as file:
-                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            if not self._path.exists() and self._free(self._folder) >= _PLENTY * RESERVE_BYTES:
+                self._allocate(self._path, RESERVE_BYTES)
 
     def release(self) -> bool:
         """Give the reserve up; False when there was none."""
@@ -52,30 +77,37 @@ class DiskReserve:
 
     async def wait_for_room(self) -> None:
         """Return when the store can write; on a full disk the reserve goes first."""
-        if self._has_room():
+        if await self._can_start():
             return
         if self.release():
             self._say(f"the disk of {self._folder} is full: the store goes on with its last {_in_mb(RESERVE_BYTES)}")
-        if self._has_room():
+        if await self._can_start():
             return
         self._say(
             f"the disk of {self._folder} is full: nothing can be stored. Remove files; "
             f"with {_in_mb(LEAST_BYTES)} free Baud goes on by itself"
         )
-        while not self._has_room():  # noqa: ASYNC110 - nothing tells of room on a disk
+        while not await self._can_start():  # noqa: ASYNC110 - nothing tells of room on a disk
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def keep_filled(self) -> None:
         """Take the reserve again once there is plenty, until cancelled."""
         while True:
             await asyncio.to_thread(self.fill)
-            await asyncio.sleep(REFILL_SECONDS)
+            await asyncio.sleep(_REFILL_SECONDS)
+
+    async def _can_start(self) -> bool:
+        return await asyncio.to_thread(self._has_room)
 
     def _has_room(self) -> bool:
+        """Try it: what statvfs says knows no quota. A fault that is none of room is the store's to name."""
         try:
-            return self._free(self._folder) >= LEAST_BYTES
-        except OSError:  # what cannot be looked at is no reason to wait
-            return True
+            self._probe.unlink(missing_ok=True)
+            self._allocate(self._probe, LEAST_BYTES)
+            self._probe.unlink()
+        except OSError as error:
+            return error.errno not in _FULL
+        return True
 
 
 def _in_mb(count: int) -> str:

@@ -86,4 +86,10 @@ case $installer in
     pip) install_by_pip ;;
     *) fail "BAUD_INSTALLER is '$installer': allowed are uv and pip" ;;
 esac
+
+# What a start imports is compiled now, since an environment that writes no bytecode would compile it at each start.
+for module in client.cli gateway.core.serve modem.core.serve; do
+    PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c "import $module" &
+done
+wait
 rm "$venv/.installing"

@@ -21,6 +21,7 @@ from client.sdk import Baud, Event, StopReason
 
 ROOT = Path(__file__).absolute().parents[2]
 READY = re.compile(r"baud ready gateway=(\S+) redis=(redis://127\.0\.0\.1:\d+/0)\n")
+WARNING = re.compile(r"warn|error|superuser|overcommit|oO0OoO0|traceback", re.IGNORECASE)
 SETTLED_SECONDS = 60.0
 SHORT_LEASES = {"BAUD_MODEM__LEASE_SECONDS": "3", "BAUD_MODEM__RENEW_SECONDS": "0.5"}
 
@@ -91,8 +92,27 @@ def until(condition: Callable[[], bool]) -> None:
         pause.wait(0.02)
 
 
+def is_healthy(url: str) -> bool:
+    try:
+        return bool(httpx.get(f"{url}/health").json()["status"] == "healthy")
+    except httpx.TransportError:
+        return False
+
+
 def kinds(events: list[Event]) -> list[str]:
     return [event.execute_type for event in events]
+
+
+def warnings_in(text: str) -> list[str]:
+    return [line for line in text.splitlines() if WARNING.search(line)]
+
+
+def test_a_stack_on_a_fresh_folder_warns_of_nothing(stack: Stack) -> None:
+    with Baud(stack.url) as baud:
+        thread_id = baud.initiate().thread_id
+        *_, last = baud.run_stream(thread_id, baud.execute(thread_id, "write a haiku").run_id)
+    assert completion_of(last)[0] is StopReason.COMPLETED
+    assert warnings_in(stack.log.read_text()) == []
 
 
 def test_a_run_on_a_running_stack_completes(stack: Stack, tmp_path: Path) -> None:
@@ -152,6 +172,26 @@ def test_a_modem_that_dies_is_replaced_and_takes_new_runs(stack: Stack) -> None:
     assert completion_of(last)[0] is StopReason.COMPLETED
 
 
+def test_a_stack_that_can_write_nothing_replaces_its_modem_and_runs_on(tmp_path: Path, unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            command("up", "--port", str(unused_tcp_port)),
+            cwd=tmp_path, env=user_env() | SHORT_LEASES, stdout=full, stderr=full,
+        )  # fmt: skip
+    try:
+        until(lambda: is_healthy(url))
+        family = psutil.Process(process.pid).children(recursive=True)
+        next(member for member in family if "modem" in member.cmdline()).kill()
+        with Baud(url) as baud:
+            thread_id = baud.initiate().thread_id
+            *_, last = baud.run_stream(thread_id, baud.execute(thread_id, "write a haiku").run_id)
+        assert completion_of(last)[0] is StopReason.COMPLETED
+    finally:
+        process.terminate()
+        process.wait(SETTLED_SECONDS)
+
+
 def test_killing_the_launcher_leaves_no_process_behind(stack: Stack) -> None:
     family = stack.family()
     assert len(family) >= 3
@@ -178,6 +218,7 @@ def test_run_without_a_stack_starts_one_and_ends_it(tmp_path: Path) -> None:
         cwd=tmp_path, env=user_env(), capture_output=True, text=True, timeout=SETTLED_SECONDS, check=False,
     )  # fmt: skip
     assert first.returncode == 0, first.stderr
+    assert warnings_in(first.stderr + (tmp_path / "data" / "logs" / "stack.log").read_text()) == []
     events = [json.loads(line) for line in first.stdout.splitlines()]
     thread_id = events[0]["data"]["thread_id"]
     second = subprocess.run(

@@ -1,0 +1,78 @@
+"""A supervised process comes back also when the system cannot give one at first, and when nobody hears of it."""
+
+import asyncio
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from client import supervise
+from client.say import say
+from client.supervise import Service, ServiceSpec
+
+SPEC = ServiceSpec(name="thing", argv=(sys.executable, "-c", "import signal; signal.pause()"), env=dict(os.environ))
+
+
+class ScarceService(Service):
+    """The system has no process for the second and third start."""
+
+    starts = 0
+
+    async def start(self) -> None:
+        self.starts += 1
+        if self.starts in (2, 3):
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        await super().start()
+
+
+@pytest.fixture
+def full_output() -> Iterator[int]:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    yield fd
+    os.close(fd)
+
+
+async def test_a_start_that_the_system_refuses_is_tried_again(
+    full_output: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "_FIRST_BACKOFF_SECONDS", 0.0)
+    said: list[str] = []
+    is_back = asyncio.Event()
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if "is running again" in line:
+            is_back.set()
+
+    service = ScarceService(SPEC, output=full_output, say=hear)
+    await service.start()
+    former = service.pid
+    keeper = asyncio.create_task(service.keep_alive())
+    service.signal_kill()
+    async with asyncio.timeout(20):
+        await is_back.wait()
+    assert service.starts == 4
+    assert service.pid != former
+    assert sum("could not be started" in line for line in said) == 2
+    keeper.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeper
+    await service.stop()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO], ids=["full", "gone", "broken"])
+def test_a_line_that_nobody_can_be_told_is_no_error(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    class Unwritable:
+        encoding = "utf-8"
+
+        def write(self, _text: str) -> int:
+            raise OSError(number, os.strerror(number))
+
+        def flush(self) -> None:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys, "stderr", Unwritable())
+    say("the modem died")
