@@ -289,8 +289,7 @@ class RunStore:
     ) -> Ended | None:
         """End a run whose records cannot be read; None when it has ended, is gone, or is another's.
 
-        `token` is that of the claim after which it could not be read, or the claim's id; without one nobody may hold
-        it.
+        `token` is that of the claim after which it could not be read, or the id of the claim; else nobody may hold it.
         """
         found = await self._connection.call(
             "end_unreadable",
