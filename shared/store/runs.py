@@ -24,21 +24,19 @@ from shared.errors import (
 )
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX, run_thread
 from shared.store.connection import Argument, Connection, ScriptCall, redis_errors
-from shared.store.hash_pages import read_hashes
 from shared.store.leases import ANSWERED_LOOK_SECONDS, open_run_member
 from shared.store.records import (
     MESSAGES_PER_PART,
     PART_BYTES,
-    RawFields,
     flatten,
     pairs_to_dict,
     read_message,
     read_record,
-    salvage_record,
     state_fields,
     to_fields,
     write_message,
 )
+from shared.store.run_reader import RunReader
 from shared.store.run_values import (
     CallEnd,
     Cancelled,
@@ -46,7 +44,6 @@ from shared.store.run_values import (
     Claim,
     Ended,
     RunEnd,
-    RunPage,
     RunWrite,
     SteerText,
     SubmitOutcome,
@@ -63,14 +60,13 @@ _MAX_WAITING_BYTES: Final = 4_194_304
 _CLAIMED_LOOK_MARGIN_MS: Final = 250
 
 
-class RunStore:
+class RunStore(RunReader):
     """Reads and writes runs. Every method raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(
         self, connection: Connection, *, ttl_seconds: int, max_length: int, clock: SystemClock | None = None
     ) -> None:
-        self._connection = connection
-        self._ttl = ttl_seconds
+        super().__init__(connection, ttl_seconds=ttl_seconds)
         self._max_length = max_length
         self._clock = clock or SystemClock()
 
@@ -119,43 +115,6 @@ class RunStore:
         """Forget the name of a run that was not stored; a name that cannot be forgotten now fades by itself."""
         with suppress(StoreUnavailableError), redis_errors():
             await self._connection.redis.unlink(run_thread(run_id))
-
-    async def get(self, thread_id: str, run_id: str) -> RunRecord:
-        """Return the record, or raise RunNotFoundError."""
-        with redis_errors():
-            raw = await self._connection.redis.hgetall(self._connection.keys(thread_id).run(run_id))
-        if not raw:
-            raise RunNotFoundError
-        return _salvage(thread_id, run_id, raw)
-
-    async def find(self, run_id: str) -> RunRecord:
-        """Return the record of a run whose thread is not known, or raise RunNotFoundError.
-
-        It can be found for the time to live after it was submitted, or looked for. Of several runs with the same id,
-        which only legacy clients can make, it is the one that was submitted last.
-        """
-        with redis_errors():
-            thread_id = await self._connection.redis.getex(run_thread(run_id), ex=self._ttl)
-        if thread_id is None:
-            raise RunNotFoundError
-        return await self.get(thread_id.decode(errors="replace"), run_id)
-
-    async def newest(self, thread_id: str, *, start: int, limit: int) -> RunPage:
-        """Return the thread's runs, newest first, from position `start`; fewer of large ones."""
-        keys = self._connection.keys(thread_id)
-        if limit < 1:
-            return RunPage((), start)
-        with redis_errors():
-            raw = await self._connection.redis.lrange(keys.runs, start, start + limit - 1)
-            run_ids = [run_id.decode(errors="replace") for run_id in raw]
-            hashes = await read_hashes(self._connection.redis, [keys.run(run_id) for run_id in run_ids])
-        runs = [_salvage(thread_id, run_id, fields) for run_id, fields in zip(run_ids, hashes, strict=False) if fields]
-        return RunPage(runs, start + len(hashes))
-
-    async def count(self, thread_id: str) -> int:
-        """Return how many runs the thread has had."""
-        with redis_errors():
-            return int(await self._connection.redis.llen(self._connection.keys(thread_id).runs))
 
     async def claim(
         self, thread_id: str, run_id: str, *, owner: str, claim_id: str, lease_seconds: float
@@ -328,11 +287,6 @@ class RunStore:
 
 def _call_end_arguments(call_end: CallEnd | None) -> list[Argument]:
     return [call_end.event, write_message(call_end.message)] if call_end else ["", ""]
-
-
-def _salvage(thread_id: str, run_id: str, fields: RawFields) -> RunRecord:
-    known = {"thread_id": thread_id, "run_id": run_id, "task": "", "created_at": ""}
-    return salvage_record(RunRecord, fields, known)
 
 
 def _ended(found: Sequence[bytes]) -> Ended:
