@@ -17,8 +17,11 @@ from workflow.service.sandbox.local_provider import LocalProvider
 
 DISK_BYTES = 400_000_000
 
-# Each file stays far below the largest size of one file.
-_FILL = "i=0; while :; do i=$((i+1)); head -c 4000000 /dev/zero > {folder}/fill.$i || break; done; echo came to its end"
+# Each file is far smaller than a file may be. Memory takes more in a second than any disk: a pause after each.
+_FILL = (
+    "i=0; while :; do i=$((i+1)); head -c 4000000 /dev/zero > {folder}/fill.$i || break; sleep 0.03; done;"
+    " echo came to its end"
+)
 
 
 async def _paced(sandbox: LocalSandbox, until: "asyncio.Task[str]") -> int:
