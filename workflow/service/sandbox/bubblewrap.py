@@ -13,7 +13,7 @@ from shared.contract.config import Network, SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.host_view import system_arguments, tool_folders
-from workflow.service.sandbox.isolation import command_environment, limits_argv, search_path
+from workflow.service.sandbox.isolation import command_environment, limits_argv, search_path, with_programs
 from workflow.service.sandbox.run_command import run_command
 from workflow.service.sandbox.spawn import Spawn
 
@@ -56,6 +56,7 @@ class BubblewrapIsolation:
         self._tools = [word for tool in tools for word in ("--ro-bind", str(tool), str(tool))]
         if ripgrep is not None:
             self._path = (_PROGRAMS, *self._path)
+            self._env = with_programs(env, _PROGRAMS)
             self._tools += ["--ro-bind", ripgrep, f"{_PROGRAMS}/rg"]
         self._limits = limits_argv(config, count_processes=True)
 

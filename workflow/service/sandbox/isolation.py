@@ -47,6 +47,11 @@ def search_path(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry for entry in entries if os.path.isabs(entry)))
 
 
+def with_programs(env: Mapping[str, str], folder: str) -> dict[str, str]:
+    """Return the worker's environment with a folder of ours first on PATH, for commands that may see that PATH."""
+    return {**env, "PATH": os.pathsep.join((folder, env["PATH"]))} if "PATH" in env else dict(env)
+
+
 def command_environment(
     config: SandboxConfig, env: Mapping[str, str], command: Command, *, path: Sequence[str], home: str, temporary: str
 ) -> dict[str, str]:

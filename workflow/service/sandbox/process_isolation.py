@@ -8,7 +8,13 @@ from contextlib import suppress
 from shared.contract.config import SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
-from workflow.service.sandbox.isolation import SYSTEM_PATH, command_environment, limits_argv, search_path
+from workflow.service.sandbox.isolation import (
+    SYSTEM_PATH,
+    command_environment,
+    limits_argv,
+    search_path,
+    with_programs,
+)
 from workflow.service.sandbox.marker import MARKER_VARIABLE, Marker, kill_left_over
 from workflow.service.sandbox.spawn import Spawn
 
@@ -51,11 +57,12 @@ class ProcessIsolation:
     def spawn(self, folders: SandboxFolders, command: Command, cwd: tuple[str, ...]) -> Spawn:
         """Return the command under its limits, marked so that what leaves its group is found."""
         marker = str(Marker.new(folders.base))
+        programs = str(folders.programs)
         env = command_environment(
             self._config,
-            self._env,
+            with_programs(self._env, programs) if self._ripgrep else self._env,
             command,
-            path=(str(folders.programs), *self._path) if self._ripgrep else self._path,
+            path=(programs, *self._path) if self._ripgrep else self._path,
             home=str(folders.home),
             temporary=str(folders.temporary),
         )
