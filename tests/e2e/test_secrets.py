@@ -134,10 +134,14 @@ def test_the_mask_never_lands_in_a_file(stack: Stack, openai_server: OpenAIServe
     assert written == {"a.env": f"{key}\n", "d.env": f"{key}\n", "note.md": "*** a note ***\n"}
 
 
-def test_a_secret_in_a_call_is_refused_and_nobody_is_asked(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_a_call_that_holds_a_secret_is_refused(stack: Stack, openai_server: OpenAIServer) -> None:
     key = stack.settings["OPENAI_API_KEY"]
-    run, output = run_command(stack, openai_server, f"echo {key}")
-    assert output == ""
+    openai_server.play(
+        [PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": f"echo {key}"}),)), Answer(text="Seen.")]
+    )
+    run = stack.run("Look around")
+    assert run.stop_reason == "completed"
     (end,) = run.of_kind("tool_bash", ExecuteState.ERROR)
-    assert "Have the command read the value itself" in repr(end)
-    assert key not in repr(run)
+    assert "Have the command read the value itself" in str(end.result("error"))
+    assert key not in repr(run.events)
+    assert key not in json.dumps(openai_server.requests)

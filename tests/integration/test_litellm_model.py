@@ -5,10 +5,11 @@ import json
 from contextlib import aclosing
 
 import pytest
+from litellm.litellm_core_utils.prompt_templates.factory import anthropic_messages_pt
 from pydantic import SecretStr
 
 from shared.contract.config import LLMConfig
-from shared.contract.message import ChatMessage, ContentPart, Role
+from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
 from tests.litellm_warnings import LITELLM_WARNINGS
@@ -29,6 +30,7 @@ from workflow.llm.model import (
     TextDelta,
     ToolSpec,
 )
+from workflow.llm.openai_format import to_openai_messages
 
 pytestmark = LITELLM_WARNINGS
 
@@ -134,6 +136,61 @@ async def test_text_without_end_is_broken_off_as_at_the_length_limit() -> None:
         _, answer = await ask(bare_model(server))
     assert answer.finish_reason is FinishReason.LENGTH
     assert MAX_ANSWER_CHARS < len(answer.text) < MAX_ANSWER_CHARS + 200_000
+
+
+# LiteLLM itself ends a text that repeats one piece.
+LONG = "".join(map(str, range(450_000)))
+ENDLESS = {
+    "text": Answer(text=LONG, piece=10_000), "reasoning": Answer(reasoning=LONG, piece=10_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", ENDLESS.values(), ids=ENDLESS)
+async def test_an_answer_beyond_all_measure_is_cut_off_and_its_request_aborted(script: Answer) -> None:
+    with OpenAIServer([script]) as server:
+        items, answer = await ask(bare_model(server))
+    assert (answer.finish_reason, answer.tool_calls) == (FinishReason.LENGTH, ())
+    said = [item.text for item in items if isinstance(item, TextDelta)]
+    assert MAX_ANSWER_CHARS - 10_000 <= len("".join(said)) <= MAX_ANSWER_CHARS + 10_000 or not said
+    assert len(answer.text) <= MAX_ANSWER_CHARS + 10_000
+
+
+@pytest.mark.parametrize("piece", [1, 0], ids=["character by character", "at once"])
+async def test_other_tasks_go_on_while_a_long_answer_comes(piece: int) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counter = asyncio.create_task(count())
+    with OpenAIServer([Answer(text="ab" * 1500, piece=piece)]) as server:
+        _, answer = await ask(bare_model(server))
+    counter.cancel()
+    assert answer.text == "ab" * 1500
+    assert turns > (3000 if piece else 1)
+
+
+BROKEN = ["{", '{"a": tru', "[1]", '"x"', "[" * 100_000, '{"a":' * 300 + "1" + "}" * 300, "NaN", "\ud800", ""]
+
+
+@pytest.mark.parametrize("arguments", BROKEN, ids=lambda text: ascii(text)[:12])
+async def test_arguments_that_were_broken_do_not_break_the_conversation(arguments: str) -> None:
+    call = ToolCall(call_id="c", name="ls", arguments=arguments)
+    messages = (
+        *REQUEST.messages,
+        ChatMessage(role=Role.ASSISTANT, tool_calls=(call,)),
+        ChatMessage(role=Role.TOOL, content="That is no JSON.", tool_call_id="c"),
+    )
+    request = ModelRequest("Be brief.", messages, (LS,))
+    with OpenAIServer([Answer(text="again")]) as server:
+        await ask(bare_model(server), request)
+        (body,) = server.requests
+    assert isinstance(json.loads(body["messages"][2]["tool_calls"][0]["function"]["arguments"]), dict)  # type: ignore[index, call-overload, arg-type]  # JSON
+    # What LiteLLM makes of it for Anthropic, before anything is sent.
+    assert anthropic_messages_pt(to_openai_messages(request)[1:], "claude-sonnet-4-5", "anthropic")  # type: ignore[arg-type]  # dicts
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,17 @@
 """The conversation and the tools in OpenAI's format, which LiteLLM takes for every provider."""
 
+from typing import Final
+
 from pydantic import JsonValue
+from pydantic_core import from_json, to_json
 
 from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
 from workflow.llm.model import ModelRequest, ToolSpec
+from workflow.llm.whole_characters import repair
 
 JsonObject = dict[str, JsonValue]
+
+_QUOTED_CHARS: Final = 4000  # of arguments that are no object
 
 
 def to_openai_messages(request: ModelRequest) -> list[JsonObject]:
@@ -50,5 +56,19 @@ def _tool_call(call: ToolCall) -> JsonObject:
     return {
         "id": call.call_id,
         "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
+        "function": {"name": call.name, "arguments": _object_text(call.arguments)},
     }
+
+
+def _object_text(arguments: str) -> str:
+    """Return the arguments, or an object that quotes them where they are none.
+
+    LiteLLM reads them for some providers, and would refuse the conversation from then on.
+    """
+    arguments = repair(arguments)
+    try:
+        if isinstance(from_json(arguments, allow_inf_nan=False), dict):
+            return arguments
+    except ValueError:
+        pass
+    return to_json({"arguments": arguments[:_QUOTED_CHARS]}).decode()

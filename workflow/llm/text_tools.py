@@ -88,8 +88,8 @@ def _to_call(block: str) -> ToolCall:
     try:
         parsed = orjson.loads(block)
         name, arguments = parsed["name"], parsed.get("arguments", {})
-        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-    except (ValueError, TypeError, KeyError, AttributeError):
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ToolCall(call_id=call_id, name=_guess_name(block), arguments=block)
     return ToolCall(call_id=call_id, name=str(name)[:_NAME_CHARS], arguments=text)
 
