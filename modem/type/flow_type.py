@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from shared.contract.base import Contract
-from shared.contract.json_text import read_json
+from shared.contract.json_text import JsonTextError, read_json
 from shared.contract.run import ContextItem
 from shared.errors import UnreadableMessageError
 from shared.ids import is_id
@@ -105,8 +105,10 @@ def read_flow(json_text: str) -> ProcessFlowDataRequest:
         return ProcessFlowDataRequest.model_validate(value)
     except ValidationError as error:
         raise UnreadableMessageError(f"json_text: {explain(error)}") from error
-    except ValueError as error:
+    except JsonTextError as error:
         raise UnreadableMessageError(f"json_text: {error}") from error
+    except ValueError as error:
+        raise UnreadableMessageError(f"json_text is no JSON: {error}") from error
 
 
 def _is(part: dict[str, JsonValue], kind: str) -> bool:

@@ -1,11 +1,8 @@
 """What a run has done and what is in flight: intent is written before the effect, result and message after."""
 
 import asyncio
-import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from pydantic import JsonValue
 
@@ -15,14 +12,12 @@ from shared.contract.run import Answer, Question, RunRecord
 from shared.contract.state import AgentState, CallInFlight, Phase
 from shared.errors import LeaseLostError
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
+from workflow.runner.calls_in_flight import count_lost_worker, with_unique_ids, without_call
 from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
 from workflow.runner.workspace_note import files_note, processes_note
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.tool.base import ToolResult
-
-# What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
-_CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
 
 StateChange = Callable[[AgentState], AgentState]
 
@@ -140,7 +135,7 @@ class Journal:
         Returns it as it was written: secrets are masked, and each call has an id of its own.
         """
         self._raise_if_sealed()
-        answer = replace(answer, tool_calls=self._with_unique_ids(answer.tool_calls))
+        answer = replace(answer, tool_calls=with_unique_ids(answer.tool_calls, self.messages))
         self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
         events = [self._events.response(step, answer.text)] if answer.text else []
         message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
@@ -232,7 +227,7 @@ class Journal:
             ]
             state = change(self.state) if change else self.state
             if ended is not None:
-                state = _without(state, ended)
+                state = without_call(state, ended)
             if self._uses_workspace and self._place is not None and late_note is None:
                 state = state.model_copy(update={"workspace_disk": self._place.disk_id})
             written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
@@ -249,7 +244,7 @@ class Journal:
         What the model is told waits until no call is open: it may not stand between a call and its answer. What was in
         flight when a worker died is counted before any of it can be begun again.
         """
-        change = _count_lost_worker if self._run.after_crash else None
+        change = count_lost_worker if self._run.after_crash else None
         is_answered = any(self.answer_to(call) for call in self.unanswered_calls())
         note = moved or (None if is_answered else processes_note(self.messages))
         events = [] if is_answered else [self._events.resumed(self._run.attempts)]
@@ -292,26 +287,6 @@ class Journal:
             for step, call in self._in_flight.values()
         )
         return state.model_copy(update={"in_flight": in_flight})
-
-    def _with_unique_ids(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-        used = {call.call_id for message in self.messages for call in message.tool_calls}
-        unique = []
-        for call in calls:
-            call_id = call.call_id if _CALL_ID.fullmatch(call.call_id) else "call"
-            if call_id in used or call_id != call.call_id:
-                call_id = f"{call_id}-{uuid.uuid4().hex[:8]}"
-            used.add(call_id)
-            unique.append(call.model_copy(update={"call_id": call_id}))
-        return tuple(unique)
-
-
-def _without(state: AgentState, call_id: str) -> AgentState:
-    return state.model_copy(update={"in_flight": tuple(each for each in state.in_flight if each.call_id != call_id)})
-
-
-def _count_lost_worker(state: AgentState) -> AgentState:
-    counted = (each.model_copy(update={"workers_lost": each.workers_lost + 1}) for each in state.in_flight)
-    return state.model_copy(update={"in_flight": tuple(counted)})
 
 
 def _plan_anew(state: AgentState) -> AgentState:

@@ -1,5 +1,6 @@
 """Makes sure that what a tool gives back is what the engine takes: a plug-in's nonsense costs its own call only."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Final
@@ -12,6 +13,8 @@ from shared.contract.state import AgentState
 from workflow.errors import ToolError
 from workflow.tool.base import ToolResult
 
+_log = logging.getLogger(__name__)
+
 MAX_RESULT_BYTES: Final = 4_194_304  # of an event; what the model reads has the tool's own limit
 _NODE_BYTES: Final = 16  # what a value costs beside its characters, roughly
 _LEFT_OUT: Final = f"The result is larger than {MAX_RESULT_BYTES} bytes and is left out."
@@ -19,15 +22,22 @@ _LEFT_OUT: Final = f"The result is larger than {MAX_RESULT_BYTES} bytes and is l
 _AROUND: Final = 4
 
 
-def checked_result(result: object) -> ToolResult:
-    """Return the result with its event's part as plain JSON. Raises ToolError where it is none."""
+def checked_result(result: object, state: AgentState) -> ToolResult:
+    """Return the result with its event's part as plain JSON. Raises ToolError where it is none.
+
+    A change of state is tried on the state as the tool saw it, so that one that fails is a failed call.
+    """
     if not isinstance(result, ToolResult):
         raise ToolError(f"It returned {type(result).__name__}, not a ToolResult.")
     given: dict[str, object] = {each.name: getattr(result, each.name) for each in fields(result)}
-    text, execute_type, state = given["text"], given["execute_type"], given["state"]
-    if not isinstance(text, str) or not isinstance(execute_type, str | None) or not (state is None or callable(state)):
+    text, execute_type, change = given["text"], given["execute_type"], given["state"]
+    if (
+        not isinstance(text, str)
+        or not isinstance(execute_type, str | None)
+        or not (change is None or callable(change))
+    ):
         raise ToolError("It returned a ToolResult with a text, an execute_type or a state of the wrong type.")
-    return ToolResult(text, plain_json(result.result), bool(result.is_error), execute_type, _guarded(state))
+    return ToolResult(text, plain_json(result.result), bool(result.is_error), execute_type, _guarded(change, state))
 
 
 def plain_json(result: object) -> dict[str, JsonValue]:
@@ -63,16 +73,29 @@ def _is_too_large(value: object) -> bool:
     return size > MAX_RESULT_BYTES
 
 
-def _guarded(change: Callable[[AgentState], object] | None) -> Callable[[AgentState], AgentState] | None:
+def _guarded(
+    change: Callable[[AgentState], object] | None, seen: AgentState
+) -> Callable[[AgentState], AgentState] | None:
     """Return a change of state that cannot fail: it is made while the call's end is written."""
     if change is None:
         return None
+    _changed(change, seen)
 
     def changed(state: AgentState) -> AgentState:
         try:
-            new = change(state)
-        except Exception:  # noqa: BLE001 - the code is a plug-in's; the run must not end with it
+            return _changed(change, state)
+        except ToolError:
+            _log.exception("a tool's change of state failed although it went well before; it is left out")
             return state
-        return new if isinstance(new, AgentState) else state
 
     return changed
+
+
+def _changed(change: Callable[[AgentState], object], state: AgentState) -> AgentState:
+    try:
+        new = change(state)
+    except Exception as error:
+        raise ToolError(f"Its change of the agent's state failed ({type(error).__name__}).") from error
+    if not isinstance(new, AgentState):
+        raise ToolError(f"Its change of the agent's state returned {type(new).__name__}.")
+    return new

@@ -87,7 +87,7 @@ async def _in_time(
 
 async def _run(registered: RegisteredTool, params: Parameters, context: ToolContext) -> ToolResult:
     try:
-        return checked_result(await registered.tool.run(params, context))
+        return checked_result(await registered.tool.run(params, context), context.state)
     except (asyncio.CancelledError, Exception):
         raise
     except BaseException as error:  # such as SystemExit, with which asyncio would end the loop with all other runs

@@ -120,9 +120,7 @@ async def test_steer_says_the_task_to_the_active_run_and_answers_with_it() -> No
     assert (answer.run_id, answer.created_at) == (active.run_id, active.created_at)
     assert (list(store.runs), len(publisher.jobs)) == ([active.run_id], 1)
     (said,) = store.said
-    assert (said.message.role, said.message.text()) == (
-        Role.USER, '{"type":"colour","content":"red"}\n\nand a roof',
-    )  # fmt: skip
+    assert (said.message.role, said.message.text()) == (Role.USER, "<colour>\nred\n</colour>\n\nand a roof")
     event = json.loads(said.event)
     assert (event["execute_type"], event["current_state"]) == ("user_message", "complete")
     assert event["execute_result"]["user_message_result"]["task"] == "and a roof"

@@ -147,8 +147,8 @@ def test_a_legacy_task_tries_again_while_redis_is_away(loop: LoopThread) -> None
         ('{"flow_uuid": ""}', "flow_uuid"),
         ('{"flow_uuid": "a:b", "flow_input_uuid": "i"}', "json_text: flow_uuid: must have 1 to 128 characters"),
         ('{"flow_uuid": "a", "flow_input_uuid": "i\\nERROR"}', "flow_input_uuid: must have"),
-        ('{"flow_uuid": "a", "flow_input_uuid": "i", "x": ' + "[" * 120 + "]" * 120 + "}", "deeper than 100"),
-        ("[" * 100_000, "no JSON"),
+        ('{"flow_uuid": "a", "flow_input_uuid": "i", "x": ' + "[" * 120 + "]" * 120 + "}", "more than 100 levels"),
+        ("[" * 100_000, "more than 100 levels"),
     ],
 )
 def test_a_legacy_message_that_cannot_be_read_is_put_aside(loop: LoopThread, text: str, reason: str) -> None:

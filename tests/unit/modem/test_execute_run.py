@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import cast
 
 import orjson
 import pytest
@@ -26,7 +27,7 @@ from tests.fakes.fake_lease_store import FakeLeaseStore
 from tests.fakes.fake_sandbox import FakeSandbox
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
 from tests.fakes.scripted_model import Reply, Script, ScriptedModel, hangs, says
-from tests.fakes.scripted_tool import ChangeTool, ScriptedParameters
+from tests.fakes.scripted_tool import LookTool, ScriptedParameters
 from tests.unit.workflow.runner.scene import NOW, PLAN, looks, registry_with
 from workflow.agent.engine import Engine, PromptFacts
 from workflow.llm.model import ModelRequest
@@ -161,15 +162,13 @@ async def test_a_run_that_cannot_begin_gets_its_user_message_and_one_end(error: 
 
 
 async def test_a_fault_in_the_middle_of_a_call_closes_it_before_the_end() -> None:
-    async def break_state(params: ScriptedParameters, context: ToolContext) -> ToolResult:
-        def change(state: AgentState) -> AgentState:
-            raise KeyError("a fault of the tool")
-
-        return ToolResult("ok", state=change)
+    async def look(params: ScriptedParameters, context: ToolContext) -> ToolResult:
+        return ToolResult("seen")
 
     store = FakeWorkerRunStore(CLAIM)
-    await execute(store, FakeEngineBuilder([PLAN, looks(1, tool="change")], registry_with(ChangeTool(break_state))))
-    assert kinds(store)[-2:] == [("tool_change", "init"), ("tool_change", "error")]
+    broken = registry_with(LookTool(look), max_output_chars=cast("int", "no number"))
+    await execute(store, FakeEngineBuilder([PLAN, looks(1)], broken))
+    assert kinds(store)[-2:] == [("tool_look", "init"), ("tool_look", "error")]
     assert [end.stop_reason for end in store.ends] == [StopReason.INTERNAL_ERROR]
 
 

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from modem.type.flow_type import ProcessFlowDataRequest, read_flow
 from shared.contract.run import ContextItem
+from shared.errors import UnreadableMessageError
 
 IMAGE: dict[str, JsonValue] = {"type": "image_url", "image_url": {"url": "https://a.example/1.png"}}
 
@@ -57,7 +58,7 @@ def test_unknown_members_are_tolerated() -> None:
     ids=str,
 )
 def test_a_message_without_its_ids_is_refused(members: dict[str, JsonValue]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(UnreadableMessageError):
         read(**members)
 
 

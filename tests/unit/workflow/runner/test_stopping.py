@@ -7,7 +7,6 @@ from contextlib import suppress
 import pytest
 
 from shared.contract.event import ExecuteState
-from shared.contract.message import Role
 from shared.contract.run import Question, QuestionKind, RunStatus, StopReason
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError
@@ -161,19 +160,19 @@ async def test_a_lease_lost_while_text_streams_closes_the_model() -> None:
     assert scene.log.refused == 1
 
 
-async def test_a_failing_change_of_state_leaves_its_call_closable() -> None:
+async def test_a_failing_change_of_state_fails_its_call_alone() -> None:
     async def break_state(params: ScriptedParameters, context: ToolContext) -> ToolResult:
         def change(state: AgentState) -> AgentState:
             raise KeyError("a fault of the tool")
 
         return ToolResult("ok", state=change)
 
-    scene = Scene([PLAN, looks(1, tool="change")], registry=registry_with(ChangeTool(break_state)))
-    with pytest.raises(KeyError):
-        await scene.play()
-    await scene.journal.close_open_calls("A fault ended the run.")
+    scene = Scene([PLAN, looks(1, tool="change"), says("Done.")], registry=registry_with(ChangeTool(break_state)))
+    outcome = await scene.play()
     scene.log.assert_every_init_is_closed_once()
-    assert [m.role for m in scene.journal.messages][-1] is Role.TOOL
+    assert isinstance(outcome, Outcome)
+    assert outcome.stop_reason is StopReason.COMPLETED
+    assert "change of the agent's state failed (KeyError)" in scene.answers()[-1][1]
 
 
 class AskingAgent(Agent):

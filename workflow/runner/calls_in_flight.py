@@ -1,0 +1,36 @@
+"""The calls of a run that are made: an id of its own for each, and what the state says of those not yet answered."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Final
+
+from shared.contract.message import ChatMessage, ToolCall
+from shared.contract.state import AgentState
+
+# What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
+_CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
+
+
+def with_unique_ids(calls: Iterable[ToolCall], messages: Iterable[ChatMessage]) -> tuple[ToolCall, ...]:
+    """Return the calls, each with a plain id that stands neither in the messages nor in another of them."""
+    used = {call.call_id for message in messages for call in message.tool_calls}
+    unique = []
+    for call in calls:
+        call_id = call.call_id if _CALL_ID.fullmatch(call.call_id) else "call"
+        if call_id in used or call_id != call.call_id:
+            call_id = f"{call_id}-{uuid.uuid4().hex[:8]}"
+        used.add(call_id)
+        unique.append(call.model_copy(update={"call_id": call_id}))
+    return tuple(unique)
+
+
+def without_call(state: AgentState, call_id: str) -> AgentState:
+    """Return the state once a call has been answered."""
+    return state.model_copy(update={"in_flight": tuple(each for each in state.in_flight if each.call_id != call_id)})
+
+
+def count_lost_worker(state: AgentState) -> AgentState:
+    """Return the state after a worker died while these calls were in flight."""
+    counted = (each.model_copy(update={"workers_lost": each.workers_lost + 1}) for each in state.in_flight)
+    return state.model_copy(update={"in_flight": tuple(counted)})
