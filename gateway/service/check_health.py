@@ -11,8 +11,9 @@ from shared.contract.base import Contract
 from shared.errors import BrokerUnavailableError, StoreUnavailableError
 
 _TIME_LIMIT_SECONDS: Final = 2.0
-# An answer is given to all who ask so soon after it was found.
+# An answer is given to all who ask so soon after it was found; one that is not good may soon be outdated.
 _FRESH_SECONDS: Final = 1.0
+_FRESH_SECONDS_WHEN_BAD: Final = 0.1
 
 T = TypeVar("T")
 
@@ -114,10 +115,15 @@ async def _broker_answers(broker: Broker) -> bool:
 
 
 class SharedProbe(Generic[T]):
-    """Asks once a second at most, however many want to know; those who come while it asks wait for the same answer."""
+    """Asks once a second at most, however many want to know; those who come while it asks wait for the same answer.
 
-    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+    Asks ten times a second at most while the last answer was not good.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[T]], is_good: Callable[[T], bool]) -> None:
         self._ask = ask
+        self._is_good = is_good
+        self._fresh_seconds = 0.0
         self._asking: asyncio.Task[T] | None = None
         self._answered_at = 0.0
 
@@ -128,13 +134,14 @@ class SharedProbe(Generic[T]):
         return await asyncio.shield(self._asking)
 
     def _is_stale(self) -> bool:
-        return asyncio.get_running_loop().time() - self._answered_at > _FRESH_SECONDS
+        return asyncio.get_running_loop().time() - self._answered_at > self._fresh_seconds
 
     async def _find(self) -> T:
-        try:
-            return await self._ask()
-        finally:
-            self._answered_at = asyncio.get_running_loop().time()
+        self._fresh_seconds = 0.0
+        answer = await self._ask()
+        self._fresh_seconds = _FRESH_SECONDS if self._is_good(answer) else _FRESH_SECONDS_WHEN_BAD
+        self._answered_at = asyncio.get_running_loop().time()
+        return answer
 
     async def close(self) -> None:
         """Ask no longer."""
@@ -147,8 +154,10 @@ class HealthProbes:
     """The probes of one gateway."""
 
     def __init__(self, workers: Workers, broker: Broker) -> None:
-        self.health = SharedProbe(lambda: check_health(workers))
-        self.readiness = SharedProbe(lambda: check_readiness(workers, broker))
+        self.health = SharedProbe(lambda: check_health(workers), lambda health: health.status == "healthy")
+        self.readiness = SharedProbe(
+            lambda: check_readiness(workers, broker), lambda readiness: readiness.status == "ready"
+        )
 
     async def close(self) -> None:
         """Ask no longer."""

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 
 from shared.contract.run import RunStatus
-from shared.keys import DEAD_LETTERS
+from shared.keys import DEAD_LETTERS, ThreadKeys
 from tests.e2e.asked import read_requests
 from tests.e2e.event_log import EndedRun, LogEvent, assert_read_whole
 from tests.e2e.service_process import wait_until
@@ -186,12 +186,14 @@ def test_a_flow_can_run_on_a_thread_of_another_name(
     assert {(event.data.thread_id, event.data.run_id) for event in seen} == {(thread_id, run_id)}
 
 
-def test_a_deleted_flow_leaves_nothing(stack: Stack, openai_server: OpenAIServer, producer: LegacyProducer) -> None:
+def test_a_deleted_flow_leaves_nothing_but_the_note_that_it_was_deleted(
+    stack: Stack, openai_server: OpenAIServer, producer: LegacyProducer
+) -> None:
     openai_server.play([Answer(text="Hello, legacy.")])
     producer.send("Say hello")
     assert producer.read().stop_reason == "completed"
     assert stack.http.delete(f"/api/agent/{producer.flow}").status_code == 204
-    assert list(stack.redis.scan_iter(f"*{producer.flow}*")) == []
+    assert list(stack.redis.scan_iter(f"*{producer.flow}*")) == [ThreadKeys(producer.flow).tombstone.encode()]
 
 
 def test_messages_that_cannot_be_read_are_put_aside(

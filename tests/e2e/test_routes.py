@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.keys import ThreadKeys
 from tests.e2e.event_log import EndedRun
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer
@@ -200,13 +201,15 @@ def read_pages(stack: Stack, path: str) -> list[Any]:
     return items
 
 
-def test_a_deleted_thread_leaves_nothing(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_a_deleted_thread_leaves_nothing_but_the_note_that_it_was_deleted(
+    stack: Stack, openai_server: OpenAIServer
+) -> None:
     openai_server.play([Answer(text="Yes.")])
     run = stack.run("Say yes")
     answer = stack.http.delete(f"/api/agent/{run.thread_id}")
     assert (answer.status_code, answer.content) == (204, b"")
     assert stack.http.get(f"/api/agent/{run.thread_id}/runs/{run.run_id}").status_code == 404
-    assert list(stack.redis.scan_iter(f"*{run.thread_id}*")) == []
+    assert list(stack.redis.scan_iter(f"*{run.thread_id}*")) == [ThreadKeys(run.thread_id).tombstone.encode()]
 
 
 def test_a_task_posted_with_its_own_request_id_keeps_it(stack: Stack) -> None:

@@ -108,6 +108,15 @@ class GatewayProcess:
             await self._log_grew.wait()
         self._log_grew.clear()
 
+    async def until_probed(self, path: str, **members: object) -> httpx.Response:
+        """Return the first answer of a probe with these members: what it says may be a second old."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                answer = await self.http.get(path)
+                said = answer.json()
+                if all(said.get(name) == value for name, value in members.items()):
+                    return answer
+
     async def until_logged(self, message: str) -> None:
         """Wait until a line of the log says this."""
         async with asyncio.timeout(LIMIT_SECONDS):

@@ -184,8 +184,8 @@ async def test_without_redis_every_route_says_503_and_recovers(
         own_redis.pause()
     answers = await asyncio.gather(
         *(gateway.http.request(method, path, json=_body(path)) for method, path in _NEED_REDIS),
-        gateway.http.get("/health"),
-        gateway.http.get("/ready"),
+        gateway.until_probed("/health", status="unhealthy"),
+        gateway.until_probed("/ready", status="not_ready"),
     )
     alive = await gateway.http.get("/live")
     if failure == "stopped":
@@ -230,7 +230,7 @@ async def test_a_broker_that_is_down_fails_the_run_with_one_completion(
     (run,) = (await gateway.http.get(f"/api/agent/{thread_id}/runs")).json()["items"]
     async with gateway.stream(f"/api/agent/{thread_id}/stream", until="completion") as events:
         got = [event async for event in events]
-    ready = await gateway.http.get("/ready")
+    ready = await gateway.until_probed("/ready", broker="unavailable")
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
     assert "retry-after" in answer.headers
     assert (run["status"], run["stop_reason"]) == ("failed", "internal_error")

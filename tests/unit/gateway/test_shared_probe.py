@@ -21,7 +21,7 @@ class _Counted:
 
 async def test_all_who_ask_at_once_get_one_answer() -> None:
     counted = _Counted()
-    probe = SharedProbe(counted.ask)
+    probe = SharedProbe(counted.ask, lambda _: True)
     asking = [asyncio.create_task(probe.answer()) for _ in range(100)]
     asking[0].cancel()
     await asyncio.sleep(0)
@@ -33,8 +33,20 @@ async def test_all_who_ask_at_once_get_one_answer() -> None:
 async def test_an_answer_is_asked_for_again_when_it_is_old() -> None:
     counted = _Counted()
     counted.may_answer.set()
-    probe = SharedProbe(counted.ask)
+    probe = SharedProbe(counted.ask, lambda _: True)
     assert await probe.answer() == 1
     probe._answered_at -= check_health._FRESH_SECONDS * 1.01
     assert await probe.answer() == 2
+    await probe.close()
+
+
+async def test_an_answer_that_was_not_good_is_soon_asked_for_again() -> None:
+    counted = _Counted()
+    counted.may_answer.set()
+    probe = SharedProbe(counted.ask, lambda asked: asked > 1)
+    assert await probe.answer() == 1
+    probe._answered_at -= check_health._FRESH_SECONDS_WHEN_BAD * 1.01
+    assert await probe.answer() == 2
+    probe._answered_at -= check_health._FRESH_SECONDS_WHEN_BAD * 1.01
+    assert await probe.answer() == 2, "this one was good"
     await probe.close()
