@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from celery import Celery
@@ -101,7 +101,8 @@ class JobPublisher:
             self._connect_and_ping(self._check_connection)
         except self._broker_errors:
             connection, self._check_connection = self._check_connection, None
-            connection.collapse()
+            with suppress(*self._broker_errors):
+                connection.release()
             if is_new:
                 raise
         else:

@@ -133,7 +133,7 @@ async def test_health_is_degraded_without_a_modem_and_healthy_with_one(
     without = await gateway.http.get("/health")
     async with open_worker(redis_url) as worker:
         await worker.workers.report_alive("w", lifetime_seconds=30)
-    with_one = await gateway.http.get("/health")
+    with_one = await gateway.until_probed("/health", status="healthy")
     ready = await gateway.http.get("/ready")
     assert (without.status_code, without.json()["status"]) == (200, "degraded")
     assert (with_one.status_code, with_one.json()["status"]) == (200, "healthy")
