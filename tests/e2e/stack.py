@@ -115,6 +115,18 @@ class Stack:
         answer = self.http.get("/health")
         return bool(answer.json()["status"] == "healthy")
 
+    def until_probed(self, path: str, **members: str) -> httpx.Response:
+        """Return the first answer of a probe with these members: what it says may be a second old."""
+        answers: list[httpx.Response] = []
+
+        def says_so() -> bool:
+            answers.append(self.http.get(path))
+            said = answers[-1].json()
+            return all(said.get(name) == value for name, value in members.items())
+
+        wait_until(says_so, f"{path} says {members}")
+        return answers[-1]
+
     def initiate(self, **body: Any) -> str:
         """Return the id of a new thread."""
         answer = self.http.post("/api/agent/initiate", json=body)
