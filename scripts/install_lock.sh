@@ -89,7 +89,7 @@ esac
 
 # What a start imports is compiled now, since an environment that writes no bytecode would compile it at each start.
 for module in client.cli gateway.core.serve modem.core.serve; do
-    PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c "import $module" &
+    [ ! -e "${module//.//}.py" ] || PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c "import $module" &
 done
 wait
 rm "$venv/.installing"

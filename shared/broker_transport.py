@@ -57,6 +57,8 @@ class BrokerTransport(redis_transport.Transport):
 class SentinelBrokerChannel(BrokerChannel, redis_transport.SentinelChannel):
     """The same to the master that Sentinels name."""
 
+    from_transport_options = (*redis_transport.SentinelChannel.from_transport_options, "read_message")
+
 
 class SentinelBrokerTransport(redis_transport.SentinelTransport):
     """Redis behind Sentinels with our channels."""

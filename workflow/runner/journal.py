@@ -15,7 +15,7 @@ from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
 from workflow.runner.calls_in_flight import count_lost_worker, with_unique_ids, without_call
 from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
-from workflow.runner.workspace_note import files_note, processes_note
+from workflow.runner.workspace_note import files_note, processes_note, works_on_files
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.tool.base import ToolResult
 
@@ -151,6 +151,8 @@ class Journal:
             step = self._events.begin(f"tool_{call.name}")
             self._in_flight[call.call_id] = (step, call)
             events.append(self._events.tool_init(step, call))
+            # Before the call: its worker may die with its files on this disk alone.
+            self._uses_workspace = self._uses_workspace or works_on_files(call.name)
         await self._commit(events, [], change=self._with_in_flight)
 
     async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:

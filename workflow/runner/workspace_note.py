@@ -28,10 +28,16 @@ _FILES_GONE: Final = (
 )
 
 
+def works_on_files(tool: str) -> bool:
+    """Whether a tool of ours leaves something in the sandbox, or may."""
+    return tool in _WITH_PROCESSES or tool in _WITH_FILES
+
+
 def uses_sandbox(state: AgentState, messages: Iterable[ChatMessage]) -> bool:
     """Whether the thread has worked in a sandbox before."""
-    names = _WITH_PROCESSES | _WITH_FILES
-    return bool(state.workspace_disk) or any(call.name in names for message in messages for call in message.tool_calls)
+    return bool(state.workspace_disk) or any(
+        works_on_files(call.name) for message in messages for call in message.tool_calls
+    )
 
 
 def files_note(state: AgentState, messages: Iterable[ChatMessage], place: WorkspacePlace | None) -> str | None:
