@@ -24,5 +24,5 @@ def test_a_thread_written_by_redis_6_2_is_read_and_goes_on(tmp_path: Path) -> No
     assert "Write the word pot into pot.txt" in repr([event.data for event in added])
     for events in (kept, added):
         assert events[-1].execute_type == "flow_completion"
-        assert events[-1].data["execute_result"]["stop_reason"] == "completed"
+        assert "'stop_reason': 'completed'" in repr(events[-1].data)
     assert not (tmp_path / "data" / "redis" / "appendonly.aof").exists()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from workflow.llm.model import MAX_CALLS
 from workflow.llm.text_tool_parser import CLOSE, OPEN, TextToolParser
 
 
@@ -19,8 +20,8 @@ def test_a_long_text_is_held_only_as_far_as_it_may_begin_a_tag(size: int, inside
 
 
 @pytest.mark.parametrize("size", [1, 5, 1_000_000])
-def test_many_blocks_in_one_text_are_all_found(size: int) -> None:
+def test_many_blocks_in_one_text_are_found_up_to_their_limit(size: int) -> None:
     parser = TextToolParser()
     text = f"a{OPEN}x{CLOSE}" * 5_000
     shown = "".join(parser.feed(text[begin : begin + size]) for begin in range(0, len(text), size)) + parser.finish()
-    assert (shown, parser.text, parser.blocks) == ("a" * 5_000, "a" * 5_000, ["x"] * 5_000)
+    assert (shown, parser.text, parser.blocks) == ("a" * 5_000, "a" * 5_000, ["x"] * MAX_CALLS)
