@@ -150,9 +150,11 @@ def _is_whole(node: RedisProcess, known: int) -> bool:
     with Redis.from_url(node.url) as redis:
         try:
             info = str(_call(redis, "CLUSTER", "INFO"), "ascii")
+            links = _call(redis, "CLUSTER", "LINKS")
         except RedisError:
             return False
-    return all(
+    # One to each other node and one from it: what is published on one node reaches the others over these.
+    return len(links) >= 2 * (known - 1) and all(
         line in info.split()
         for line in (
             "cluster_state:ok",
