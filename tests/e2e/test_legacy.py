@@ -193,7 +193,7 @@ def test_a_deleted_flow_leaves_nothing_but_the_note_that_it_was_deleted(
     producer.send("Say hello")
     assert producer.read().stop_reason == "completed"
     assert stack.http.delete(f"/api/agent/{producer.flow}").status_code == 204
-    assert list(stack.redis.scan_iter(f"*{producer.flow}*")) == [ThreadKeys(producer.flow).tombstone.encode()]
+    assert list(stack.redis.scan_iter(f"*{producer.flow}*")) == [ThreadKeys(producer.flow).tombstone]
 
 
 def test_messages_that_cannot_be_read_are_put_aside(

@@ -209,7 +209,7 @@ def test_a_deleted_thread_leaves_nothing_but_the_note_that_it_was_deleted(
     answer = stack.http.delete(f"/api/agent/{run.thread_id}")
     assert (answer.status_code, answer.content) == (204, b"")
     assert stack.http.get(f"/api/agent/{run.thread_id}/runs/{run.run_id}").status_code == 404
-    assert list(stack.redis.scan_iter(f"*{run.thread_id}*")) == [ThreadKeys(run.thread_id).tombstone.encode()]
+    assert list(stack.redis.scan_iter(f"*{run.thread_id}*")) == [ThreadKeys(run.thread_id).tombstone]
 
 
 def test_a_task_posted_with_its_own_request_id_keeps_it(stack: Stack) -> None:
