@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -170,24 +169,6 @@ async def test_grep_is_the_same_program_on_every_machine(tmp_path: Path, sandbox
     found = await sandbox.run(Command(["sh", "-c", "command -v rg && rg --version"]))
     assert found.exit_code == 0
     assert found.output.startswith(("/run/baud/bin/rg\n", f"{tmp_path}/thread/bin/rg\n"))
-
-
-async def test_grep_without_ripgrep_finds_the_same(tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "grep").symlink_to(shutil.which("grep") or "grep")
-    config = SandboxConfig(isolation=Isolation.PROCESS)
-    provider = LocalProvider(
-        config, tmp_path, is_production=False, env={"PATH": str(programs)}, find_ripgrep=lambda: None
-    )
-    sandbox = await provider.create("thread")
-    await write(sandbox, {"src/a.py": "def f():\n    return --1\n", "b.txt": "def f\n", ".git/d.py": "def f"})
-    assert await call(sandbox, GrepTool(), pattern="def +f", include="*.py") == "src/a.py:1:def f():"
-    assert await call(sandbox, GrepTool(), pattern="--1", path="src") == "src/a.py:2:    return --1"
-    assert await call(sandbox, GrepTool(), pattern="nowhere") == "No matches."
-    with pytest.raises(ToolError, match="The pattern cannot be used: grep:"):
-        await call(sandbox, GrepTool(), pattern="(x")
-    await sandbox.close()
 
 
 async def test_glob_gives_newest_first(sandbox: Sandbox) -> None:
