@@ -1,9 +1,13 @@
 """Process isolation: an empty environment, resource limits and an own session, and nothing else. Not for production."""
 
 import logging
+import os
 import shutil
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
 from shared.contract.config import SandboxConfig
 from workflow.service.sandbox.base import Command
@@ -19,6 +23,8 @@ from workflow.service.sandbox.marker import MARKER_VARIABLE, Marker, kill_left_o
 from workflow.service.sandbox.spawn import Spawn
 
 logger = logging.getLogger(__name__)
+
+_EXEC_DYING: Final = Path(__file__).with_name("exec_dying.py")
 
 
 class ProcessIsolation:
@@ -77,4 +83,6 @@ class ProcessIsolation:
 def _dying_with_worker() -> tuple[str, ...]:
     """Return the words that let the command itself die with this worker; what it started is found by its mark."""
     program = shutil.which("setpriv", path=SYSTEM_PATH)
-    return (program, "--pdeathsig", "KILL", "--") if program else ()
+    if program is not None:
+        return (program, "--pdeathsig", "KILL", "--")
+    return (sys.executable, "-ISE", str(_EXEC_DYING), str(os.getpid()))
