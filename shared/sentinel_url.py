@@ -34,11 +34,13 @@ def is_sentinel_url(url: str) -> bool:
 
 def parse_sentinel_url(url: str) -> SentinelAddress:
     """Return what the URL names. Raises ValueError, whose text holds nothing of the URL, since that may be secret."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError(f"cannot be read as a URL: the form is {SENTINEL_FORM}") from None
-    user_info, _, hosts = parts.netloc.rpartition("@")
+    scheme, _, behind = url.partition("://")
+    authority, _, path = behind.partition("/")
+    if "?" in authority or "#" in authority:
+        raise ValueError(f"names no master: the form is {SENTINEL_FORM}")
+    # Without the hosts: Python's parser refuses an address in brackets that is not the only one.
+    parts = urlsplit(f"{scheme}://hosts/{path}")
+    user_info, _, hosts = authority.rpartition("@")
     username, _, password = user_info.partition(":")
     master_name, _, db = parts.path.strip("/").partition("/")
     if not master_name:
@@ -67,8 +69,8 @@ def _options(query: str, *, has_tls: bool) -> dict[str, str]:
 
 
 def _host_and_port(place: int, text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
     try:
+        parts = urlsplit(f"//{text}")
         port = parts.port
     except ValueError:
         raise ValueError(f"Sentinel {place} must be host:port") from None

@@ -119,7 +119,10 @@ class OpenAIServer(FakeOpenAI):
         super().__init__(script)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(self.app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+        # uvloop cannot be closed as long as a client that went away has not been noticed.
+        config = uvicorn.Config(
+            self.app, loop="asyncio", log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+        )
         self._server = _ThreadServer(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
 

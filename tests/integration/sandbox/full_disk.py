@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -45,11 +44,7 @@ async def _fill(sandbox: LocalSandbox, *, in_background: bool) -> str:
     return log
 
 
-async def main(folder: Path, min_free_bytes: int, *, in_background: bool) -> None:
-    disk = folder / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", str(disk)]
-    await asyncio.to_thread(subprocess.run, mount, check=True)
+async def main(disk: Path, min_free_bytes: int, *, in_background: bool) -> None:
     (disk / "redis").mkdir()
     store = RedisProcess(folder=disk / "redis")
     store.start()

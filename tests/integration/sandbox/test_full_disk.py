@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.integration.sandbox.full_disk import DISK_BYTES
+from workflow.service.sandbox.programs import bubblewrap_programs
 
 
 async def filled(folder: Path, *arguments: str) -> dict[str, str | int | bool]:
     """Return what came of it on a disk of its own, which ends with the process."""
+    disk = folder / "disk"
+    disk.mkdir()
+    bubblewrap = bubblewrap_programs(os.environ)[-1]
     process = await asyncio.create_subprocess_exec(
-        "unshare", "-rm", sys.executable, "-m", "tests.integration.sandbox.full_disk", str(folder), *arguments,
+        bubblewrap, "--dev-bind", "/", "/", "--size", str(DISK_BYTES), "--tmpfs", str(disk), "--",
+        sys.executable, "-m", "tests.integration.sandbox.full_disk", str(disk), *arguments,
         stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."},
     )  # fmt: skip
     answer, _ = await process.communicate()

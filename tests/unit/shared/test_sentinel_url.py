@@ -42,7 +42,7 @@ def test_an_address_does_not_show_its_passwords() -> None:
         pytest.param("redis+sentinel://:hush@one/line/first", "number of the database", id="bad database"),
         pytest.param("redis+sentinel://:hush@one/line?master=hush", "an option that is not known", id="option"),
         pytest.param("redis+sentinel://:hush@one/line?ssl_ca_certs=hush", "not known", id="TLS option without TLS"),
-        pytest.param("redis+sentinel://:hush@[one/line", "cannot be read as a URL", id="no URL"),
+        pytest.param("redis+sentinel://:hush@[one/line", "Sentinel 1 must be host:port", id="no URL"),
     ],
 )
 def test_a_bad_url_is_refused_by_what_is_wrong_with_it(url: str, reason: str) -> None:

@@ -1,5 +1,7 @@
 """Of the commands that run while the disk is nearly full, the one that fills it is stopped, and no other."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -151,7 +153,7 @@ def test_a_process_in_a_session_of_its_own_belongs_to_who_started_it() -> None:
             assert len(processes_below([leader.pid])[leader.pid]) == 2
         finally:
             for pid in processes_below([leader.pid])[leader.pid]:
-                subprocess.run(["kill", "-9", str(pid)], check=True)
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_the_size_of_a_folder_is_that_of_all_its_files(tmp_path: Path) -> None:
