@@ -148,8 +148,11 @@ class LocalStack:
         """Whether Redis is there to hand runs over to; of one that is not ours nothing is known."""
         if self._redis is None:
             return True
-        try:
-            async with asyncio.timeout(_REDIS_ANSWER_SECONDS):
-                return await self._redis.answers()
-        except TimeoutError:
-            return False
+        # Not asyncio.timeout: before Python 3.11.4 it raises CancelledError in a task that is being cancelled.
+        asking = asyncio.create_task(self._redis.answers())
+        await asyncio.wait([asking], timeout=_REDIS_ANSWER_SECONDS)
+        if asking.done():
+            return asking.result()
+        asking.cancel()
+        await asyncio.wait([asking])
+        return False
