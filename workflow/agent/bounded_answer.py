@@ -38,10 +38,13 @@ class AnswerSoFar:
         if isinstance(item, StreamRestarted):
             self._pieces, self._size = [], 0
             return item
-        text = repair(item.text[: MAX_ANSWER_CHARS + 1 - self._size])
+        text = item.text
+        if self._size + len(text) > MAX_ANSWER_CHARS:
+            text = text[: MAX_ANSWER_CHARS + 1 - self._size]
+        text = repair(text)
         self._size += len(text)
         self._pieces.append(text)
-        return replace(item, text=text)
+        return item if text is item.text else replace(item, text=text)
 
     def cut_off(self) -> ModelAnswer:
         """Return what stands for the answer of a model that would not end."""
