@@ -4,6 +4,7 @@ Whatever an occurrence covers is masked; occurrences that overlap or touch becom
 and Corasick: a state is the longest end of the text so far that begins a value.
 """
 
+import re
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ import re2  # type: ignore[import-untyped]  # google-re2 brings no types
 # Looked for first, with no state of Python's: no value is in a text that holds the beginning of none.
 _BEGINNING: Final = 24  # bytes
 _MATCHER_BYTES: Final = 67_108_864
+_MOST_FIRSTS: Final = 128  # each is tried at each character
 
 
 class SecretMatcher:
@@ -34,6 +36,7 @@ class SecretMatcher:
         self._fails = array("l", [0]) * len(self._labels)
         self._open = array("l", [0]) * len(self._labels)  # how much of the end may yet become a value
         self._link()
+        self._first = _first_two_of(self.values)
         self._beginnings = _any_of({value.encode("utf-8", "surrogatepass")[:_BEGINNING] for value in self.values})
 
     def may_hold(self, data: bytes) -> bool:
@@ -65,6 +68,10 @@ class SecretMatcher:
             if ends[state]:
                 found(end - ends[state], end)
         return state
+
+    def may_begin(self, text: str) -> bool:
+        """Tell, quickly, whether a value may begin in a text; False is certain."""
+        return self._first is not None and self._first.search(text) is not None
 
     def open_at(self, state: int) -> int:
         """Return how many characters at the end may be the beginning of a value."""
@@ -122,6 +129,9 @@ class MaskedStream:
     def feed(self, piece: str) -> str:
         """Return what can be told now; an end that may be the beginning of a value waits for the next piece."""
         matcher = self._matcher
+        if not (self._state or self._held or matcher.may_begin(piece)):
+            self._told += len(piece)
+            return piece
         place = self._told + len(self._held)
         is_all_held = matcher.open_at(self._state) <= len(self._held)
         self._held += piece
@@ -158,6 +168,24 @@ class MaskedStream:
         self._told = max(limit, place)
         self._held = self._held[self._told - first :]
         return "".join(told)
+
+
+def _first_two_of(values: Iterable[str]) -> re.Pattern[str] | None:
+    """Return what finds the first two characters of a value, or its first at the very end of a text."""
+    seconds: dict[str, set[str]] = {}
+    for value in values:
+        seconds.setdefault(value[0], set()).add(value[1:2])
+    if not seconds:
+        return None
+    if len(seconds) > _MOST_FIRSTS:
+        return re.compile(f"[{''.join(map(re.escape, sorted(seconds)))}]")
+    return re.compile("|".join(_first_and(first, seconds[first]) for first in sorted(seconds)))
+
+
+def _first_and(first: str, seconds: set[str]) -> str:
+    if "" in seconds:  # a value of one character
+        return re.escape(first)
+    return rf"{re.escape(first)}(?:[{''.join(map(re.escape, sorted(seconds)))}]|\Z)"
 
 
 class _Pattern(Protocol):

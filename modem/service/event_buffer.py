@@ -1,10 +1,10 @@
 """Events that wait to be written: neighbouring pieces of one text are joined, superseded ones are left out."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
-from shared.contract.event import AgentExecuteData, ExecuteType
+from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
 
 _DELTA: Final = "assistant_delta"
 # What a delta weighs beside its text; near enough for a threshold.
@@ -15,9 +15,13 @@ _SUPERSEDE_TEXT: Final = frozenset({ExecuteType.ASSISTANT_RESPONSE, ExecuteType.
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Events as they go on the wire; with `supersedes_text` the deltas that were written before are superseded."""
+    """Events as they go on the wire; with `supersedes_text` the deltas that were written before are superseded.
+
+    `deltas` are the positions of text deltas.
+    """
 
     events: Sequence[bytes]
+    deltas: Set[int]
     supersedes_text: bool
 
 
@@ -79,13 +83,15 @@ class EventBuffer:
     def take(self) -> Taken:
         """Return all events and forget them."""
         taken = [each.to_json() if isinstance(each, _Delta) else each for each in self._waiting]
+        deltas = {position for position, each in enumerate(self._waiting) if isinstance(each, _Delta)}
         supersedes = self._supersedes_text
         self._waiting, self._supersedes_text, self.size_bytes = [], False, 0
-        return Taken(taken, supersedes)
+        return Taken(taken, deltas, supersedes)
 
 
 def _as_delta(event: AgentExecuteData) -> _Delta | None:
-    if event.execute_type != ExecuteType.ASSISTANT_DELTA or not event.execute_result:
+    is_streamed = event.execute_type == ExecuteType.ASSISTANT_DELTA and event.current_state is ExecuteState.PROCESSING
+    if not is_streamed or not event.execute_result:
         return None
     delta = event.execute_result.get(_DELTA)
     if not isinstance(delta, dict):

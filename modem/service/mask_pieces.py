@@ -1,5 +1,6 @@
 """Masks what a run streams, so that a secret does not get out in two halves: text of the model, output of commands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,18 +29,23 @@ class PieceMask:
         self._mask = mask
         self._streams: dict[tuple[str, JsonValue], _Stream] = {}
 
-    def pass_on(self, event: AgentExecuteData) -> list[AgentExecuteData]:
+    def pass_on(self, event: AgentExecuteData) -> Sequence[AgentExecuteData]:
         """Return what goes out in an event's place; what its step held back stands before other events of the step."""
         if self._mask.is_empty:
-            return [event]
-        text = _text_of(event)
-        if text is None:
-            return [*self.finish(event.uuid), event]
-        key = (event.uuid, _piece_of(event).get("kind"))
-        stream = self._streams.setdefault(key, _Stream(self._mask.begin_stream(), event))
+            return (event,)
+        found = _piece_of(event)
+        if found is None:
+            return (*self.finish(event.uuid), event)
+        _, piece, text = found
+        key = (event.uuid, piece.get("kind"))
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream(self._mask.begin_stream(), event)
         stream.last = event
         told = stream.masked.feed(text)
-        return [_with_text(event, told)] if told else []
+        if told is text:
+            return (event,)
+        return (_with_text(event, told),) if told else ()
 
     def finish(self, uuid: str | None = None) -> list[AgentExecuteData]:
         """Return what one step held back, or all of them: their texts have ended."""
@@ -49,22 +55,19 @@ class PieceMask:
         return [_with_text(last, rest) for last, rest in rests if rest]
 
 
-def _text_of(event: AgentExecuteData) -> str | None:
+def _piece_of(event: AgentExecuteData) -> tuple[str, dict[str, JsonValue], str] | None:
+    """Return the member of the result, the piece in it and its text, if the event carries one of a longer text."""
     if event.current_state is not ExecuteState.PROCESSING or not event.execute_result:
         return None
-    (member, *_) = event.execute_result
-    text = _piece_of(event).get(_TEXTS.get(member, ""))
-    return text if isinstance(text, str) else None
-
-
-def _piece_of(event: AgentExecuteData) -> dict[str, JsonValue]:
-    piece = next(iter((event.execute_result or {}).values()), None)
-    return piece if isinstance(piece, dict) else {}
+    for member, piece in event.execute_result.items():
+        text = piece.get(_TEXTS.get(member, "")) if isinstance(piece, dict) else None
+        return (member, piece, text) if isinstance(piece, dict) and isinstance(text, str) else None
+    return None
 
 
 def _with_text(event: AgentExecuteData, text: str) -> AgentExecuteData:
-    piece = _piece_of(event)
-    (member, *_) = event.execute_result or {}
-    if piece.get(_TEXTS[member]) == text:
-        return event
+    found = _piece_of(event)
+    if found is None:
+        raise ValueError("The event carries no piece of a text.")
+    member, piece, _ = found
     return event.model_copy(update={"execute_result": {member: {**piece, _TEXTS[member]: text}}})

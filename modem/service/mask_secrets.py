@@ -1,6 +1,6 @@
 """Keeps the worker's own secrets out of what runs write, and so out of what models are sent: known values only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
@@ -74,11 +74,11 @@ class SecretMask:
         options = tuple(self.text(option) for option in question.options)
         return question.model_copy(update={"question": self.text(question.question), "options": options})
 
-    def write(self, write: RunWrite) -> RunWrite:
-        """Return a write without secrets."""
+    def write(self, write: RunWrite, masked: Set[int] = frozenset()) -> RunWrite:
+        """Return a write without secrets; the events at these positions are masked already."""
         return replace(
             write,
-            events=[self.event(event) for event in write.events],
+            events=[event if position in masked else self.event(event) for position, event in enumerate(write.events)],
             messages=[self.message(message) for message in write.messages],
             state=write.state and self.state(write.state),
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 from modem.service.arrivals import Arrivals
@@ -90,7 +90,7 @@ class StoreRunLog:
                 return Written()
             self._sequence += 1
             write = RunWrite(self._sequence, taken.events, messages, state, usage, taken.supersedes_text)
-            masked = await self._masked(write)
+            masked = await self._masked(write, taken.deltas)
             await self._append(masked)
             return Written(masked.messages, masked.state)
 
@@ -155,13 +155,14 @@ class StoreRunLog:
         for rest in self._pieces.finish():
             self._buffer.add(rest)
 
-    async def _masked(self, write: RunWrite) -> RunWrite:
+    async def _masked(self, write: RunWrite, deltas: Set[int]) -> RunWrite:
+        """Return the write without secrets; in the deltas they were masked piece by piece."""
         if self._mask.is_empty:
             return write
         size = sum(map(len, write.events)) + sum(message.size() for message in write.messages)
         if size < _MASKED_IN_PLACE:
-            return self._mask.write(write)
-        return await asyncio.to_thread(self._mask.write, write)
+            return self._mask.write(write, deltas)
+        return await asyncio.to_thread(self._mask.write, write, deltas)
 
     async def _append(self, write: RunWrite) -> None:
         try:

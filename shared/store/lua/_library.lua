@@ -113,7 +113,9 @@ local function trim(run_id, max_length)
   if lost_text then redis.call('HSET', METADATA, 'log_lost_text_to', lost_text) end
 end
 
--- A legacy run's entries stand on its own stream under the same ids; `legacy` is STREAM for all others.
+-- A legacy run's entries stand on its own stream under the same ids; `legacy` is STREAM for all others. The log is trimmed
+-- at each hundredth entry; whoever appends fewer trims once it is done.
+local appended, is_delta_noted = 0, false
 local function append(run, legacy, max_length, run_id, event, data, is_final)
   local kind = type_of(event, data)
   -- trim() and drop_deltas() find run_id and type by their places.
@@ -126,10 +128,14 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
     redis.call('XADD', legacy, id, unpack(fields))
     if max_length > 0 then redis.call('XTRIM', legacy, 'MAXLEN', '~', max_length) end
   end
-  if kind == DELTA then redis.call('HSETNX', run, 'deltas_from', id) end
+  if kind == DELTA and not is_delta_noted then
+    redis.call('HSETNX', run, 'deltas_from', id)
+    is_delta_noted = true
+  end
   -- Readers count entries, which bounds what they read as long as none of these is among them.
   if #data > LARGE_ENTRY_BYTES then redis.call('HSET', METADATA, 'log_large_to', id) end
-  trim(run_id, max_length)
+  appended = appended + 1
+  if appended % TRIM_LOT == 0 then trim(run_id, max_length) end
   return id
 end
 
@@ -151,6 +157,7 @@ local function drop_deltas(run, legacy, run_id)
     end
   until #page < DROP_LOT
   redis.call('HDEL', run, 'deltas_from')
+  is_delta_noted = false
   redis.call('HDEL', METADATA, 'log_lost_text_to')
 end
 
@@ -238,6 +245,7 @@ local function finish(run, legacy, first)
   take_said(run, legacy, run_id, tonumber(max_length), event)
   keep_deltas(run)
   local completion_id = append(run, legacy, tonumber(max_length), run_id, event, data, true)
+  trim(run_id, tonumber(max_length))
   local next_run = hand_on(run_id, run_prefix)
   redis.call('HSET', METADATA, 'updated_at', now)
   redis.call('HDEL', run, 'owner', 'lease_until', 'waiting')

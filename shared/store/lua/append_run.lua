@@ -24,6 +24,7 @@ end
 for index = first_event, #ARGV, 2 do
   append(run, legacy, max_length, ARGV[1], ARGV[index], ARGV[index + 1], false)
 end
+trim(ARGV[1], max_length)
 if not is_noted then note_beginning(began_with) end
 keep_alive(ARGV[4], run, legacy)
 if first_event <= #ARGV then ring(ARGV[6], ARGV[7]) end

@@ -56,7 +56,7 @@ def test_text_and_order_are_kept_whatever_is_joined(items: list[Item], coalesce:
     assert not taken.supersedes_text
     assert not buffer
     assert buffer.size_bytes == 0
-    assert buffer.take() == Taken([], False)
+    assert buffer.take() == Taken([], set(), False)
 
 
 def test_a_joined_delta_keeps_the_envelope_of_its_first_piece() -> None:
@@ -109,4 +109,4 @@ def test_deltas_that_are_kept_for_audit_stay(event: AgentExecuteData) -> None:
     delta = event_of(("a", DeltaKind.CONTENT, "one "))
     buffer.add(delta)
     buffer.add(event)
-    assert buffer.take() == Taken([delta.to_json(), event.to_json()], False)
+    assert buffer.take() == Taken([delta.to_json(), event.to_json()], {0}, False)
