@@ -25,7 +25,7 @@ Processes = Mapping[str, Sequence[psutil.Process]]
 
 def _processes(stack: Stack) -> Processes:
     children = psutil.Process(stack.process_id).children(recursive=True)
-    redis = [child for child in children if "redis-server" in child.name()]
+    redis = [child for child in children if child.name() in ("redis-server", "valkey-server")]
     return {"gateway": stack.services("gateway"), "modems": stack.services("modem"), "Redis": redis}
 
 

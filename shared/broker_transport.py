@@ -48,6 +48,11 @@ class BrokerChannel(redis_transport.Channel):
         return super()._connparams(*args, **kwargs)  # type: ignore[misc]  # the stubs leave it out
 
 
+def is_read_by_transport(channel: object) -> bool:
+    """Whether this channel's messages were read and made anew before kombu had them."""
+    return isinstance(channel, BrokerChannel) and channel.read_message is not None
+
+
 class BrokerTransport(redis_transport.Transport):
     """Redis with our channels."""
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from celery.worker.consumer import Consumer
 
 from modem.core.dead_letter_box import DeadLetterBox
-from shared.broker_transport import PACKED_HEADER
+from shared.broker_transport import PACKED_HEADER, is_read_by_transport
 from shared.errors import UnreadableMessageError
 
 _UNREADABLE_BODY: Final = "the body cannot be read: "
@@ -33,7 +33,8 @@ class QueueConsumer(Consumer):
 
         def take(message: Any) -> None:
             try:
-                self._make_anew(message)
+                if not is_read_by_transport(message.channel):
+                    self._make_anew(message)
                 handle(message)
             except passed_on:
                 raise

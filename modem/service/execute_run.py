@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from modem.service.active_runs import ActiveRun, ActiveRuns
@@ -16,10 +17,12 @@ from modem.service.end_unreadable import UnreadableRuns
 from modem.service.mask_secrets import SecretMask
 from modem.service.patience import patience
 from modem.service.publish import JobPublisher
-from modem.service.run_log import StoreRunLog
+from modem.service.run_log import MASKED_IN_PLACE, StoreRunLog
 from shared.clock import SystemClock, isoformat
 from shared.contract.config import AgentConfig, ModemConfig, StreamConfig
+from shared.contract.message import ChatMessage
 from shared.contract.run import Question, RunJob, RunRecord, StopReason
+from shared.contract.state import AgentState
 from shared.errors import (
     BaudError,
     LeaseLostError,
@@ -141,8 +144,7 @@ async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> 
     events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock)
     log = StoreRunLog(services.runs, claim.run, services.stream, mask=services.mask, arrivals=services.arrivals)
     try:
-        # What was written before a value was known to be a secret still holds it.
-        messages, state = await asyncio.to_thread(services.mask.conversation, claim.messages, claim.state)
+        messages, state = await _masked(claim, services.mask)
         journal = Journal(log, events, claim.run, messages=messages, state=state)
         ended: Ended | None = None
         while ended is None:  # a run that was spoken to while it ended or began to wait goes on
@@ -164,6 +166,14 @@ async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> 
     finally:
         await log.close()
     await settle_end(claim.run, ended, services)
+
+
+async def _masked(claim: Claim, mask: SecretMask) -> tuple[Sequence[ChatMessage], AgentState]:
+    """Return the conversation without secrets: what was written before a value was known to be one still holds it."""
+    is_plain = all(isinstance(message.content, str) for message in claim.messages)  # size() leaves images out
+    if is_plain and sum(message.size() for message in claim.messages) < MASKED_IN_PLACE:
+        return mask.conversation(claim.messages, claim.state)
+    return await asyncio.to_thread(mask.conversation, claim.messages, claim.state)
 
 
 async def settle_end(run: RunRecord, ended: Ended, services: RunServices) -> None:
@@ -210,8 +220,8 @@ async def _outcome(
         return await _close(journal, StopReason.CANCELLED, _CANCELLED)
     try:
         with services.arrivals.arriving():
-            place = await services.engines.place(run.thread_id)
-            await journal.begin(task_message(Work(run, claim.thread, claim.state, claim.messages)), place)
+            task = task_message(Work(run, claim.thread, claim.state, claim.messages))
+            await journal.begin(task, partial(services.engines.place, run.thread_id))
         now = services.clock.now()
         engine = await services.engines.build(run.thread_id, now.date())
         agent = Agent(engine, journal, Turn(engine, journal, thread_id=run.thread_id, run_id=run.run_id))

@@ -25,7 +25,7 @@ from workflow.runner.ports import Written
 # Beyond this much unwritten output the run waits for Redis instead of filling the memory.
 _MAX_WAITING_BYTES: Final = 1_048_576
 # Masking a longer text that holds a secret takes longer than other runs should wait: about 5 ms for each 10 KB.
-_MASKED_IN_PLACE: Final = 65_536
+MASKED_IN_PLACE: Final = 65_536
 
 
 class StoreRunLog:
@@ -160,7 +160,7 @@ class StoreRunLog:
         if self._mask.is_empty:
             return write
         size = sum(map(len, write.events)) + sum(message.size() for message in write.messages)
-        if size < _MASKED_IN_PLACE:
+        if size < MASKED_IN_PLACE:
             return self._mask.write(write, deltas)
         return await asyncio.to_thread(self._mask.write, write, deltas)
 

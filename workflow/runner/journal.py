@@ -15,7 +15,7 @@ from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
 from workflow.runner.calls_in_flight import count_lost_worker, with_unique_ids, without_call
 from workflow.runner.events import EventFactory, Step
 from workflow.runner.ports import RunLog
-from workflow.runner.workspace_note import files_note, processes_note, works_on_files
+from workflow.runner.workspace_note import FindPlace, files_note, nowhere, processes_note, uses_sandbox, works_on_files
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.tool.base import ToolResult
 
@@ -45,20 +45,25 @@ class Journal:
         self.state = state
         self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
         self.usage = run.usage
+        self._find_place: FindPlace = nowhere
         self._place: WorkspacePlace | None = None
         self._uses_workspace = False
         self._late_note: str | None = None  # waits for the answers to the calls that are open
 
-    async def begin(self, message: ChatMessage, place: WorkspacePlace | None = None) -> None:
+    async def begin(self, message: ChatMessage, find_place: FindPlace | None = None) -> None:
         """Write the task as the run's first event and message, unless an earlier attempt did; once is enough.
 
-        `place` is where the thread's files are kept from here: the model is told when they are not as it left them.
+        `find_place` tells where the thread's files are kept from here, and is asked once there are any: the model is
+        told when they are not as it left them.
         """
         if self._has_begun:
             return
         self._has_begun = True
-        self._place = place
-        moved = files_note(self.state, self.messages, place)
+        self._find_place = find_place or nowhere
+        moved = None
+        if uses_sandbox(self.state, self.messages):
+            self._place = await self._find_place()
+            moved = files_note(self.state, self.messages, self._place)
         if any(earlier.run_id == self._run.run_id for earlier in self.messages):
             await self._resume(moved)
             return
@@ -230,8 +235,9 @@ class Journal:
             state = change(self.state) if change else self.state
             if ended is not None:
                 state = without_call(state, ended)
-            if self._uses_workspace and self._place is not None and late_note is None:
-                state = state.model_copy(update={"workspace_disk": self._place.disk_id})
+            if self._uses_workspace and late_note is None:
+                self._place = self._place or await self._find_place()
+                state = state.model_copy(update={"workspace_disk": self._place.disk_id}) if self._place else state
             written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
             self.messages.extend(written.messages)
             self.state = written.state or self.state

@@ -1,6 +1,6 @@
 """What the model must be told of its files and processes when its run goes on, maybe on another machine."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from shared.contract.message import ChatMessage
@@ -26,6 +26,14 @@ _FILES_GONE: Final = (
     "Note: the files that you made until now are not here: the workspace was removed, or it is on another machine. It"
     " is empty now, and processes that you had started are gone. Make again what you still need."
 )
+
+
+FindPlace = Callable[[], Awaitable[WorkspacePlace | None]]
+
+
+async def nowhere() -> WorkspacePlace | None:
+    """Return None: the files are kept where nobody can say."""
+    return None
 
 
 def works_on_files(tool: str) -> bool:

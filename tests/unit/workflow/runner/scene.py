@@ -116,8 +116,12 @@ class Scene:
         agent = Agent(engine, self.journal, turn)
         limits = Limits.of(self.config, self.parameters)
         runner = Runner(agent, self.journal, limits, grace_seconds=self.grace_seconds)
-        await self.journal.begin(task_message(self.work), self.place)
+        await self.journal.begin(task_message(self.work), self.find_place)
         return await runner.run(self.cancellation)
+
+    async def find_place(self) -> WorkspacePlace | None:
+        """Return where the thread's files are."""
+        return self.place
 
     def answers(self) -> list[tuple[str | None, str]]:
         """Return (call id, text) of the tool messages as they were written."""
