@@ -60,10 +60,8 @@ class Journal:
             return
         self._has_begun = True
         self._find_place = find_place or nowhere
-        moved = None
-        if uses_sandbox(self.state, self.messages):
-            self._place = await self._find_place()
-            moved = files_note(self.state, self.messages, self._place)
+        self._place = await self._find_place() if uses_sandbox(self.state, self.messages) else None
+        moved = files_note(self.state, self.messages, self._place)
         if any(earlier.run_id == self._run.run_id for earlier in self.messages):
             await self._resume(moved)
             return
