@@ -193,6 +193,7 @@ ACTIONS = st.tuples(
 @example([*LONG_TEXT, ("message", 1)], 70)
 @example([*LONG_TEXT, ("end", 1), *LONG_TEXT, ("message", 1)], 70)
 @example([("events", 70), *LONG_TEXT, ("events", 1), ("end", 1), ("text", 70), ("message", 1)], 70)
+@example([("text", 169), ("end", 1), ("text", 1), ("message", 1)], 70)  # its end cuts off text that stays
 def test_a_gap_is_told_exactly_to_those_who_miss_something(
     redis_url: str, actions: Sequence[tuple[str, int]], max_length: int
 ) -> None:
