@@ -216,3 +216,15 @@ async def test_what_somebody_else_cut_off_is_told_as_a_gap(store: StoreScene) ->
     await store.redis.xtrim(store.keys.stream, maxlen=2, approximate=False)
     page = await store.events.page_with_first(store.keys.stream, after="0-0", limit=10)
     assert (page.first_id, page.whole_after) == (ids[3], ids[3])
+
+
+async def test_what_is_cut_off_in_the_very_write_that_empties_the_log_is_told(redis_url: str) -> None:
+    async with open_store(redis_url, max_length=10) as store:
+        run = await begin(store)
+        await store.runs.append(run, RunWrite(1, events=[DELTA] * 5))
+        seen = await store.events.last_id(store.keys.stream)
+        await store.runs.append(run, supersede(2, *[event_of("tool_ls")] * 120))
+        page = await store.events.page_with_first(store.keys.stream, after=seen, limit=1000)
+        assert len(page.entries) == 10
+        assert page.whole_after is not None
+        assert parse_stream_id(seen) < parse_stream_id(page.whole_after) < parse_stream_id(page.entries[0].id)
