@@ -228,3 +228,12 @@ async def test_what_is_cut_off_in_the_very_write_that_empties_the_log_is_told(re
         assert len(page.entries) == 10
         assert page.whole_after is not None
         assert parse_stream_id(seen) < parse_stream_id(page.whole_after) < parse_stream_id(page.entries[0].id)
+
+
+async def test_large_entries_that_come_many_at_once_do_not_outgrow_the_limit(redis_url: str) -> None:
+    large = event_of("tool_bash", '"' + "x" * 140_000 + '"')
+    async with open_store(redis_url, max_length=10) as store:
+        run = await begin(store)
+        for sequence in range(1, 13):
+            await store.runs.append(run, RunWrite(sequence, events=[large] * 30))
+        assert len(await entries(store)) < 10 + 200

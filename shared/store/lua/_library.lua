@@ -114,8 +114,8 @@ local function trim(run_id, max_length)
 end
 
 -- A legacy run's entries stand on its own stream under the same ids; `legacy` is STREAM for all others. The log is trimmed
--- at each hundredth entry; whoever appends fewer trims once it is done.
-local appended, is_delta_noted = 0, false
+-- at each hundredth entry, of large ones so often that no less goes than comes; whoever appends fewer trims at the end.
+local appended, appended_bytes, is_delta_noted = 0, 0, false
 local function append(run, legacy, max_length, run_id, event, data, is_final)
   local kind = type_of(event, data)
   -- trim() and drop_deltas() find run_id and type by their places.
@@ -134,8 +134,11 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
   end
   -- Readers count entries, which bounds what they read as long as none of these is among them.
   if #data > LARGE_ENTRY_BYTES then redis.call('HSET', METADATA, 'log_large_to', id) end
-  appended = appended + 1
-  if appended % TRIM_LOT == 0 then trim(run_id, max_length) end
+  appended, appended_bytes = appended + 1, appended_bytes + #data
+  if appended == TRIM_LOT or appended_bytes >= TRIM_MOST_BYTES / 2 then
+    trim(run_id, max_length)
+    appended, appended_bytes = 0, 0
+  end
   return id
 end
 
