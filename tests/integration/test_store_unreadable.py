@@ -17,7 +17,7 @@ from shared.errors import ThreadNotFoundError, UnreadableRunError
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX
 from shared.store.leases import UNREADABLE
 from shared.store.run_values import RunWrite
-from tests.integration.store_scene import LEASE, StoreScene, open_store
+from tests.integration.store_scene import LEASE, StoreScene, end_of, open_store
 from tests.unit.modem.test_execute_run import FakePublisher
 
 _DEEP = b"[" * 254 + b"1" + b"]" * 254
@@ -217,3 +217,22 @@ async def test_what_is_unreadable_of_one_run_costs_the_lease_of_no_other(store: 
     gone = RunRecord(run_id="z", thread_id="t", task="", created_at="")
     outcomes = await asyncio.wait_for(store.leases.renew([gone, held], lease_seconds=LEASE), 5)
     assert [outcome.value for outcome in outcomes] == ["lost", "held"]
+
+
+async def test_an_earlier_run_of_another_kind_costs_those_that_come_after_it_nothing(store: StoreScene) -> None:
+    await submit(store, "a", "b")
+    await store.runs.finish((await store.claim("a")).run, end_of("a"))
+    await store.redis.set(store.keys.run("a"), "not that")
+    await store.grow_old()
+    run = (await store.claim("b")).run
+    await store.runs.append(run, RunWrite(1, events=[b"x"]))
+    assert await store.runs.finish(run, end_of("b")) is not None
+
+
+async def test_a_queued_run_of_another_kind_is_passed_over(store: StoreScene) -> None:
+    await submit(store, "a", "b", "c")
+    await store.redis.set(store.keys.run("b"), "not that")
+    ended = await store.runs.finish((await store.claim("a")).run, end_of("a"))
+    assert ended is not None
+    assert ended.next_run_id == "c"
+    assert await store.completions() == ["a"]

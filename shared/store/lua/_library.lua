@@ -22,6 +22,10 @@ local function decode(text)
   local is_read, value = pcall(cjson.decode, text or '')
   return is_read and type(value) == 'table' and value or nil
 end
+-- A field of a record that is not the caller's own; what is of another kind than its name says has none.
+local function field_of(key, field)
+  return redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, field)
+end
 
 -- What was said to a run and not taken yet: message, event, message, event, …
 local function steering_of(run) return run .. ':steer' end
@@ -32,7 +36,7 @@ local RENEW_LOT = 2000
 local function renew_run_keys(run, longer)
   redis.call('EXPIRE', run, longer)
   redis.call('EXPIRE', steering_of(run), longer)
-  local legacy = redis.call('HGET', run, 'legacy_stream')
+  local legacy = field_of(run, 'legacy_stream')
   if legacy then redis.call('EXPIRE', legacy, longer) end
 end
 local function keep_alive(ttl, run, legacy)
@@ -187,7 +191,7 @@ local function hand_on(run_id, run_prefix)
   redis.call('LREM', INBOX, 0, run_id)
   if redis.call('HGET', METADATA, 'active_run_id') ~= run_id then return '' end
   local candidate = redis.call('LPOP', INBOX)
-  while candidate and redis.call('HGET', run_prefix .. candidate, 'status') ~= 'pending' do
+  while candidate and field_of(run_prefix .. candidate, 'status') ~= 'pending' do
     candidate = redis.call('LPOP', INBOX)
   end
   redis.call('HSET', METADATA, 'active_run_id', candidate or '')

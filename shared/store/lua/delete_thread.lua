@@ -5,7 +5,7 @@
 local LOT = 1000
 local left = RUNS .. ':' .. ARGV[2]
 local function drop(run)
-  local legacy = redis.call('TYPE', run).ok == 'hash' and redis.call('HGET', run, 'legacy_stream')
+  local legacy = field_of(run, 'legacy_stream')
   if legacy then redis.call('UNLINK', legacy) end
   redis.call('UNLINK', run, steering_of(run))
 end
@@ -13,7 +13,7 @@ end
 if ARGV[5] == '1' and redis.call('EXISTS', left) == 0
   and redis.call('EXISTS', METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX) > 0 then
   -- Its owner must not write to what is removed here, however many runs there are.
-  local active = redis.call('TYPE', METADATA).ok == 'hash' and redis.call('HGET', METADATA, 'active_run_id')
+  local active = field_of(METADATA, 'active_run_id')
   if active then drop(ARGV[1] .. active) end
   if redis.call('TYPE', RUNS).ok == 'list' then redis.call('RENAME', RUNS, left) end
   redis.call('UNLINK', unpack(KEYS, 1, 7))
