@@ -11,7 +11,7 @@ from modem.service.reap_runs import Reaper
 from shared.contract.api import OnBusy
 from shared.contract.config import ModemConfig
 from shared.contract.message import ChatMessage, Role
-from shared.contract.run import RunJob, RunRecord, RunStatus, StopReason
+from shared.contract.run import Question, QuestionKind, RunJob, RunRecord, RunStatus, StopReason
 from shared.contract.state import AgentState, CallInFlight
 from shared.errors import ThreadNotFoundError, UnreadableRunError
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX
@@ -236,3 +236,17 @@ async def test_a_queued_run_of_another_kind_is_passed_over(store: StoreScene) ->
     assert ended is not None
     assert ended.next_run_id == "c"
     assert await store.completions() == ["a"]
+
+
+async def test_a_run_that_waits_and_cannot_be_answered_is_ended_and_not_the_one_behind_it(store: StoreScene) -> None:
+    await submit(store, "a")
+    question = Question(kind=QuestionKind.ASK_USER, call_id="c", question="?")
+    await store.runs.wait((await store.claim("a")).run, question, b"{}")
+    await store.runs.submit(store.run("b"), on_busy=OnBusy.INTERRUPT)
+    await store.redis.set(store.keys.runs, "not that")
+    await store.redis.hset(store.keys.metadata, "runs_renewed_ms", 0)
+    await store.redis.delete(OPEN_RUNS_INDEX)
+    await store.redis.zadd(OPEN_RUNS_INDEX, {"t b": 0})
+    publisher = FakePublisher()
+    await reaper(store, publisher).look_once()
+    assert await has_ended_as_poison(store, "a", publisher, "b")
