@@ -237,3 +237,20 @@ async def test_large_entries_that_come_many_at_once_do_not_outgrow_the_limit(red
         for sequence in range(1, 13):
             await store.runs.append(run, RunWrite(sequence, events=[large] * 30))
         assert len(await entries(store)) < 10 + 200
+
+
+async def test_text_that_the_end_of_another_run_cuts_off_is_missing_until_its_message_comes(redis_url: str) -> None:
+    async with open_store(redis_url, max_length=10) as store:
+        run, queued = await begin(store), store.run("b")
+        await store.runs.submit(queued, on_busy=OnBusy.QUEUE)
+        await store.runs.append(run, RunWrite(1, events=[DELTA] * 109))
+        seen = (await entries(store))[5].id
+        await store.runs.cancel(queued, end_of("b", RunStatus.CANCELLED))
+        assert await types(store) == ["assistant_delta"] * 9 + ["task_agent_execute"]
+        page = await store.events.page_with_first(store.keys.stream, after=seen, limit=100)
+        assert page.whole_after is not None
+        assert parse_stream_id(page.whole_after) > parse_stream_id(seen)
+        await store.runs.append(run, supersede(2))
+        page = await store.events.page_with_first(store.keys.stream, after=seen, limit=100)
+        assert page.whole_after is not None
+        assert parse_stream_id(page.whole_after) <= parse_stream_id(seen)

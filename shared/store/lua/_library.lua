@@ -94,18 +94,20 @@ end
 
 -- Entries beyond the limit go in lots, as with MAXLEN ~, which would not say what went; fewer of large ones.
 local TRIM_LOT, TRIM_MOST, TRIM_MOST_BYTES, FIRST_STEP = 100, 1000, 1048576, 8
-local function trim(run_id, max_length)
+local function trim(max_length)
   if max_length == 0 then return end
   local length = redis.call('XLEN', STREAM)
   local lot = math.min(length - max_length, TRIM_MOST)
   if lot < TRIM_LOT then return end
+  -- Whose messages are still to come, whoever writes this.
+  local active = redis.call('HGET', METADATA, 'active_run_id')
   local lost, lost_text, oldest
   local from, seen, bytes, most = '-', 0, 0, FIRST_STEP
   while seen < lot and bytes < TRIM_MOST_BYTES do
     local step = redis.call('XRANGE', STREAM, from, '+', 'COUNT', math.min(most, lot - seen))
     if #step == 0 then break end
     for _, entry in ipairs(step) do
-      if entry[2][6] == run_id and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
+      if entry[2][6] == active and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
       oldest, from, seen, bytes = oldest or entry[1], '(' .. entry[1], seen + 1, bytes + #(entry[2][4] or '')
     end
     most = bytes < seen * 1024 and 50 or FIRST_STEP
@@ -140,7 +142,7 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
   if #data > LARGE_ENTRY_BYTES then redis.call('HSET', METADATA, 'log_large_to', id) end
   appended, appended_bytes = appended + 1, appended_bytes + #data
   if appended == TRIM_LOT or appended_bytes >= TRIM_MOST_BYTES / 2 then
-    trim(run_id, max_length)
+    trim(max_length)
     appended, appended_bytes = 0, 0
   end
   return id
@@ -251,7 +253,7 @@ local function finish(run, legacy, first)
   -- What came too late for this run stands in the conversation that the next one reads.
   take_said(run, legacy, run_id, tonumber(max_length), event)
   local completion_id = append(run, legacy, tonumber(max_length), run_id, event, data, true)
-  trim(run_id, tonumber(max_length))
+  trim(tonumber(max_length))
   keep_deltas(run)
   local next_run = hand_on(run_id, run_prefix)
   redis.call('HSET', METADATA, 'updated_at', now)
