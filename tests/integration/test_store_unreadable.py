@@ -13,7 +13,7 @@ from shared.contract.config import ModemConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, QuestionKind, RunJob, RunRecord, RunStatus, StopReason
 from shared.contract.state import AgentState, CallInFlight
-from shared.errors import ThreadNotFoundError, UnreadableRunError
+from shared.errors import ThreadNotFoundError, UnreadableRecordError, UnreadableRunError
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX
 from shared.store.leases import UNREADABLE
 from shared.store.run_values import RunWrite
@@ -227,6 +227,14 @@ async def test_an_earlier_run_of_another_kind_costs_those_that_come_after_it_not
     run = (await store.claim("b")).run
     await store.runs.append(run, RunWrite(1, events=[b"x"]))
     assert await store.runs.finish(run, end_of("b")) is not None
+
+
+async def test_tails_are_refused_together_if_one_stream_is_of_another_kind(store: StoreScene) -> None:
+    await store.redis.xadd("fine", {"event": "x"})
+    await store.redis.set(store.keys.stream, "not that")
+    with pytest.raises(UnreadableRecordError):
+        await store.events.tails({"fine": "0-0", store.keys.stream: "0-0"}, limit=10)
+    assert len((await store.events.tails({"fine": "0-0"}, limit=10))["fine"]) == 1
 
 
 async def test_a_queued_run_of_another_kind_is_passed_over(store: StoreScene) -> None:
