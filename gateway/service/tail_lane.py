@@ -10,7 +10,7 @@ from gateway.service.frame import frame_of
 from gateway.service.removal_check import StreamRegistry
 from gateway.service.shared_pages import PageReader
 from shared.contract.event import StreamEntry
-from shared.errors import StoreUnavailableError
+from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.ids import LAST_STREAM_ID, StreamId
 
 _TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
@@ -87,14 +87,28 @@ class TailLane:
         if not issued:
             return
         for limit, channels in self._by_limit(batch).items():
-            positions = {channel.stream: str(issued[channel]) for channel in channels}
-            found = await self._reader.tails(positions, limit=limit)
+            found = await self._tails(channels, issued, limit)
             for channel in channels:
                 entries = found.get(channel.stream)
                 if entries:
                     self._hand_out(channel, issued[channel], entries, limit)
                 else:
                     self._note_empty(channel)
+
+    async def _tails(
+        self, channels: Sequence[Channel], issued: Mapping[Channel, StreamId], limit: int
+    ) -> Mapping[str, Sequence[StreamEntry]]:
+        """Return what stands behind each position; a stream that cannot be read is ended, the others go on."""
+        positions = {channel.stream: str(issued[channel]) for channel in channels}
+        try:
+            return await self._reader.tails(positions, limit=limit)
+        except UnreadableRecordError:
+            if len(channels) == 1:
+                channels[0].end(StreamEnd.FAILED)
+                return {}
+        half = len(channels) // 2
+        first = await self._tails(channels[:half], issued, limit)
+        return {**first, **await self._tails(channels[half:], issued, limit)}
 
     def _by_limit(self, batch: Sequence[Channel]) -> Mapping[int, Sequence[Channel]]:
         """Return the channels by how many entries may be read of each: few, where they are large."""

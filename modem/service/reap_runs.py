@@ -111,7 +111,7 @@ class Reaper:
             or not active.is_cancel_requested
         ):
             return 0
-        return await self._settle(job, active)
+        return await self._settle_alone(job, active)
 
     async def _settle(self, job: RunJob, found: OpenRun | None) -> int:
         if found is None:

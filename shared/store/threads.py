@@ -140,8 +140,11 @@ class ThreadStore:
         removal = new_id()
         with redis_errors():
             arguments: list[Argument] = [keys.run_prefix, removal, keys.bell, TOMBSTONE_SECONDS]
-            while run_ids := await self._connection.call("delete_thread", [*keys.shared, keys.tombstone], arguments):
+            deleting = [*keys.shared, keys.tombstone]
+            run_ids = await self._connection.call("delete_thread", deleting, [*arguments, 1])
+            while run_ids:
                 await self._forget_runs(thread_id, [run_id.decode(errors="replace") for run_id in run_ids])
+                run_ids = await self._connection.call("delete_thread", deleting, [*arguments, 0])
             if members:
                 await self._connection.redis.zrem(THREAD_INDEX, *members)
 

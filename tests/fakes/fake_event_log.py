@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from shared.contract.event import StreamEntry
-from shared.errors import StoreUnavailableError
+from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.ids import parse_stream_id
 from shared.store.events import Page
 
@@ -17,7 +17,8 @@ async def _at_once() -> None:
 class FakeEventLog:
     """Reads wait for `pause` before they look and again before they answer; `is_down` makes them fail.
 
-    Streams are where `places` says; readings of tails at a place of `hung` never end.
+    Streams are where `places` says; readings of tails at a place of `hung` never end. Those of `spoiled` are of another
+    kind than their name says.
     """
 
     def __init__(self, pause: Callable[[], Awaitable[None]] = _at_once) -> None:
@@ -27,6 +28,7 @@ class FakeEventLog:
         self.removed: set[str] = set()
         self.places: dict[str, str] = {}
         self.hung: set[str] = set()
+        self.spoiled: set[str] = set()
         self._pause = pause
         self._streams: dict[str, list[StreamEntry]] = {}
         self._next = 0
@@ -64,6 +66,8 @@ class FakeEventLog:
         if self.hung & {self.place(stream) for stream in positions}:
             await asyncio.Event().wait()
         await self._begin_read()
+        if self.spoiled.intersection(positions):
+            raise UnreadableRecordError
         found = {stream: self._behind(stream, after)[:limit] for stream, after in positions.items()}
         await self._pause()
         return {stream: entries for stream, entries in found.items() if entries}

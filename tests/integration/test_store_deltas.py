@@ -193,6 +193,7 @@ ACTIONS = st.tuples(
 @example([*LONG_TEXT, ("message", 1)], 70)
 @example([*LONG_TEXT, ("end", 1), *LONG_TEXT, ("message", 1)], 70)
 @example([("events", 70), *LONG_TEXT, ("events", 1), ("end", 1), ("text", 70), ("message", 1)], 70)
+@example([("text", 169), ("end", 1), ("text", 1), ("message", 1)], 70)  # its end cuts off text that stays
 def test_a_gap_is_told_exactly_to_those_who_miss_something(
     redis_url: str, actions: Sequence[tuple[str, int]], max_length: int
 ) -> None:
@@ -215,3 +216,41 @@ async def test_what_somebody_else_cut_off_is_told_as_a_gap(store: StoreScene) ->
     await store.redis.xtrim(store.keys.stream, maxlen=2, approximate=False)
     page = await store.events.page_with_first(store.keys.stream, after="0-0", limit=10)
     assert (page.first_id, page.whole_after) == (ids[3], ids[3])
+
+
+async def test_what_is_cut_off_in_the_very_write_that_empties_the_log_is_told(redis_url: str) -> None:
+    async with open_store(redis_url, max_length=10) as store:
+        run = await begin(store)
+        await store.runs.append(run, RunWrite(1, events=[DELTA] * 5))
+        seen = await store.events.last_id(store.keys.stream)
+        await store.runs.append(run, supersede(2, *[event_of("tool_ls")] * 120))
+        page = await store.events.page_with_first(store.keys.stream, after=seen, limit=1000)
+        assert len(page.entries) == 10
+        assert page.whole_after is not None
+        assert parse_stream_id(seen) < parse_stream_id(page.whole_after) < parse_stream_id(page.entries[0].id)
+
+
+async def test_large_entries_that_come_many_at_once_do_not_outgrow_the_limit(redis_url: str) -> None:
+    large = event_of("tool_bash", '"' + "x" * 140_000 + '"')
+    async with open_store(redis_url, max_length=10) as store:
+        run = await begin(store)
+        for sequence in range(1, 13):
+            await store.runs.append(run, RunWrite(sequence, events=[large] * 30))
+        assert len(await entries(store)) < 10 + 200
+
+
+async def test_text_that_the_end_of_another_run_cuts_off_is_missing_until_its_message_comes(redis_url: str) -> None:
+    async with open_store(redis_url, max_length=10) as store:
+        run, queued = await begin(store), store.run("b")
+        await store.runs.submit(queued, on_busy=OnBusy.QUEUE)
+        await store.runs.append(run, RunWrite(1, events=[DELTA] * 109))
+        seen = (await entries(store))[5].id
+        await store.runs.cancel(queued, end_of("b", RunStatus.CANCELLED))
+        assert await types(store) == ["assistant_delta"] * 9 + ["task_agent_execute"]
+        page = await store.events.page_with_first(store.keys.stream, after=seen, limit=100)
+        assert page.whole_after is not None
+        assert parse_stream_id(page.whole_after) > parse_stream_id(seen)
+        await store.runs.append(run, supersede(2))
+        page = await store.events.page_with_first(store.keys.stream, after=seen, limit=100)
+        assert page.whole_after is not None
+        assert parse_stream_id(page.whole_after) <= parse_stream_id(seen)

@@ -1,12 +1,12 @@
 """Threads in Redis: listed once each, newest first, gone without a trace."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from pydantic import JsonValue
 
 from shared.contract.api import OnBusy
-from shared.errors import InvalidCursorError, ThreadNotFoundError
+from shared.errors import InvalidCursorError, LeaseLostError, ThreadNotFoundError
 from shared.keys import THREAD_INDEX
 from shared.store.run_values import RunWrite
 from shared.store.threads import TOMBSTONE_SECONDS, MessagePage
@@ -104,6 +104,37 @@ async def test_a_deleted_thread_leaves_its_tombstone_alone(store: StoreScene) ->
     assert 0 < left["deleted:doomed"] <= TOMBSTONE_SECONDS
     with pytest.raises(ThreadNotFoundError):
         await store.threads.delete("doomed")
+
+
+async def test_a_thread_made_again_while_the_earlier_one_is_removed_stays(
+    store: StoreScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def make_again(thread_id: str, _: Sequence[str]) -> None:
+        monkeypatch.undo()  # once
+        await make(store, thread_id)
+        await store.runs.submit(store.run("b"), on_busy=OnBusy.QUEUE)
+
+    await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE)
+    monkeypatch.setattr(store.threads, "_forget_runs", make_again)
+    await store.threads.delete("t")
+    assert await listed(store) == ["t"]
+    assert await store.threads.active_run("t") == "b"
+    assert (await store.claim("b")).run.run_id == "b"
+
+
+async def test_of_a_thread_with_many_runs_the_active_one_goes_first(
+    store: StoreScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write_on(*_: object) -> None:
+        with pytest.raises(LeaseLostError):
+            await store.runs.append(run, RunWrite(1, events=[b"x"]))
+
+    await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE)
+    run = (await store.claim("a")).run
+    await store.redis.rpush(store.keys.runs, *(f"old{number}" for number in range(1000)))
+    monkeypatch.setattr(store.threads, "_forget_runs", write_on)
+    await store.threads.delete("t")
+    assert await store.redis.keys("thread:t:*") == []
 
 
 async def test_messages_are_read_in_pages_from_the_oldest(store: StoreScene) -> None:

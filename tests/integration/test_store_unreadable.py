@@ -11,13 +11,13 @@ from modem.service.reap_runs import Reaper
 from shared.contract.api import OnBusy
 from shared.contract.config import ModemConfig
 from shared.contract.message import ChatMessage, Role
-from shared.contract.run import RunJob, RunRecord, RunStatus, StopReason
+from shared.contract.run import Question, QuestionKind, RunJob, RunRecord, RunStatus, StopReason
 from shared.contract.state import AgentState, CallInFlight
-from shared.errors import ThreadNotFoundError, UnreadableRunError
+from shared.errors import ThreadNotFoundError, UnreadableRecordError, UnreadableRunError
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX
 from shared.store.leases import UNREADABLE
 from shared.store.run_values import RunWrite
-from tests.integration.store_scene import LEASE, StoreScene, open_store
+from tests.integration.store_scene import LEASE, StoreScene, end_of, open_store
 from tests.unit.modem.test_execute_run import FakePublisher
 
 _DEEP = b"[" * 254 + b"1" + b"]" * 254
@@ -104,8 +104,8 @@ async def test_a_thread_with_a_key_of_another_kind_can_be_listed_and_deleted(sto
     page = await store.threads.newest(cursor=None, limit=10)
     assert [thread.thread_id for thread in page.items] == ["t"]
     await store.threads.delete("t")
-    # Runs that no list names fade by themselves.
-    unnamed = {store.keys.run(run_id).encode() for run_id in ("a", "b")} if key == "runs" else set()
+    # A run that nothing names fades by itself; `a` is the active one.
+    unnamed = {store.keys.run("b").encode()} if key == "runs" else set()
     assert set(await store.redis.keys("thread:t:*")) == unnamed
     assert await store.redis.zcard(THREAD_INDEX) == 0
     with pytest.raises(ThreadNotFoundError):
@@ -217,3 +217,44 @@ async def test_what_is_unreadable_of_one_run_costs_the_lease_of_no_other(store: 
     gone = RunRecord(run_id="z", thread_id="t", task="", created_at="")
     outcomes = await asyncio.wait_for(store.leases.renew([gone, held], lease_seconds=LEASE), 5)
     assert [outcome.value for outcome in outcomes] == ["lost", "held"]
+
+
+async def test_an_earlier_run_of_another_kind_costs_those_that_come_after_it_nothing(store: StoreScene) -> None:
+    await submit(store, "a", "b")
+    await store.runs.finish((await store.claim("a")).run, end_of("a"))
+    await store.redis.set(store.keys.run("a"), "not that")
+    await store.grow_old()
+    run = (await store.claim("b")).run
+    await store.runs.append(run, RunWrite(1, events=[b"x"]))
+    assert await store.runs.finish(run, end_of("b")) is not None
+
+
+async def test_tails_are_refused_together_if_one_stream_is_of_another_kind(store: StoreScene) -> None:
+    await store.redis.xadd("fine", {"event": "x"})
+    await store.redis.set(store.keys.stream, "not that")
+    with pytest.raises(UnreadableRecordError):
+        await store.events.tails({"fine": "0-0", store.keys.stream: "0-0"}, limit=10)
+    assert len((await store.events.tails({"fine": "0-0"}, limit=10))["fine"]) == 1
+
+
+async def test_a_queued_run_of_another_kind_is_passed_over(store: StoreScene) -> None:
+    await submit(store, "a", "b", "c")
+    await store.redis.set(store.keys.run("b"), "not that")
+    ended = await store.runs.finish((await store.claim("a")).run, end_of("a"))
+    assert ended is not None
+    assert ended.next_run_id == "c"
+    assert await store.completions() == ["a"]
+
+
+async def test_a_run_that_waits_and_cannot_be_answered_is_ended_and_not_the_one_behind_it(store: StoreScene) -> None:
+    await submit(store, "a")
+    question = Question(kind=QuestionKind.ASK_USER, call_id="c", question="?")
+    await store.runs.wait((await store.claim("a")).run, question, b"{}")
+    await store.runs.submit(store.run("b"), on_busy=OnBusy.INTERRUPT)
+    await store.redis.set(store.keys.runs, "not that")
+    await store.redis.hset(store.keys.metadata, "runs_renewed_ms", 0)
+    await store.redis.delete(OPEN_RUNS_INDEX)
+    await store.redis.zadd(OPEN_RUNS_INDEX, {"t b": 0})
+    publisher = FakePublisher()
+    await reaper(store, publisher).look_once()
+    assert await has_ended_as_poison(store, "a", publisher, "b")

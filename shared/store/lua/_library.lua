@@ -22,6 +22,10 @@ local function decode(text)
   local is_read, value = pcall(cjson.decode, text or '')
   return is_read and type(value) == 'table' and value or nil
 end
+-- A field of a record that is not the caller's own; what is of another kind than its name says has none.
+local function field_of(key, field)
+  return redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, field)
+end
 
 -- What was said to a run and not taken yet: message, event, message, event, …
 local function steering_of(run) return run .. ':steer' end
@@ -32,7 +36,7 @@ local RENEW_LOT = 2000
 local function renew_run_keys(run, longer)
   redis.call('EXPIRE', run, longer)
   redis.call('EXPIRE', steering_of(run), longer)
-  local legacy = redis.call('HGET', run, 'legacy_stream')
+  local legacy = field_of(run, 'legacy_stream')
   if legacy then redis.call('EXPIRE', legacy, longer) end
 end
 local function keep_alive(ttl, run, legacy)
@@ -90,18 +94,20 @@ end
 
 -- Entries beyond the limit go in lots, as with MAXLEN ~, which would not say what went; fewer of large ones.
 local TRIM_LOT, TRIM_MOST, TRIM_MOST_BYTES, FIRST_STEP = 100, 1000, 1048576, 8
-local function trim(run_id, max_length)
+local function trim(max_length)
   if max_length == 0 then return end
   local length = redis.call('XLEN', STREAM)
   local lot = math.min(length - max_length, TRIM_MOST)
   if lot < TRIM_LOT then return end
+  -- Whose messages are still to come, whoever writes this.
+  local active = redis.call('HGET', METADATA, 'active_run_id')
   local lost, lost_text, oldest
   local from, seen, bytes, most = '-', 0, 0, FIRST_STEP
   while seen < lot and bytes < TRIM_MOST_BYTES do
     local step = redis.call('XRANGE', STREAM, from, '+', 'COUNT', math.min(most, lot - seen))
     if #step == 0 then break end
     for _, entry in ipairs(step) do
-      if entry[2][6] == run_id and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
+      if entry[2][6] == active and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
       oldest, from, seen, bytes = oldest or entry[1], '(' .. entry[1], seen + 1, bytes + #(entry[2][4] or '')
     end
     most = bytes < seen * 1024 and 50 or FIRST_STEP
@@ -114,8 +120,8 @@ local function trim(run_id, max_length)
 end
 
 -- A legacy run's entries stand on its own stream under the same ids; `legacy` is STREAM for all others. The log is trimmed
--- at each hundredth entry; whoever appends fewer trims once it is done.
-local appended, is_delta_noted = 0, false
+-- at each hundredth entry, of large ones so often that no less goes than comes; whoever appends fewer trims at the end.
+local appended, appended_bytes, is_delta_noted = 0, 0, false
 local function append(run, legacy, max_length, run_id, event, data, is_final)
   local kind = type_of(event, data)
   -- trim() and drop_deltas() find run_id and type by their places.
@@ -134,8 +140,11 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
   end
   -- Readers count entries, which bounds what they read as long as none of these is among them.
   if #data > LARGE_ENTRY_BYTES then redis.call('HSET', METADATA, 'log_large_to', id) end
-  appended = appended + 1
-  if appended % TRIM_LOT == 0 then trim(run_id, max_length) end
+  appended, appended_bytes = appended + 1, appended_bytes + #data
+  if appended == TRIM_LOT or appended_bytes >= TRIM_MOST_BYTES / 2 then
+    trim(max_length)
+    appended, appended_bytes = 0, 0
+  end
   return id
 end
 
@@ -184,7 +193,7 @@ local function hand_on(run_id, run_prefix)
   redis.call('LREM', INBOX, 0, run_id)
   if redis.call('HGET', METADATA, 'active_run_id') ~= run_id then return '' end
   local candidate = redis.call('LPOP', INBOX)
-  while candidate and redis.call('HGET', run_prefix .. candidate, 'status') ~= 'pending' do
+  while candidate and field_of(run_prefix .. candidate, 'status') ~= 'pending' do
     candidate = redis.call('LPOP', INBOX)
   end
   redis.call('HSET', METADATA, 'active_run_id', candidate or '')
@@ -243,9 +252,9 @@ local function finish(run, legacy, first)
     unpack(ARGV, first, first + 12)
   -- What came too late for this run stands in the conversation that the next one reads.
   take_said(run, legacy, run_id, tonumber(max_length), event)
-  keep_deltas(run)
   local completion_id = append(run, legacy, tonumber(max_length), run_id, event, data, true)
-  trim(run_id, tonumber(max_length))
+  trim(tonumber(max_length))
+  keep_deltas(run)
   local next_run = hand_on(run_id, run_prefix)
   redis.call('HSET', METADATA, 'updated_at', now)
   redis.call('HDEL', run, 'owner', 'lease_until', 'waiting')

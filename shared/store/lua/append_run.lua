@@ -23,9 +23,9 @@ if ARGV[9] == '1' then
 end
 for index = first_event, #ARGV, 2 do
   append(run, legacy, max_length, ARGV[1], ARGV[index], ARGV[index + 1], false)
+  is_noted = is_noted or note_beginning(began_with)
 end
-trim(ARGV[1], max_length)
-if not is_noted then note_beginning(began_with) end
+trim(max_length)
 keep_alive(ARGV[4], run, legacy)
 if first_event <= #ARGV then ring(ARGV[6], ARGV[7]) end
 return 1

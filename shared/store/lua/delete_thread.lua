@@ -1,21 +1,26 @@
 -- Remove a thread with all its keys; of many runs the rest in further calls. Whoever reads its stream is notified.
--- KEYS[8] its tombstone. ARGV: run prefix, name of this removal, channel of the stream, life of the tombstone.
+-- KEYS[8] its tombstone. ARGV: run prefix, name of this removal, channel of the stream, life of the tombstone, '1' in the
+-- first call.
 -- Returns the ids of runs that were removed now, none when all are gone.
 local LOT = 1000
 local left = RUNS .. ':' .. ARGV[2]
--- A thread of the same id may be made meanwhile: what is left to do is not on its list.
-if redis.call('EXISTS', left) == 0 and redis.call('EXISTS', METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX) > 0 then
+local function drop(run)
+  local legacy = field_of(run, 'legacy_stream')
+  if legacy then redis.call('UNLINK', legacy) end
+  redis.call('UNLINK', run, steering_of(run))
+end
+-- A thread of the same id may be made meanwhile: what is left to do is not on its list, and further calls leave it alone.
+if ARGV[5] == '1' and redis.call('EXISTS', left) == 0
+  and redis.call('EXISTS', METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX) > 0 then
+  -- Its owner must not write to what is removed here, however many runs there are.
+  local active = field_of(METADATA, 'active_run_id')
+  if active then drop(ARGV[1] .. active) end
   if redis.call('TYPE', RUNS).ok == 'list' then redis.call('RENAME', RUNS, left) end
   redis.call('UNLINK', unpack(KEYS, 1, 7))
   redis.call('SET', KEYS[8], now_ms(), 'EX', ARGV[4])
   ring(ARGV[3], '')
 end
 local run_ids = redis.call('LRANGE', left, -LOT, -1)
-for _, run_id in ipairs(run_ids) do
-  local run = ARGV[1] .. run_id
-  local legacy = redis.call('TYPE', run).ok == 'hash' and redis.call('HGET', run, 'legacy_stream')
-  if legacy then redis.call('UNLINK', legacy) end
-  redis.call('UNLINK', run, steering_of(run))
-end
+for _, run_id in ipairs(run_ids) do drop(ARGV[1] .. run_id) end
 redis.call('LTRIM', left, 0, -#run_ids - 1)
 return run_ids

@@ -10,7 +10,7 @@ local function taken(first, count) return redis.call('LRANGE', MESSAGES, first, 
 if found[4] == ARGV[8] then return taken(number(found[5]), number(found[6])) end
 if not is_spoken_to(run, found[3]) then return {} end
 local first, count = take_said(run, legacy, ARGV[1], tonumber(ARGV[4]), ARGV[7])
-trim(ARGV[1], tonumber(ARGV[4]))
+trim(tonumber(ARGV[4]))
 redis.call('HSET', run, 'steer_nonce', ARGV[8], 'steer_first', first, 'steer_count', count)
 keep_alive(ARGV[3], run, legacy)
 ring(ARGV[5], ARGV[6])

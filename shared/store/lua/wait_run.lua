@@ -11,7 +11,7 @@ if found[1] ~= 'processing' then return false end
 if found[4] then return 'cancelled' end
 if is_spoken_to(run, found[5]) then return 'steered' end
 append(run, legacy, tonumber(ARGV[4]), ARGV[1], ARGV[8], ARGV[9], false)
-trim(ARGV[1], tonumber(ARGV[4]))
+trim(tonumber(ARGV[4]))
 redis.call('HDEL', run, 'owner', 'lease_until', 'answer')
 redis.call('HSET', run, 'status', 'waiting', 'waiting', ARGV[7], 'waiting_since_ms', now_ms())
 keep_alive(ARGV[3], run, legacy)

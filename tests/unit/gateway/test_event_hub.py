@@ -291,6 +291,24 @@ async def test_a_fault_ends_the_streams_and_the_hub_goes_on() -> None:
             assert await _read(follower, 1) == _ids(log)
 
 
+async def test_a_stream_that_cannot_be_read_ends_and_costs_the_others_nothing() -> None:
+    log, bells = FakeEventLog(), FakeBells()
+    async with _hub(log, bells) as hub, AsyncExitStack() as stack:
+        others = [stack.enter_context(hub.follow(f"thread:{n}:stream", _BELL, START)) for n in range(5)]
+        spoiled = stack.enter_context(hub.follow(_STREAM, _BELL, START))
+        for follower in (*others, spoiled):
+            await _join(follower)
+        log.spoiled.add(_STREAM)
+        for number in range(5):
+            log.append(f"thread:{number}:stream")
+        bells.ring(_BELL)
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            assert (await spoiled.next()).end is StreamEnd.FAILED
+            for each in others:
+                batch = await each.next()
+                assert (len(batch.frames), batch.end) == (1, None)
+
+
 async def test_nothing_is_watched_once_the_last_follower_has_left() -> None:
     bells = FakeBells()
     async with _hub(FakeEventLog(), bells) as hub:
