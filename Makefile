@@ -39,7 +39,7 @@ up: setup ## start Redis, gateway and modem and keep them running
 	$(BIN)/baud up
 
 test: $(VENV)/.ready-dev ## run all tests that need nothing but wheels (WORKERS=2 side by side, ARGS=… for pytest)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on RabbitMQ (apt-get install rabbitmq-server)
 	BAUD_TEST_BROKER=rabbitmq $(BIN)/python -m pytest tests/e2e tests/brokers -m brokers $(ARGS)

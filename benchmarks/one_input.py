@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from benchmarks.report import report
 from benchmarks.sse_reader import post, read_stream
-from benchmarks.stack import running_stack
+from benchmarks.stack import WORST_TALKER, running_stack
 from benchmarks.stream.instrument import Instrument, instrument
 from benchmarks.stream.threads import make_threads
-from benchmarks.worst_inputs import SENT, TURNS, Target
+from benchmarks.worst_inputs import PREPARED, SENT, TURNS, Target
 
 _PER_SECOND: Final = 50
 _QUIET_SECONDS: Final = 3
@@ -57,13 +57,15 @@ async def _paced(readers: Instrument, target: Target, disturb: Disturbance) -> d
     }
 
 
-async def _beside(disturb: Disturbance) -> dict[str, Any]:
+async def _beside(disturb: Disturbance, prepare: Disturbance) -> dict[str, Any]:
     async with (
-        running_stack(workers=1, settings=_SETTINGS) as stack,
+        running_stack(workers=1, model=WORST_TALKER, settings=_SETTINGS) as stack,
         instrument("benchmarks.stream.readers") as readers,
     ):
         (thread,) = await make_threads(stack.gateway_url, 1)
-        return await _paced(readers, Target(stack.gateway_url, stack.redis_url, thread), disturb)
+        target = Target(stack.gateway_url, stack.redis_url, thread)
+        await prepare(target)
+        return await _paced(readers, target, disturb)
 
 
 async def _nothing(_target: Target) -> None:
@@ -78,7 +80,7 @@ async def measure() -> None:
     rows: list[tuple[str, str, str]] = []
     figures: dict[str, float] = {}
     for name, disturb in disturbances.items():
-        seen = await _beside(disturb)
+        seen = await _beside(disturb, PREPARED.get(name, _nothing))
         later = max(0.0, seen["with_ms"] - seen["quiet_ms"])
         lost = f", {seen['lost']} events did not come" if seen["lost"] else ""
         rows.append(

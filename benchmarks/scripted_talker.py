@@ -1,14 +1,14 @@
 """A Model without a provider: says a given number of small pieces, at a given pace, and is done.
 
 Used as `llm.model = "python:benchmarks.scripted_talker:make_talker"`; the last user message is JSON with
-`deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, or `work`, the name
-of an input of `worst_inputs`, so that one worker serves every benchmark.
+`deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, so that one worker
+serves every benchmark.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from enum import StrEnum
 from typing import Any, Final
 
@@ -56,12 +56,9 @@ class ScriptedTalker:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
         """Yield the pieces and the answer."""
-        script = json.loads(next(m for m in reversed(request.messages) if m.role is Role.USER).text())
+        script = json.loads(_said(request))
         done = sum(1 for message in request.messages if message.role is Role.TOOL)
         calls: tuple[ToolCall, ...]
-        if "work" in script:
-            yield _work(script["work"], sum(1 for message in request.messages if message.role is Role.ASSISTANT))
-            return
         if done <= script.get("tool_steps", 0) and script.get("tool_steps", 0):
             calls, count = (_call(done, script.get("command", "")),), script.get("step_deltas", 0)
         else:
@@ -83,17 +80,47 @@ def _call(position: int, command: str) -> ToolCall:
     return ToolCall(call_id=f"call-{position}", name=name, arguments=json.dumps(arguments))
 
 
-def _work(name: str, turn: int) -> ModelAnswer:
-    """Return the turn of a worst input; the plan comes first."""
-    turns: list[Sequence[tuple[str, dict[str, Any]]]] = [[("job_plan", {"name": "worst", "plan": name})]]
-    turns += TURNS[name]()
-    calls = tuple(
-        ToolCall(call_id=f"call-{turn}-{number}", name=tool, arguments=json.dumps(arguments))
-        for number, (tool, arguments) in enumerate(turns[turn] if turn < len(turns) else ())
-    )
-    return ModelAnswer("done", calls, FinishReason.TOOL_CALLS if calls else FinishReason.STOP, Usage())
+class WorstTalker(ScriptedTalker):
+    """Also makes the calls of a worst input, which the last user message names as `work`.
+
+    They are written out beforehand: it is the worker that is measured, not how long this model needs for them.
+    """
+
+    def __init__(self) -> None:
+        self._turns = {name: tuple(_calls_of(name)) for name in TURNS}
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
+        """Yield the next turn of the worst input, or what a talker says."""
+        script = json.loads(_said(request))
+        if "work" not in script:
+            async for item in super().stream(request):
+                yield item
+            return
+        turns = self._turns[script["work"]]
+        turn = sum(1 for message in request.messages if message.role is Role.ASSISTANT)
+        calls = turns[turn] if turn < len(turns) else ()
+        yield ModelAnswer("done", calls, FinishReason.TOOL_CALLS if calls else FinishReason.STOP, Usage())
+
+
+def _said(request: ModelRequest) -> str:
+    return next(message for message in reversed(request.messages) if message.role is Role.USER).text()
+
+
+def _calls_of(name: str) -> Iterator[tuple[ToolCall, ...]]:
+    """Return the turns of a worst input; the plan comes first."""
+    plan = [("job_plan", {"name": "worst", "plan": name})]
+    for turn, calls in enumerate((plan, *TURNS[name]())):
+        yield tuple(
+            ToolCall(call_id=f"call-{turn}-{number}", name=tool, arguments=json.dumps(arguments))
+            for number, (tool, arguments) in enumerate(calls)
+        )
 
 
 def make_talker(_config: LLMConfig) -> ScriptedTalker:
     """Return the model; the adapter that the configuration names."""
     return ScriptedTalker()
+
+
+def make_worst_talker(_config: LLMConfig) -> WorstTalker:
+    """Return the model that can also do its worst."""
+    return WorstTalker()

@@ -16,6 +16,7 @@ from typing import Final
 import psutil
 
 TALKER: Final = "python:benchmarks.scripted_talker:make_talker"
+WORST_TALKER: Final = "python:benchmarks.scripted_talker:make_worst_talker"
 _READY: Final = re.compile(r"baud ready gateway=(\S+) redis=(\S+)")
 _START_SECONDS: Final = 60
 
@@ -35,13 +36,15 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(*, workers: int = 1, settings: Mapping[str, str] | None = None) -> AsyncIterator[Stack]:
-    """Start a stack with the talking model and further `BAUD_…` settings; stop it afterwards."""
+async def running_stack(
+    *, workers: int = 1, model: str = TALKER, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Stack]:
+    """Start a stack with the talking model, or another, and further `BAUD_…` settings; stop it afterwards."""
     with _folder() as folder:
         said = (Path(folder) / "stderr").open("w+")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "client", "up", "--port", "0", "--workers", str(workers), "--data-dir", folder,
-            "--model", TALKER,
+            "--model", model,
             env={**os.environ, "BAUD_LOG__LEVEL": "WARNING", **(settings or {})},
             stdout=asyncio.subprocess.PIPE,
             stderr=said,

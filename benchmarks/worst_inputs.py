@@ -135,21 +135,27 @@ async def _steering(target: Target) -> None:
             await _execute(target, {"task": "x" * 500_000, "on_busy": "steer"})
 
 
-async def _long_conversation(target: Target) -> None:
+async def _fill_conversation(target: Target) -> None:
     keys = ThreadKeys(target.thread_id)
     message = ChatMessage(role=Role.USER, content="word " * 10_000).model_dump_json(exclude_none=True)
     async with Redis.from_url(target.redis_url) as redis:
         for _ in range(100):
             await redis.rpush(keys.messages, *[message] * 10)
+
+
+async def _long_conversation(target: Target) -> None:
     await _execute(target, {"task": json.dumps({"deltas": 1})})
 
 
-async def _large_replay(target: Target) -> None:
+async def _fill_log(target: Target) -> None:
     keys = ThreadKeys(target.thread_id)
     data = json.dumps({"execute_type": "tool_bash", "text": "x" * 150_000})
     async with Redis.from_url(target.redis_url) as redis:
         for _ in range(1000):
             await redis.xadd(keys.stream, {"event": "task_agent_execute", "data": data, "run_id": "r", "type": "x"})
+
+
+async def _large_replay(target: Target) -> None:
     request = f"GET /api/agent/{target.thread_id}/stream?last_id=0-0 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
     async def read() -> None:
@@ -181,4 +187,9 @@ SENT: Final[Mapping[str, Callable[[Target], Awaitable[None]]]] = {
     "a conversation of 50 MB": _long_conversation,
     "ten replays of 150 MB": _large_replay,
     "twenty clients that ask /ready": _probes,
+}
+# What has to be there before.
+PREPARED: Final[Mapping[str, Callable[[Target], Awaitable[None]]]] = {
+    "a conversation of 50 MB": _fill_conversation,
+    "ten replays of 150 MB": _fill_log,
 }
