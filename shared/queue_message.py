@@ -24,7 +24,7 @@ from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
 # Far more than any message of ours, and far less than what any JSON library cannot read or write again.
 MAX_DEPTH: Final = 100
 # What is checked and stored value by value holds up the other runs of its worker.
-MAX_VALUES: Final = 100_000
+MAX_VALUES: Final = 20_000
 # The parameters of each task, all of them texts.
 PARAMETERS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {EXECUTE_RUN_TASK: ("thread_id", "run_id"), LEGACY_TASK: ("json_text",)}

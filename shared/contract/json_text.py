@@ -11,8 +11,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 # Stored values are wrapped a few levels deeper; our readers stop at 200 (pydantic) and 254 (orjson).
 MAX_JSON_DEPTH: Final = 100
-# Each costs everybody who reads it about half a microsecond.
-MAX_JSON_VALUES: Final = 100_000
+# Each costs everybody who reads it about half a microsecond, and whoever checks and stores it three.
+MAX_JSON_VALUES: Final = 20_000
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1
 _INTEGER_CHARS: Final = 20  # of the smallest and the largest that are taken

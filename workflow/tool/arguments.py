@@ -6,6 +6,7 @@ import orjson
 from pydantic import JsonValue, ValidationError
 
 from shared.contract.message import ToolCall
+from shared.json_shape import shape_fault
 from workflow.errors import ToolError
 from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ARGUMENT_CHARS
 from workflow.tool.base import Parameters
@@ -22,7 +23,8 @@ def parse_arguments(call: ToolCall) -> dict[str, JsonValue]:
     parsed = _parsed(call)
     if not isinstance(parsed, dict):
         raise ToolError(f"The arguments of {call.name} are not as its schema says: arguments: not a JSON object.")
-    _require_bounded(call.name, parsed)
+    if fault := shape_fault(parsed, max_depth=MAX_DEPTH, max_values=MAX_VALUES):
+        raise ToolError(f"The JSON with the arguments of {call.name} {fault}, so it was not made. {_IN_PARTS}")
     return parsed
 
 
@@ -44,26 +46,6 @@ def _parsed(call: ToolCall) -> object:
         return orjson.loads(call.arguments or "{}")
     except orjson.JSONDecodeError as error:
         raise ToolError(f"The arguments of {call.name} are not valid JSON: {error}. Send one JSON object.") from error
-
-
-def _require_bounded(name: str, parsed: dict[str, JsonValue]) -> None:
-    """Count values level by level, so that what is too large is given up before all of it was looked at."""
-    level: list[JsonValue] = [parsed]
-    count = depth = 0
-    while level:
-        depth += 1
-        below: list[JsonValue] = []
-        for value in level:
-            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-            count += len(inside)
-            if count > MAX_VALUES:
-                raise ToolError(
-                    f"The arguments of {name} hold more than {MAX_VALUES} values, so it was not made. {_IN_PARTS}"
-                )
-            below += [each for each in inside if isinstance(each, dict | list)]
-        if below and depth >= MAX_DEPTH:
-            raise ToolError(f"The arguments of {name} are nested deeper than {MAX_DEPTH} levels. Send flatter ones.")
-        level = below
 
 
 def _problems(error: ValidationError) -> str:

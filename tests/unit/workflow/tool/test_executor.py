@@ -95,8 +95,8 @@ async def test_bad_arguments_are_named_to_the_model(arguments: str, complaint: s
     [
         ('{"number": "' + "x" * MAX_ARGUMENT_CHARS + '"}', f"more than the {MAX_ARGUMENT_CHARS} characters"),
         (DROPPED_ARGUMENTS, f"more than the {MAX_ARGUMENT_CHARS} characters"),
-        ('{"number": [' + "1," * 20_000 + "1]}", "more than 10000 values"),
-        ("{" + ",".join(f'"k{number}": 1' for number in range(20_000)) + "}", "more than 10000 values"),
+        ('{"number": [' + "1," * 20_000 + "1]}", "more than 10,000 values"),
+        ("{" + ",".join(f'"k{number}": 1' for number in range(20_000)) + "}", "more than 10,000 values"),
         ('{"number": ' + "[" * 100 + "]" * 100 + "}", "nested deeper than 64"),
         ('{"number": ' + "[" * 900_000, "not valid JSON"),
     ],
