@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from celery import Celery
 from redis import Redis
 
-from shared.contract.config import ModemConfig, RedisConfig
-from shared.queue import make_celery
+from shared.broker.queue import make_celery
+from shared.config import ModemConfig, RedisConfig
 
 _QUEUE = "bare"
 

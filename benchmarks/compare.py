@@ -14,8 +14,8 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from baud.stack.embedded_redis import find_binary
 from benchmarks.comparison import compare, read_figures
-from client.embedded_redis import find_binary
 
 ROOT: Final = Path(__file__).parents[1]
 FEWEST_ROUNDS: Final = 5  # fewer say nothing about the range

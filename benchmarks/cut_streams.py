@@ -17,7 +17,7 @@ from benchmarks.stream.cut_follower import CutFollower
 from benchmarks.stream.services import baud_gateway, plain_gateway
 from benchmarks.stream.threads import make_threads
 from benchmarks.stream.whole import find_fault, read_log
-from shared.contract.config import StreamConfig
+from shared.config import StreamConfig
 
 _RUNS: Final = 200
 _DELTAS: Final = 80

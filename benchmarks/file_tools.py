@@ -12,7 +12,7 @@ import psutil
 from pydantic import JsonValue
 
 from benchmarks.report import percentile, report
-from shared.contract.config import Isolation, SandboxConfig
+from shared.config import Isolation, SandboxConfig
 from shared.contract.state import AgentState
 from workflow.service.sandbox.base import Sandbox
 from workflow.service.sandbox.local import LocalSandbox

@@ -14,11 +14,11 @@ from typing import Final
 
 import psutil
 
+from baud.stack.local_stack import LocalStack
+from baud.stack.stack_plan import StackCommands, StackOptions
 from benchmarks.report import percentile, report
 from benchmarks.sse_reader import post, read_stream
 from benchmarks.stack import TALKER
-from client.local_stack import LocalStack
-from client.stack_plan import StackCommands, StackOptions
 
 _ROUNDS: Final = 9
 _RUNS: Final = 20

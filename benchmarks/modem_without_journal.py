@@ -12,8 +12,8 @@ from modem.core.main import run_modem
 from shared.contract.event import TASK_EVENT
 from shared.contract.message import ChatMessage
 from shared.contract.run import RunRecord
-from shared.store.connection import Connection
-from shared.store.round_trips import SharedRoundTrips
+from shared.store.redis.connection import Connection
+from shared.store.redis.round_trips import SharedRoundTrips
 from shared.store.run_values import RunWrite
 from shared.store.runs import RunStore
 

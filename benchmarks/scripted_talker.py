@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from benchmarks.stream.stamp import stamp
 from benchmarks.worst_inputs import TURNS
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import Role, ToolCall
 from shared.contract.run import Usage
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta

@@ -43,7 +43,7 @@ async def running_stack(
     with _folder() as folder:
         said = (Path(folder) / "stderr").open("w+")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "client", "up", "--port", "0", "--workers", str(workers), "--data-dir", folder,
+            sys.executable, "-m", "baud", "up", "--port", "0", "--workers", str(workers), "--data-dir", folder,
             "--model", model,
             env={**os.environ, "BAUD_LOG__LEVEL": "WARNING", **(settings or {})},
             stdout=asyncio.subprocess.PIPE,

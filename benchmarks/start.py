@@ -37,7 +37,7 @@ async def _first_event() -> float:
     with tempfile.TemporaryDirectory(prefix="baud-bench-") as folder:
         began = time.perf_counter()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "client", "run", "--json", "--data-dir", folder, "Say hello",
+            sys.executable, "-m", "baud", "run", "--json", "--data-dir", folder, "Say hello",
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             env={**os.environ, "BAUD_LLM__MODEL": "offline/demo"},

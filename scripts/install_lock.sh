@@ -88,7 +88,7 @@ case $installer in
 esac
 
 # What a start imports is compiled now, since an environment that writes no bytecode would compile it at each start.
-for module in client.cli gateway.core.serve modem.core.serve; do
+for module in baud.cli gateway.core.serve modem.core.serve; do
     [ ! -e "${module//.//}.py" ] || PYTHONDONTWRITEBYTECODE='' "$venv/bin/python" -c "import $module" &
 done
 wait

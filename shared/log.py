@@ -19,7 +19,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS, merge_record_extra
 from pythonjsonlogger.json import JsonFormatter
 
 from shared.clock import isoformat
-from shared.contract.config import LogConfig
+from shared.config import LogConfig
 from shared.log_text import cut, cut_field, escape, indent
 from shared.redaction import MASK, Redactor, is_secret_name
 from shared.secret_values import secret_forms, secret_values

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from baud.sdk.sse import FrameParser
 from benchmarks.stream.reader import StreamConnection
-from client.sse import FrameParser
 from shared.contract.event import ExecuteType
 
 _RETRY_SECONDS: Final = 0.2

@@ -12,11 +12,11 @@ from typing import Final
 
 import psutil
 
+from baud.stack.embedded_redis import find_binary, prepare
+from baud.stack.network import claim_port
 from benchmarks.sse_reader import get
 from benchmarks.stream.instrument import cpu_seconds
-from client.embedded_redis import find_binary, prepare
-from client.network import claim_port
-from shared.contract.config import GatewayConfig
+from shared.config import GatewayConfig
 
 _HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 30.0

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from gateway.core.dependencies import ServicesDep
 from gateway.core.documented_errors import may_answer_without_redis
-from gateway.service.check_health import Health, Readiness
+from gateway.service.health import Health, Readiness
 from shared.clock import isoformat
 from shared.contract.api import ErrorResponse
 from shared.contract.base import Contract

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, ServicesDep, open_stream
 from gateway.core.documented_errors import may_stream
-from gateway.service.open_tail import FlowRuns, request_legacy_tail
+from gateway.service.stream.open_stream import FlowRuns, request_legacy_tail
 from shared.errors import InvalidRequestError
 from shared.ids import ID_FORM, is_id
 

@@ -5,8 +5,8 @@ from fastapi import APIRouter
 from gateway.core.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
 from gateway.core.documented_errors import may_answer
 from gateway.core.json_body import JsonRoute
-from gateway.service.explain_run import explain_run
-from gateway.service.position import decode_position, encode_position
+from gateway.service.page_cursor import decode_position, encode_position
+from gateway.service.run.explain import explain_run
 from shared.contract.api import (
     CancelResponse,
     ExecuteRequest,

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Depends, WebSocket
 
 from gateway.core.dependencies import LastId, Only, Services, ServicesDep, ThreadId, open_tail
 from gateway.core.error_handlers import refuse_message
-from gateway.core.origin import check_origin
-from gateway.service.admission import client_of
-from gateway.service.open_tail import request_thread_tail
-from gateway.service.socket_commands import SocketCommands
-from gateway.service.socket_session import SocketSession
-from gateway.service.sse import CHUNK_SHARE, WIRE_EXTENSION
-from gateway.service.stall_watch import StallWatch
-from gateway.service.tail import TailRequest
+from gateway.core.websocket_origin import check_origin
+from gateway.service.socket.commands import SocketCommands
+from gateway.service.socket.session import SocketSession
+from gateway.service.stream.open_stream import request_thread_tail
+from gateway.service.stream.sse import CHUNK_SHARE, WIRE_EXTENSION
+from gateway.service.stream.stream_limits import client_of
+from gateway.service.stream.stream_session import TailRequest
+from gateway.service.stream.write_timeout import StallWatch
 
 
 async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, Only, RunId, ServicesDep, ThreadId, open_stream
 from gateway.core.documented_errors import may_stream
-from gateway.service.open_tail import request_run_tail, request_thread_tail
+from gateway.service.stream.open_stream import request_run_tail, request_thread_tail
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 
 router = APIRouter(prefix="/api/agent/{thread_id}", tags=["streams"])

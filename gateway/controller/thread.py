@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from gateway.core.dependencies import Cursor, Limit, ServicesDep, ThreadId
 from gateway.core.documented_errors import may_answer
 from gateway.core.json_body import JsonRoute
-from gateway.service.position import decode_position, encode_position
+from gateway.service.page_cursor import decode_position, encode_position
 from shared.contract.api import InitiateRequest, InitiateResponse, Page
 from shared.contract.message import ChatMessage
 from shared.contract.thread import ThreadRecord

@@ -7,22 +7,22 @@ from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from gateway.service.admission import StreamAdmission
-from gateway.service.answer_run import RunAnswer
-from gateway.service.cancel_run import RunCancellation
-from gateway.service.check_health import HealthProbes
-from gateway.service.event_filter import EventFilter, parse_filter
-from gateway.service.event_hub import EventHub
-from gateway.service.sse import EventStream
-from gateway.service.submit_run import RunSubmission
-from gateway.service.tail import ActiveRuns, Tail, TailRequest
-from shared.contract.config import StreamConfig
+from gateway.service.health import HealthProbes
+from gateway.service.run.answer import RunAnswer
+from gateway.service.run.cancel import RunCancellation
+from gateway.service.run.submit import RunSubmission
+from gateway.service.stream.event_filter import EventFilter, parse_filter
+from gateway.service.stream.event_hub import EventHub
+from gateway.service.stream.sse import EventStream
+from gateway.service.stream.stream_limits import StreamAdmission
+from gateway.service.stream.stream_session import ActiveRuns, Tail, TailRequest
+from shared.config import StreamConfig
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 from shared.ids import is_id
-from shared.store.connection import Connection
 from shared.store.events import EventStore
+from shared.store.redis.connection import Connection
+from shared.store.run_diagnosis import SituationStore
 from shared.store.runs import RunStore
-from shared.store.situations import SituationStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
 

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.service.frame import Sign
-from gateway.service.problems import explain_problems
+from gateway.service.stream.types import Sign
+from gateway.service.validation_message import explain_problems
 from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,

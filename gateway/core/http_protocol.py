@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gateway.core.close_delimited import CloseDelimited
 from gateway.core.deadline import Deadline
 from gateway.core.raw_answers import raw_answer
-from gateway.service.sse import WIRE_EXTENSION
-from shared.contract.config import GatewayConfig
+from gateway.service.stream.sse import WIRE_EXTENSION
+from shared.config import GatewayConfig
 
 # So much is parsed at once: requests that a client sends ahead wait as bytes, not as thousands of parsed requests.
 _SLICE_BYTES: Final = 4096

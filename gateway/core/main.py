@@ -15,26 +15,26 @@ from gateway.controller import health, legacy, run, socket, stream, thread
 from gateway.core.dependencies import Services
 from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
-from gateway.service.admission import StreamAdmission
-from gateway.service.answer_run import RunAnswer
-from gateway.service.cancel_run import RunCancellation
-from gateway.service.check_health import HealthProbes
 from gateway.service.dispatch import JobPublisher
-from gateway.service.event_hub import EventHub
-from gateway.service.sse import BUFFER_SHARE
-from gateway.service.submit_run import RunSubmission
+from gateway.service.health import HealthProbes
+from gateway.service.run.answer import RunAnswer
+from gateway.service.run.cancel import RunCancellation
+from gateway.service.run.submit import RunSubmission
+from gateway.service.stream.event_hub import EventHub
+from gateway.service.stream.sse import BUFFER_SHARE
+from gateway.service.stream.stream_limits import StreamAdmission
+from shared.broker.queue import make_celery
 from shared.clock import SystemClock
-from shared.contract.config import RedisConfig, StreamConfig
+from shared.config import RedisConfig, StreamConfig
 from shared.errors import StoreUnavailableError
-from shared.queue import make_celery
 from shared.settings.model import Settings
-from shared.store.cluster_bells import open_bells
-from shared.store.cluster_connection import open_connection
-from shared.store.connection import Connection
+from shared.store.cluster.connection import open_connection
+from shared.store.cluster.notifications import open_bells
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
+from shared.store.redis.connection import Connection
+from shared.store.run_diagnosis import SituationStore
 from shared.store.runs import RunStore
-from shared.store.situations import SituationStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
 

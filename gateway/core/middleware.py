@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core.error_handlers import INTERNAL_SENTENCE, error_response
-from gateway.service.sse import CARRIER_EXTENSION, Carrier
+from gateway.service.stream.sse import CARRIER_EXTENSION, Carrier
 from shared.errors import BaudError
 from shared.ids import new_id
 from shared.log import bind

@@ -5,7 +5,7 @@ import resource
 from contextlib import suppress
 from typing import Final
 
-from shared.contract.config import GatewayConfig
+from shared.config import GatewayConfig
 
 _MARGIN: Final = 256  # connections to Redis and the broker, requests that are no streams, files
 _DEFAULT: Final = GatewayConfig().max_streams

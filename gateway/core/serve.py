@@ -21,11 +21,11 @@ from gateway.core.http_protocol import HttpProtocol, ServerConfig
 from gateway.core.main import create_app
 from gateway.core.open_files import fit_open_files
 from gateway.core.socket_protocol import SocketProtocol
-from shared.contract.config import GatewayConfig
+from shared.config import GatewayConfig
 from shared.errors import ConfigurationError
 from shared.log import configure_logging
 from shared.settings.load import load_settings
-from shared.store.check_cluster import check_cluster
+from shared.store.cluster.check import check_cluster
 
 # How long the parts of a stop may take, one after the other.
 _FAREWELL_SECONDS: Final = 3.0  # for streams to send what they have begun and the reason of their end

@@ -13,7 +13,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from gateway.core.raw_answers import raw_answer
-from gateway.service.sse import WIRE_EXTENSION
+from gateway.service.stream.sse import WIRE_EXTENSION
 
 # Pieces of one message; their bytes are counted by the library, but pieces may be empty.
 _MAX_PIECES: Final = 1024

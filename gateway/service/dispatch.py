@@ -11,11 +11,11 @@ from typing import Any, Final, TypeVar
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
+from shared.broker.queue import JOB_EXPIRES_SECONDS
 from shared.contract.run import RunJob
 from shared.daemon_threads import DaemonThreads
 from shared.errors import BrokerUnavailableError
 from shared.keys import EXECUTE_RUN_TASK
-from shared.queue import JOB_EXPIRES_SECONDS
 
 _THREADS: Final = 4  # one publish takes 0.4 ms; more threads would only wait for one another
 # One try over a fresh connection: the pooled one may have died since its last use.

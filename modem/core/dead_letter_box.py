@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from modem.core.loop import LoopThread
+from shared.broker.message import QueueMessage, read_envelope, read_message
 from shared.clock import SystemClock, isoformat
 from shared.contract.dead_letter import DeadLetter
 from shared.errors import StoreUnavailableError, UnreadableMessageError
-from shared.queue_message import QueueMessage, read_envelope, read_message
 from shared.store.dead_letters import DeadLetterStore, dead_letter
 
 # While Redis is away the worker could not claim a run either; a restart or a fail-over takes less.

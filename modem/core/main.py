@@ -21,8 +21,8 @@ from modem.core.runtime import Runtime
 from modem.core.watchdog import Watchdog
 from modem.task.legacy import register_legacy_task
 from modem.task.run import register_run_task
+from shared.broker.queue import make_celery
 from shared.log import configure_logging
-from shared.queue import make_celery
 from shared.settings.load import load_settings
 from shared.settings.model import Settings
 

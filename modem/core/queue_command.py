@@ -17,14 +17,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from modem.type.flow_type import read_flow
+from shared.broker.message import QueueMessage, read_envelope
+from shared.broker.queue import make_celery
 from shared.contract.dead_letter import DeadLetter
 from shared.errors import BaudError, ConfigurationError, UnreadableMessageError
 from shared.keys import LEGACY_TASK
-from shared.queue import make_celery
-from shared.queue_message import QueueMessage, read_envelope
 from shared.settings.load import load_settings
 from shared.settings.model import Settings
-from shared.store.cluster_connection import open_connection
+from shared.store.cluster.connection import open_connection
 from shared.store.dead_letters import DeadLetterStore
 
 app = typer.Typer(name="queue", help="Look at messages that no worker could read.", no_args_is_help=True)

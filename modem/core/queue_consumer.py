@@ -9,7 +9,7 @@ from typing import Any, Final
 from celery.worker.consumer import Consumer
 
 from modem.core.dead_letter_box import DeadLetterBox
-from shared.broker_transport import PACKED_HEADER, is_read_by_transport
+from shared.broker.transport import PACKED_HEADER, is_read_by_transport
 from shared.errors import UnreadableMessageError
 
 _UNREADABLE_BODY: Final = "the body cannot be read: "

@@ -13,16 +13,16 @@ from typing import Final, Self
 from celery import Celery
 
 from modem.core.background import keep_going
-from modem.service.active_runs import ActiveRuns
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices
-from modem.service.expire_questions import QuestionExpiry
-from modem.service.hear_bell import hear_bell
-from modem.service.keep_leases import LeaseKeeper
-from modem.service.mask_secrets import SecretMask
+from modem.service.lease.active_runs import ActiveRuns
+from modem.service.lease.cancel_listener import hear_bell
+from modem.service.lease.expire_questions import QuestionExpiry
+from modem.service.lease.keep_leases import LeaseKeeper
+from modem.service.lease.reap_runs import Reaper
 from modem.service.publish import JobPublisher
-from modem.service.reap_runs import Reaper
+from modem.service.run_log.mask_secrets import SecretMask
 from modem.service.sweep_workspaces import WorkspaceSweeper
 from shared.clock import SystemClock
 from shared.contract.state import Phase
@@ -30,11 +30,11 @@ from shared.errors import BaudError, StoreUnavailableError
 from shared.keys import WORKER_BELL_PREFIX
 from shared.secret_values import secret_values
 from shared.settings.model import Settings
-from shared.store.bells import Bells
-from shared.store.check_cluster import check_cluster
-from shared.store.cluster_connection import open_connection
+from shared.store.cluster.check import check_cluster
+from shared.store.cluster.connection import open_connection
 from shared.store.dead_letters import DeadLetterStore
 from shared.store.leases import LeaseStore
+from shared.store.notifications import Bells
 from shared.store.presence import ThreadPresence
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore

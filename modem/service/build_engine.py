@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Final
 
-from shared.contract.config import AgentConfig, LLMConfig, Network
+from shared.config import AgentConfig, LLMConfig, Network
 from shared.contract.state import Phase
 from workflow.agent.engine import Engine, PromptFacts
 from workflow.llm.factory import build_gauge, build_model, warm_up
 from workflow.llm.model import Model
-from workflow.llm.usage import ContextGauge
+from workflow.llm.token_counter import ContextGauge
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.pool import SandboxPool
 from workflow.tool.registry import ToolRegistry

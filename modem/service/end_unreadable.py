@@ -12,8 +12,8 @@ from shared.errors import RunNotFoundError, UnreadableRecordError
 from shared.store.leases import LeaseStore
 from shared.store.run_values import CallEnd, RunEnd
 from shared.store.runs import RunStore
-from workflow.runner.events import EventFactory
-from workflow.runner.outcome import Outcome
+from workflow.journal.events import EventFactory
+from workflow.journal.outcome import Outcome
 from workflow.tool.base import ToolResult
 
 _log = logging.getLogger(__name__)

@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from modem.service.active_runs import ActiveRun, ActiveRuns
-from modem.service.arrivals import Arrivals
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
-from modem.service.mask_secrets import SecretMask
-from modem.service.patience import patience
+from modem.service.lease.active_runs import ActiveRun, ActiveRuns
 from modem.service.publish import JobPublisher
-from modem.service.run_log import MASKED_IN_PLACE, StoreRunLog
+from modem.service.redis_retry import patience
+from modem.service.run_log.mask_secrets import SecretMask
+from modem.service.run_log.priority_gate import Arrivals
+from modem.service.run_log.run_log import MASKED_IN_PLACE, StoreRunLog
 from shared.clock import SystemClock, isoformat
-from shared.contract.config import AgentConfig, ModemConfig, StreamConfig
+from shared.config import AgentConfig, ModemConfig, StreamConfig
 from shared.contract.message import ChatMessage
 from shared.contract.run import Question, RunJob, RunRecord, StopReason
 from shared.contract.state import AgentState
@@ -37,11 +37,11 @@ from shared.store.run_values import Claim, Ended, RunEnd, WaitOutcome
 from shared.store.runs import RunStore
 from workflow.agent.agent import Agent
 from workflow.agent.task_message import task_message
-from workflow.agent.turn import Turn
-from workflow.runner.events import EventFactory
-from workflow.runner.journal import Journal
-from workflow.runner.limits import Limits
-from workflow.runner.outcome import Outcome
+from workflow.agent.tool_call_runner import Turn
+from workflow.journal.events import EventFactory
+from workflow.journal.journal import Journal
+from workflow.journal.limits import Limits
+from workflow.journal.outcome import Outcome
 from workflow.runner.runner import Runner
 from workflow.runner.work import Work
 

@@ -7,10 +7,10 @@ from typing import Final
 from celery import Celery
 from kombu.exceptions import KombuError
 
+from shared.broker.queue import JOB_EXPIRES_SECONDS
 from shared.contract.run import RunJob
 from shared.daemon_threads import DaemonThreads
 from shared.keys import EXECUTE_RUN_TASK
-from shared.queue import JOB_EXPIRES_SECONDS
 
 # Not the loop's default threads: tools may hold all of those, and a hand-over must not wait for tools.
 _THREADS: Final = 4

@@ -8,12 +8,12 @@ from celery.exceptions import Reject
 from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.loop import LoopThread
 from modem.core.runtime import Runtime
-from modem.service.accept_flow import accept_flow
+from modem.service.legacy import accept_flow
 from modem.type.flow_type import read_flow
+from shared.broker.message import QueueMessage
 from shared.errors import UnavailableError, UnreadableMessageError
 from shared.ids import new_id
 from shared.keys import LEGACY_TASK
-from shared.queue_message import QueueMessage
 
 _log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from typing import Any, Final
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
 
+from shared.broker.message import explain
 from shared.contract.base import Contract
 from shared.contract.json_text import JsonTextError, read_json
 from shared.contract.run import ContextItem
 from shared.errors import UnreadableMessageError
 from shared.ids import is_id
-from shared.queue_message import explain
 
 _MAX_ITEMS: Final = 1000
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from shared.contract.config import Section
+from shared.config import Section
 from shared.settings import schema
 from shared.settings.model import Settings
 from shared.settings.problem import Problem

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
-from shared.contract.config import Isolation, LLMConfig, Network
+from shared.config import Isolation, LLMConfig, Network
 from shared.settings.check_urls import broker_fault, cluster_fault, is_same_server, redis_fault
 from shared.settings.model import Settings
 from shared.settings.problem import Problem

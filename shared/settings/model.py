@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.contract.config import (
+from shared.config import (
     AgentConfig,
     CorsConfig,
     GatewayConfig,

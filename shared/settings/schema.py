@@ -9,7 +9,7 @@ from typing import Final, get_origin
 
 from pydantic.fields import FieldInfo
 
-from shared.contract.config import LLMConfig, Section, ToolConfig
+from shared.config import LLMConfig, Section, ToolConfig
 from shared.settings.model import Settings
 
 KeyPath = tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from shared.contract.config import Section, ToolConfig
+from shared.config import Section, ToolConfig
 from shared.redaction import is_secret_name
 from shared.settings.model import Settings
 from shared.settings.schema import TOP_KEYS

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from shared.contract.dead_letter import DeadLetter
 from shared.ids import new_id
 from shared.keys import DEAD_LETTERS
-from shared.store.connection import Connection, redis_errors
+from shared.store.redis.connection import Connection, redis_errors
 
 # Together at most 64 MB of Redis; whoever floods the queue with rubbish sees the newest of it.
 MAX_LETTERS: Final = 1000

@@ -8,8 +8,8 @@ from shared.contract.event import StreamEntry
 from shared.errors import InvalidStreamIdError
 from shared.ids import parse_stream_id
 from shared.keys import metadata_beside
-from shared.store.connection import Connection, redis_errors
-from shared.store.tail_line import RawEntry
+from shared.store.redis.connection import Connection, redis_errors
+from shared.store.redis.stream_read_connection import RawEntry
 
 # Kept by the scripts in a thread's metadata wherever the beginning of its log goes.
 _ACCOUNT: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")

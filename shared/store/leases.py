@@ -13,7 +13,7 @@ from shared.clock import isoformat
 from shared.contract.run import Question, RunJob, RunRecord, RunStatus
 from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.keys import OPEN_RUNS_INDEX
-from shared.store.connection import Connection, ScriptCall, redis_errors
+from shared.store.redis.connection import Connection, ScriptCall, redis_errors
 
 _log = logging.getLogger(__name__)
 

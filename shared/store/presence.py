@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.keys import THREAD_INDEX
-from shared.store.connection import Connection, redis_errors
+from shared.store.redis.connection import Connection, redis_errors
 
 _BATCH: Final = 500  # threads asked for in one round trip
 

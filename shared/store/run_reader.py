@@ -3,9 +3,9 @@
 from shared.contract.run import RunRecord
 from shared.errors import RunNotFoundError
 from shared.keys import run_thread
-from shared.store.connection import Connection, redis_errors
-from shared.store.hash_pages import read_hashes
 from shared.store.records import RawFields, salvage_record
+from shared.store.redis.connection import Connection, redis_errors
+from shared.store.redis.hash_pages import read_hashes
 from shared.store.run_values import RunPage
 
 

@@ -23,7 +23,6 @@ from shared.errors import (
     UnreadableRunError,
 )
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX, run_thread
-from shared.store.connection import Argument, Connection, ScriptCall, redis_errors
 from shared.store.leases import ANSWERED_LOOK_SECONDS, open_run_member
 from shared.store.records import (
     MESSAGES_PER_PART,
@@ -36,6 +35,7 @@ from shared.store.records import (
     to_fields,
     write_message,
 )
+from shared.store.redis.connection import Argument, Connection, ScriptCall, redis_errors
 from shared.store.run_reader import RunReader
 from shared.store.run_values import (
     CallEnd,

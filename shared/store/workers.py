@@ -6,7 +6,7 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from shared.keys import MODEM_INDEX
-from shared.store.connection import Connection, redis_errors
+from shared.store.redis.connection import Connection, redis_errors
 
 # Asked for one by one: Redis 6 takes no more.
 _log = logging.getLogger(__name__)

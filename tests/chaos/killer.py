@@ -10,9 +10,9 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from shared.contract.config import ModemConfig, RedisConfig
+from shared.broker.queue import make_celery
+from shared.config import ModemConfig, RedisConfig
 from shared.keys import EXECUTE_RUN_TASK
-from shared.queue import make_celery
 from tests.chaos.fault import DECK, Fault, FaultKind
 from tests.chaos.fraying_proxy import FrayingProxy
 from tests.chaos.kept_process import KeptProcess

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from client.sse import Frame, FrameParser
+from baud.sdk.sse import Frame, FrameParser
 from shared.contract.event import TASK_EVENT
 from tests.chaos.scripted_worker_model import Script
 

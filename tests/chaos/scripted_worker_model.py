@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import Usage
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta

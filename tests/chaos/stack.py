@@ -11,7 +11,7 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from client.embedded_redis import find_binary
+from baud.stack.embedded_redis import find_binary
 from shared.keys import MODEM_INDEX
 from tests.chaos.fraying_proxy import FrayingProxy
 from tests.chaos.kept_process import KeptProcess

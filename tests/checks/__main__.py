@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.checks.rules import RULES, Source
 
-_PACKAGES = ("client", "gateway", "modem", "shared", "workflow", "tests", "benchmarks")
+_PACKAGES = ("baud", "gateway", "modem", "shared", "workflow", "tests", "benchmarks")
 
 
 def _sources(root: Path) -> Iterator[Source]:

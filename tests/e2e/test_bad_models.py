@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from client.sdk import Baud
+from baud import Baud
 from shared.contract.event import AgentExecuteData, ExecuteState
 from shared.contract.run import RunStatus
 from tests.e2e.asked import read_requests

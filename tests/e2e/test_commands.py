@@ -21,7 +21,7 @@ _LIMIT_SECONDS = 40
 def baud(stack: Stack, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [sys.executable, "-P", "-m", "client", *arguments],
+        [sys.executable, "-P", "-m", "baud", *arguments],
         env=service_environment({"BAUD_URL": stack.url}),
         cwd=folder,
         capture_output=True,
@@ -83,7 +83,7 @@ def test_ctrl_c_in_baud_run_ends_the_run_and_its_command(
     openai_server.play([PLAN, shell(f"sleep {marker}"), Answer(text="Never.")])
     thread_id = stack.initiate()
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "client", "run", "--thread", thread_id, "Wait"],
+        [sys.executable, "-P", "-m", "baud", "run", "--thread", thread_id, "Wait"],
         env=service_environment({"BAUD_URL": stack.url}), cwd=tmp_path,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as command:  # fmt: skip

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from client.errors import BaudClientError
-from client.render import completion_of
-from client.sdk import Baud, StopReason
+from baud import Baud, StopReason
+from baud.sdk.errors import BaudClientError
+from baud.terminal.render import completion_of
 from tests.e2e.test_local_stack import READY, SETTLED_SECONDS, SHORT_LEASES, until, user_env
 
 _ROOM_BYTES = 200_000  # for the store's log: a few runs

@@ -15,9 +15,9 @@ import httpx
 import psutil
 import pytest
 
-from client.gateway_address import DEFAULT_URL
-from client.render import completion_of
-from client.sdk import Baud, Event, StopReason
+from baud import Baud, Event, StopReason
+from baud.sdk.gateway_address import DEFAULT_URL
+from baud.terminal.render import completion_of
 
 ROOT = Path(__file__).absolute().parents[2]
 READY = re.compile(r"baud ready gateway=(\S+) redis=(redis://127\.0\.0\.1:\d+/0)\n")
@@ -35,7 +35,7 @@ def user_env() -> dict[str, str]:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "client", *arguments]
+    return [sys.executable, "-m", "baud", *arguments]
 
 
 def is_alive(process: psutil.Process) -> bool:

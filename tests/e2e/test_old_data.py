@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from client.sdk import Baud
+from baud import Baud
 from tests.e2e.test_local_stack import Stack
 
 OLD = Path(__file__).parents[1] / "data" / "redis-6.2"

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from client.sdk import AsyncBaud
+from baud import AsyncBaud
 from shared.contract.event import AgentExecuteData
 from tests.e2e.event_log import LogEvent, assert_read_whole, position, read_frames
 from tests.e2e.service_process import ServiceProcess

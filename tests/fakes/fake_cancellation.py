@@ -2,7 +2,7 @@
 
 import asyncio
 
-from workflow.runner.ports import Stop
+from workflow.journal.ports import Stop
 
 
 class FakeCancellation:

@@ -9,7 +9,7 @@ from shared.contract.message import ChatMessage
 from shared.contract.run import Usage
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError
-from workflow.runner.ports import Written
+from workflow.journal.ports import Written
 
 
 @dataclass(frozen=True, slots=True)

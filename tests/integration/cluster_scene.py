@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.clock import isoformat
+from shared.config import RedisConfig
 from shared.contract.api import OnBusy
-from shared.contract.config import RedisConfig
 from shared.contract.run import RunRecord
-from shared.store.cluster_connection import ClusterConnection, open_connection
+from shared.store.cluster.connection import ClusterConnection, open_connection
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
 from shared.store.run_values import Claim, RunWrite

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.ids import new_id
-from shared.store.connection import Connection
+from shared.store.redis.connection import Connection
 from shared.store.run_values import Ended, RunEnd, RunWrite
 from shared.store.runs import RunStore
 from shared.store.workers import WorkerStore

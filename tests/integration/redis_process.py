@@ -12,7 +12,7 @@ from urllib.parse import quote
 from redis import Redis
 from redis.exceptions import RedisError
 
-from client.embedded_redis import find_binary
+from baud.stack.embedded_redis import find_binary
 
 _LIMIT_SECONDS = 10.0
 

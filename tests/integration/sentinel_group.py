@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from client.embedded_redis import find_binary
+from baud.stack.embedded_redis import find_binary
 from tests.e2e.service_process import wait_until
 from tests.integration.redis_process import RedisProcess, free_port
 

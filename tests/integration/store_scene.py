@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from shared.clock import isoformat
-from shared.contract.config import RedisConfig
+from shared.config import RedisConfig
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.keys import OPEN_RUNS_INDEX, ThreadKeys
-from shared.store.connection import Connection, open_redis
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
+from shared.store.redis.connection import Connection, open_redis
 from shared.store.run_values import Claim, RunEnd
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine
 
-from client.sdk import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
+from baud import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
 
 LIMIT_SECONDS = 30.0
 # The gateway asks for pauses of seconds; what is tested does not depend on them.

@@ -6,9 +6,9 @@ from pydantic import SecretStr
 from redis import Redis
 
 from gateway.service.dispatch import JobPublisher
-from shared.contract.config import ModemConfig, RedisConfig
+from shared.broker.queue import make_celery
+from shared.config import ModemConfig, RedisConfig
 from shared.contract.run import RunJob
-from shared.queue import make_celery
 from tests.integration.redis_process import RedisProcess
 from tests.integration.sentinel_group import SentinelGroup
 

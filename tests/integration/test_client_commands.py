@@ -39,7 +39,7 @@ def gateway_url() -> Iterator[str]:
 
 def baud(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "client", *arguments, "--url", url],
+        [sys.executable, "-m", "baud", *arguments, "--url", url],
         capture_output=True,
         text=True,
         timeout=20,
@@ -76,7 +76,7 @@ def test_a_run_that_does_not_complete_exits_with_one(gateway_url: str, task: str
 
 
 def test_ctrl_c_cancels_the_run_and_exits_with_130(gateway_url: str) -> None:
-    command = [sys.executable, "-m", "client", "run", "wait", "--json", "--url", gateway_url]
+    command = [sys.executable, "-m", "baud", "run", "wait", "--json", "--url", gateway_url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], 10)

@@ -8,14 +8,14 @@ import pytest
 from litellm.litellm_core_utils.prompt_templates.factory import anthropic_messages_pt
 from pydantic import SecretStr
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
 from tests.litellm_warnings import LITELLM_WARNINGS
 from workflow.errors import ContextOverflowError, ModelError, PermanentModelError, TransientModelError
 from workflow.llm.factory import build_model
-from workflow.llm.litellm_model import LiteLLMModel
+from workflow.llm.litellm.model import LiteLLMModel
 from workflow.llm.model import (
     DROPPED_ARGUMENTS,
     MAX_ANSWER_CHARS,

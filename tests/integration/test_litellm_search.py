@@ -12,7 +12,7 @@ import litellm
 import pytest
 from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.contract.result import SearchHit
 from shared.errors import ConfigurationError
 from tests.fakes.fake_tool_context import FakeToolContext, member

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from tests.fakes.openai_script import Answer
 from tests.fakes.openai_server import OpenAIServer
 from tests.litellm_warnings import LITELLM_WARNINGS
 from workflow.llm.factory import build_model
-from workflow.llm.litellm_warm_up import LATE_MODULES
+from workflow.llm.litellm.warm_up import LATE_MODULES
 from workflow.llm.model import Model, ModelAnswer, ModelRequest
 
 pytestmark = LITELLM_WARNINGS
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 BUILD = """
 import sys
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from workflow.llm.factory import build_gauge, build_model, warm_up
 config = LLMConfig(model=sys.argv[1])
 build_model(config, {})
@@ -60,7 +60,7 @@ def test_a_model_is_ready_with_what_it_needs_and_no_more(model: str, imported: l
 FIRST_CALLS = """
 import asyncio, sys, warnings
 warnings.simplefilter("ignore")
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from shared.errors import BaudError
 from workflow.llm.factory import build_gauge, build_model, warm_up

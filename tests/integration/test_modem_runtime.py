@@ -13,11 +13,11 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from modem.core.runtime import Runtime
-from shared.contract.config import LLMConfig, ModemConfig, RedisConfig
+from shared.broker.queue import make_celery
+from shared.config import LLMConfig, ModemConfig, RedisConfig
 from shared.keys import MODEM_INDEX
-from shared.queue import make_celery
 from shared.settings.model import Settings
-from shared.store.connection import Connection, open_redis
+from shared.store.redis.connection import Connection, open_redis
 from shared.store.workers import WorkerStore
 from tests.e2e.service_process import service_environment
 from workflow.llm.model import ModelRequest

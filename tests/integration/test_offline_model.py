@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from shared.contract.config import Isolation, LLMConfig, SandboxConfig, ToolConfig
+from shared.config import Isolation, LLMConfig, SandboxConfig, ToolConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.state import AgentState, Phase
 from workflow.llm.factory import build_model

@@ -6,12 +6,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from client.data_dir import DataDir
-from client.errors import BaudClientError, StackError
-from client.interruption import Interruption
-from client.open_gateway import open_gateway
-from client.sdk import AsyncBaud
-from client.stack_plan import StackOptions
+from baud import AsyncBaud
+from baud.sdk.errors import BaudClientError, StackError
+from baud.stack.data_dir import DataDir
+from baud.stack.open_gateway import open_gateway
+from baud.stack.stack_plan import StackOptions
+from baud.terminal.interruption import Interruption
 from tests.fakes.fake_stack import BROKEN_COMMANDS, COMMANDS
 
 NOBODY = "http://127.0.0.1:9"

@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from client.sdk import AsyncBaud, Baud, Event, StreamPolicy
+from baud import AsyncBaud, Baud, Event, StreamPolicy
 from shared.contract.run import RunRecord
 from tests.chaos.fraying_proxy import FrayingProxy
 from tests.integration.conftest import StartGateway

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from gateway.service.cancel_run import RunCancellation
+from gateway.service.run.cancel import RunCancellation
 from shared.contract.api import OnBusy
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import Answer, Question, QuestionKind, RunJob, RunRecord, RunStatus, StopReason
@@ -14,9 +14,9 @@ from shared.contract.state import AgentState, CallInFlight, Phase
 from shared.errors import LeaseLostError, RunNotFoundError
 from shared.ids import new_id
 from shared.keys import OPEN_RUNS_INDEX, WORKER_BELL_PREFIX
-from shared.store.bells import Bells
-from shared.store.connection import Connection
 from shared.store.leases import RenewalOutcome
+from shared.store.notifications import Bells
+from shared.store.redis.connection import Connection
 from shared.store.run_values import Cancelled, CancelOutcome, RunWrite
 from tests.integration.store_scene import StoreScene, end_of, open_store
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from modem.service.accept_flow import TORN, accept_flow
-from modem.service.active_runs import ActiveRuns
+from modem.service.lease.active_runs import ActiveRuns
+from modem.service.legacy import TORN, accept_flow
 from shared.contract.api import OnBusy
 from shared.contract.run import RunJob, RunRecord, RunStatus
 from shared.errors import ConfigurationError, StoreUnavailableError
 from shared.keys import IDLE_BELL, OPEN_RUNS_INDEX, WORKER_BELL_PREFIX, run_thread
-from shared.store.bells import Bells
-from shared.store.check_cluster import check_cluster
-from shared.store.cluster_bells import ClusterBells
-from shared.store.cluster_connection import open_connection
+from shared.store.cluster.check import check_cluster
+from shared.store.cluster.connection import open_connection
+from shared.store.cluster.notifications import ClusterBells
 from shared.store.leases import OpenRun, RenewalOutcome
+from shared.store.notifications import Bells
 from shared.store.presence import Presence, ThreadPresence
+from shared.store.run_diagnosis import SituationStore
 from shared.store.run_values import Claim, SubmitOutcome
-from shared.store.situations import SituationStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore

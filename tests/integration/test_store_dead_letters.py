@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.contract.config import RedisConfig
+from shared.config import RedisConfig
 from shared.contract.dead_letter import DeadLetter
 from shared.keys import DEAD_LETTERS
 from shared.store import dead_letters
-from shared.store.connection import Connection, open_redis
 from shared.store.dead_letters import DeadLetterStore, dead_letter
+from shared.store.redis.connection import Connection, open_redis
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError
 from shared.keys import MODEM_INDEX
-from shared.store.connection import Connection
+from shared.store.redis.connection import Connection
 from shared.store.workers import WorkerStore
 from tests.integration.redis_process import RedisProcess
 from tests.integration.store_scene import StoreScene, open_store

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from redis import Redis as SyncRedis
 
-from shared.contract.config import RedisConfig
+from shared.config import RedisConfig
 from shared.errors import StoreUnavailableError
 from shared.keys import IDLE_BELL
-from shared.store.bells import BellLine, Bells
-from shared.store.connection import Connection, open_redis
+from shared.store.notifications import BellLine, Bells
+from shared.store.redis.connection import Connection, open_redis
 from shared.store.threads import ThreadStore
 from tests.integration.redis_process import RedisProcess, free_port
 from tests.integration.sentinel_group import SentinelGroup

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from modem.service.accept_flow import accept_flow
-from modem.service.active_runs import ActiveRuns
 from modem.service.execute_run import RunServices
+from modem.service.lease.active_runs import ActiveRuns
+from modem.service.legacy import accept_flow
 from modem.type.flow_type import ProcessFlowDataRequest
 from shared.contract.api import OnBusy
 from shared.contract.run import RunStatus

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from gateway.service.channel import Channel
-from gateway.service.shared_pages import SharedPages
-from gateway.service.steer import steer_text
+from gateway.service.run.steer import steer_text
+from gateway.service.stream.page_reader import SharedPages
+from gateway.service.stream.topic import Channel
 from shared.contract.api import OnBusy
 from shared.contract.json_text import JsonTextError, read_json
 from shared.contract.message import ChatMessage, Role
@@ -17,8 +17,8 @@ from shared.contract.run import Answer, ContextItem, Decision, Question, Questio
 from shared.errors import SteeringFullError
 from shared.ids import StreamId
 from shared.keys import OPEN_RUNS_INDEX, run_thread
-from shared.store.hash_pages import PAGE_BYTES
 from shared.store.records import PART_BYTES
+from shared.store.redis.hash_pages import PAGE_BYTES
 from shared.store.run_values import RunWrite, SteerText, SubmitOutcome, WaitOutcome
 from tests.fakes.contract_strategies import TEXT
 from tests.integration.store_scene import TTL, StoreScene, end_of, event_of, open_store

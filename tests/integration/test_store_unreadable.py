@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from modem.service.end_unreadable import UnreadableRuns
-from modem.service.expire_questions import QuestionExpiry
-from modem.service.reap_runs import Reaper
+from modem.service.lease.expire_questions import QuestionExpiry
+from modem.service.lease.reap_runs import Reaper
+from shared.config import ModemConfig
 from shared.contract.api import OnBusy
-from shared.contract.config import ModemConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, QuestionKind, RunJob, RunRecord, RunStatus, StopReason
 from shared.contract.state import AgentState, CallInFlight

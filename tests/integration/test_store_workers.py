@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from shared.contract.config import RedisConfig
-from shared.store.connection import Connection, open_redis
+from shared.config import RedisConfig
+from shared.store.redis.connection import Connection, open_redis
 from shared.store.workers import WorkerStore
 from tests.integration.redis_process import RedisProcess
 

@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from client import supervise
-from client.say import say
-from client.supervise import Service, ServiceSpec
+from baud.stack import supervise
+from baud.stack.supervise import Service, ServiceSpec
+from baud.terminal.stderr import say
 
 SPEC = ServiceSpec(name="thing", argv=(sys.executable, "-c", "import signal; signal.pause()"), env=dict(os.environ))
 

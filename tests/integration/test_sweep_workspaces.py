@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from modem.service.sweep_workspaces import WorkspaceSweeper
-from shared.contract.config import SandboxConfig
+from shared.config import SandboxConfig
 from shared.keys import THREAD_INDEX
-from shared.store.connection import Connection
 from shared.store.presence import ThreadPresence
+from shared.store.redis.connection import Connection
 from tests.integration.sandbox.processes import eventually, is_running, unique_sleep
 from tests.integration.store_scene import StoreScene, open_store
 from workflow.service.sandbox.base import Command

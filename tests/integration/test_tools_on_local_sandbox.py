@@ -11,7 +11,7 @@ import psutil
 import pytest
 from pydantic import JsonValue
 
-from shared.contract.config import Isolation, Network, SandboxConfig
+from shared.config import Isolation, Network, SandboxConfig
 from tests.fakes.fake_tool_context import FakeToolContext, member
 from workflow.errors import ToolError
 from workflow.service.sandbox.base import Command, Sandbox

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.config import Isolation, SandboxConfig
+from shared.config import Isolation, SandboxConfig
 from tests.integration.sandbox.conftest import LocalSandboxes
 from tests.integration.sandbox.test_local_sandbox import shell
 from tests.integration.test_tools_on_local_sandbox import call, write

@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 from jinja2 import UndefinedError
 
-from client.embedded_redis import find_binary
-from shared.contract.config import AgentConfig, ModemConfig, Network, RedisConfig, SandboxConfig
+from baud.stack.embedded_redis import find_binary
+from shared.broker.queue import make_celery
+from shared.config import AgentConfig, ModemConfig, Network, RedisConfig, SandboxConfig
 from shared.contract.state import AgentState, Phase, Plan
-from shared.queue import make_celery
 from workflow.agent.engine import PromptFacts
 from workflow.agent.prompts import SystemPrompts
 from workflow.service.sandbox.base import Command
@@ -23,7 +23,7 @@ from workflow.service.sandbox.folders import SandboxFolders
 
 ROOT = Path(__file__).parents[2]
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-PACKAGES = ("client", "gateway", "modem", "shared", "workflow")
+PACKAGES = ("baud", "gateway", "modem", "shared", "workflow")
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 # Where a library may be imported; an empty tuple: nowhere. A folder ends in a slash.
 ALLOWED_IN: dict[str, tuple[str, ...]] = {
@@ -37,7 +37,7 @@ ALLOWED_IN: dict[str, tuple[str, ...]] = {
     "httpx2": (),
     "sse_starlette": (),
     "litellm": ("workflow/llm/", "workflow/service/litellm_search.py"),
-    "redis": ("shared/store/", "shared/broker_address.py"),
+    "redis": ("shared/store/", "shared/broker/address.py"),
     "jinja2": ("workflow/agent/prompts.py",),
     "tomli_w": ("shared/settings/edit.py",),
 }
@@ -85,7 +85,7 @@ def test_record_has_its_parts_and_names_a_check_that_exists(record: Path) -> Non
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
-@pytest.mark.parametrize("contract", ["gateway imports only shared", "client imports only the contract"])
+@pytest.mark.parametrize("contract", ["gateway imports only shared", "baud imports only the contract"])
 def test_import_contracts_that_records_name_exist(contract: str) -> None:
     assert contract in [each["name"] for each in project()["tool"]["importlinter"]["contracts"]]
 
@@ -99,7 +99,7 @@ def test_library_is_imported_only_where_it_was_decided(library: str) -> None:
 def test_one_file_makes_event_stream_responses() -> None:
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     found = [file.relative_to(ROOT).as_posix() for file in files if _MEDIA_TYPE in file.read_text("utf-8")]
-    assert found == ["gateway/service/sse.py"]
+    assert found == ["gateway/service/stream/sse.py"]
 
 
 def test_events_are_encoded_by_orjson_alone() -> None:
@@ -155,7 +155,7 @@ def test_entry_points_name_commands_outside_the_client() -> None:
     commands: dict[str, str] = project()["project"]["entry-points"]["baud.commands"]
     files = {name: ROOT / (target.partition(":")[0].replace(".", "/") + ".py") for name, target in commands.items()}
     assert {"config", "gateway", "modem"} <= files.keys()
-    assert [name for name, file in files.items() if file.is_relative_to(ROOT / "client") or not file.is_file()] == []
+    assert [name for name, file in files.items() if file.is_relative_to(ROOT / "baud") or not file.is_file()] == []
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -6,14 +6,14 @@ from shared.contract.run import Question, StopReason
 from workflow.agent.bounded_answer import FEWER_CALLS, AnswerSoFar, bounded_answer
 from workflow.agent.context import fit_request, readable_conversation
 from workflow.agent.engine import Engine
-from workflow.agent.habits import Habits
+from workflow.agent.loop_detector import Habits
 from workflow.agent.prompts import SystemPrompts
-from workflow.agent.turn import Turn
+from workflow.agent.tool_call_runner import Turn
 from workflow.errors import ContextOverflowError, ModelError
+from workflow.journal.events import Step
+from workflow.journal.journal import Journal
+from workflow.journal.outcome import Outcome
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest
-from workflow.runner.events import Step
-from workflow.runner.journal import Journal
-from workflow.runner.outcome import Outcome
 
 _CONTINUE = "Your answer was cut off at the length limit. Go on exactly where it stopped."
 _EMPTY = "Your answer was empty. Call a tool, or say in text what you have done."

@@ -9,7 +9,7 @@ from typing import Final
 from shared.contract.message import ChatMessage, Role
 from workflow.errors import ContextOverflowError
 from workflow.llm.model import ModelRequest
-from workflow.llm.usage import ContextGauge
+from workflow.llm.token_counter import ContextGauge
 
 # A quick bound that needs no tokenizer: code and English take 3 to 4 characters a token.
 _CHARS_PER_TOKEN: Final = 3

@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from shared.contract.config import AgentConfig
+from shared.config import AgentConfig
 from shared.contract.state import Phase
 from workflow.llm.model import Model
-from workflow.llm.usage import ContextGauge
+from workflow.llm.token_counter import ContextGauge
 from workflow.service.sandbox.base import Sandbox
 from workflow.tool.registry import ToolRegistry
 

@@ -11,19 +11,19 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.errors import ConfigurationError
 from workflow.llm.model import Model
-from workflow.llm.offline import OfflineModel
+from workflow.llm.offline.model import OfflineModel
 from workflow.llm.retry import RetryingModel
 from workflow.llm.text_tools import TextToolsModel
-from workflow.llm.usage import ContextGauge, EstimatingGauge
+from workflow.llm.token_counter import ContextGauge, EstimatingGauge
 
 PYTHON_PREFIX = "python:"
 OFFLINE_PREFIX = "offline/"
-LITELLM_MODEL = "workflow.llm.litellm_model:LiteLLMModel"
-LITELLM_GAUGE = "workflow.llm.litellm_usage:LiteLLMGauge"
-LITELLM_WARM_UP = "workflow.llm.litellm_warm_up:import_late_modules"
+LITELLM_MODEL = "workflow.llm.litellm.model:LiteLLMModel"
+LITELLM_GAUGE = "workflow.llm.litellm.usage:LiteLLMGauge"
+LITELLM_WARM_UP = "workflow.llm.litellm.warm_up:import_late_modules"
 
 PLACEHOLDER_KEY = "none"
 OFFLINE_MODEL = "offline/demo"

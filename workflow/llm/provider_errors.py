@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import openai
 from litellm.exceptions import ContentPolicyViolationError, ContextWindowExceededError
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from workflow.errors import ContextOverflowError, ModelError, PermanentModelError, TransientModelError
 
 MAX_PROVIDER_WORDS = 300  # characters

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from workflow.errors import TransientModelError
 from workflow.llm.model import Model, ModelRequest, StreamItem, StreamRestarted
 

@@ -8,11 +8,11 @@ from shared.contract.run import Question, StopReason
 from shared.errors import LeaseLostError
 from workflow.agent.agent import Agent
 from workflow.errors import ModelError, SandboxUnavailableError
+from workflow.journal.journal import Journal
+from workflow.journal.limits import Limits
+from workflow.journal.outcome import Outcome
+from workflow.journal.ports import Cancellation, Stop
 from workflow.runner.end_task import end_task
-from workflow.runner.journal import Journal
-from workflow.runner.limits import Limits
-from workflow.runner.outcome import Outcome
-from workflow.runner.ports import Cancellation, Stop
 
 # Longer than a tool is given to end.
 _GRACE_SECONDS: Final = 6.0

@@ -10,7 +10,7 @@ from litellm.types.utils import SearchProviders
 from shared.contract.result import SearchHit
 from shared.errors import ConfigurationError
 from workflow.errors import ToolError
-from workflow.llm.litellm_setup import set_up_litellm
+from workflow.llm.litellm.setup import set_up_litellm
 
 _log = logging.getLogger(__name__)
 

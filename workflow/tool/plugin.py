@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 from inspect import Parameter, signature
 from typing import Any, Final
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.errors import ConfigurationError
 from workflow.tool.base import Effect, Parameters, Tool
 

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Final
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.contract.state import Phase
 from shared.errors import ConfigurationError
 from workflow.errors import ToolError

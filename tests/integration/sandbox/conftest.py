@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.config import Isolation, Network, SandboxConfig
+from shared.config import Isolation, Network, SandboxConfig
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.local_provider import LocalProvider
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from shared.contract.config import Isolation, SandboxConfig
+from shared.config import Isolation, SandboxConfig
 from tests.integration.redis_process import RedisProcess
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.local import LocalSandbox

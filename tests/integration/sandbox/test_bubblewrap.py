@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.config import Network
+from shared.config import Network
 from tests.integration.sandbox.conftest import SECRET, LocalSandboxes
 from tests.integration.sandbox.processes import eventually, is_running, unique_sleep
 from workflow.errors import SandboxError

@@ -14,7 +14,7 @@ from tests.integration.sandbox.processes import eventually, is_running, unique_s
 # As a worker does it: on uvloop, in a thread of its own.
 _WORKER = """
 import asyncio, os, pathlib, threading, uvloop
-from shared.contract.config import SandboxConfig
+from shared.config import SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.local_provider import LocalProvider
 

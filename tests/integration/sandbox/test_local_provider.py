@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.config import Isolation, Network, SandboxConfig
+from shared.config import Isolation, Network, SandboxConfig
 from workflow.errors import SandboxUnavailableError
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.bubblewrap import BubblewrapIsolation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.config import Isolation
+from shared.config import Isolation
 from tests.fakes.fake_sandbox import CommandReply, FakeSandbox, prints
 from tests.integration.sandbox.conftest import LocalSandboxes
 from workflow.errors import PathOutsideWorkspaceError, SandboxError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.service.answer_run import RunAnswer
+from gateway.service.run.answer import RunAnswer
 from shared.contract.api import InputRequest
 from shared.contract.run import Answer, Decision, Question, QuestionKind, RunRecord, RunStatus
 from shared.errors import RunNotWaitingError

@@ -6,14 +6,14 @@ from contextlib import aclosing
 import orjson
 import pytest
 
-from gateway.service.channel import START, Channel
-from gateway.service.event_filter import EventFilter, parse_filter
-from gateway.service.event_hub import EventHub
-from gateway.service.follower import Follower, Pace
-from gateway.service.frame import Frame, frame_of
-from gateway.service.shared_pages import SharedPages
-from gateway.service.tail import Tail, TailRequest
-from shared.contract.config import StreamConfig
+from gateway.service.stream.event_filter import EventFilter, parse_filter
+from gateway.service.stream.event_hub import EventHub
+from gateway.service.stream.page_reader import SharedPages
+from gateway.service.stream.stream_session import Tail, TailRequest
+from gateway.service.stream.subscriber import Follower, Pace
+from gateway.service.stream.topic import START, Channel
+from gateway.service.stream.types import Frame, frame_of
+from shared.config import StreamConfig
 from shared.contract.event import StreamEntry
 from shared.errors import InvalidRequestError
 from shared.ids import StreamId, parse_stream_id

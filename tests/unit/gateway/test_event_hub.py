@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from gateway.service.channel import START, StreamEnd
-from gateway.service.event_hub import EventHub
-from gateway.service.follower import Batch, Follower, Pace
+from gateway.service.stream.event_hub import EventHub
+from gateway.service.stream.subscriber import Batch, Follower, Pace
+from gateway.service.stream.topic import START, StreamEnd
 from shared.ids import StreamId, parse_stream_id
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog

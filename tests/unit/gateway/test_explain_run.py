@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from gateway.service.explain_run import explain_run
+from gateway.service.run.explain import explain_run
 from shared.clock import isoformat
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.contract.state import AgentState, CallInFlight, Phase
-from shared.store.situations import Situation
+from shared.store.run_diagnosis import Situation
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BEFORE, LATER = NOW - timedelta(seconds=5), NOW + timedelta(seconds=5)

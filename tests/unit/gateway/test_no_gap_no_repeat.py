@@ -12,9 +12,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.service.channel import START
-from gateway.service.event_hub import EventHub
-from gateway.service.follower import Batch, Follower, Gap, Pace
+from gateway.service.stream.event_hub import EventHub
+from gateway.service.stream.subscriber import Batch, Follower, Gap, Pace
+from gateway.service.stream.topic import START
 from shared.ids import StreamId, parse_stream_id
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog

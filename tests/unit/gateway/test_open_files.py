@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.core.open_files import fit_open_files
-from shared.contract.config import GatewayConfig
+from shared.config import GatewayConfig
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from gateway.service import check_health
-from gateway.service.check_health import SharedProbe
+from gateway.service import health as check_health
+from gateway.service.health import SharedProbe
 
 
 class _Counted:

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from gateway.core.error_handlers import refuse_message
-from gateway.service.socket_commands import read_command, request_id_of
+from gateway.service.socket.commands import read_command, request_id_of
 from shared.contract.api import OnBusy
 from shared.contract.socket import CancelCommand, ExecuteCommand, InputCommand, PingCommand
 from shared.errors import ConfigurationError, InvalidMessageError, MessageTooBigError, TooManyStreamsError

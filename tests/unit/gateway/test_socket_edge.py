@@ -13,10 +13,10 @@ from starlette.types import Message
 
 from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import DENIAL_EXTENSION, BodyLimit, RequestEdge
-from gateway.service.frame import sign_of
-from gateway.service.socket_commands import SocketCommands
-from gateway.service.socket_session import SocketSession
-from gateway.service.tail import Tail
+from gateway.service.socket.commands import SocketCommands
+from gateway.service.socket.session import SocketSession
+from gateway.service.stream.stream_session import Tail
+from gateway.service.stream.types import sign_of
 from shared.errors import ThreadNotFoundError
 
 

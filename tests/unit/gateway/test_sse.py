@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Message, Scope
 
-from gateway.service.admission import StreamAdmission
-from gateway.service.channel import START
-from gateway.service.event_hub import EventHub
-from gateway.service.sse import WIRE_EXTENSION, EventStream
-from gateway.service.tail import Tail, TailRequest
-from shared.contract.config import GatewayConfig, StreamConfig
+from gateway.service.stream.event_hub import EventHub
+from gateway.service.stream.sse import WIRE_EXTENSION, EventStream
+from gateway.service.stream.stream_limits import StreamAdmission
+from gateway.service.stream.stream_session import Tail, TailRequest
+from gateway.service.stream.topic import START
+from shared.config import GatewayConfig, StreamConfig
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
 

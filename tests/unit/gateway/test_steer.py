@@ -2,7 +2,7 @@
 
 import orjson
 
-from gateway.service.steer import steer_text
+from gateway.service.run.steer import steer_text
 from shared.clock import SystemClock
 from shared.contract.message import ContentPart
 from shared.contract.run import ContextItem, RunRecord

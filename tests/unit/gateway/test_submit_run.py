@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.service.submit_run import RunSubmission
+from gateway.service.run.submit import RunSubmission
 from shared.contract.api import ExecuteRequest, OnBusy
 from shared.contract.message import Role
 from shared.contract.run import ContextItem, RunJob, RunRecord, RunStatus, StopReason

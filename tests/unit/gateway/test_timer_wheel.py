@@ -4,7 +4,7 @@ import asyncio
 import random
 from functools import partial
 
-from gateway.service.timer_wheel import TimerWheel
+from gateway.service.stream.timer_wheel import TimerWheel
 
 _LIMIT_SECONDS = 5.0
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-from modem.service.active_runs import ActiveRun, ActiveRuns
+from modem.service.lease.active_runs import ActiveRun, ActiveRuns
 from shared.contract.run import RunRecord, RunStatus
 from tests.fakes.fake_clock import FakeClock
 from tests.unit.workflow.runner.scene import NOW
-from workflow.runner.ports import Stop
+from workflow.journal.ports import Stop
 
 BEGAN = FakeClock().now()
 

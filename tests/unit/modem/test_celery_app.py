@@ -11,17 +11,17 @@ from pydantic import SecretStr
 from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.loop import LoopThread
 from modem.core.runtime import Runtime
-from modem.service.active_runs import ActiveRuns
+from modem.service.lease.active_runs import ActiveRuns
 from modem.task.legacy import register_legacy_task
 from modem.task.run import register_run_task
-from shared.broker_address import VISIBILITY_TIMEOUT_SECONDS
-from shared.contract.config import ModemConfig, RedisConfig
+from shared.broker.address import VISIBILITY_TIMEOUT_SECONDS
+from shared.broker.message import read_envelope
+from shared.broker.queue import make_celery
+from shared.config import ModemConfig, RedisConfig
 from shared.contract.dead_letter import DeadLetter
 from shared.contract.thread import ThreadRecord
 from shared.errors import StoreUnavailableError
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
-from shared.queue import make_celery
-from shared.queue_message import read_envelope
 from shared.store.dead_letters import DeadLetterStore
 from shared.store.threads import ThreadStore
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore

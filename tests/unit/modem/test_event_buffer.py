@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modem.service.event_buffer import EventBuffer, Taken
+from modem.service.run_log.event_buffer import EventBuffer, Taken
 from shared.contract.event import AgentExecuteData
 from tests.fakes.fake_clock import FakeClock
+from workflow.journal.events import EventFactory, Step
 from workflow.llm.model import DeltaKind, TextDelta
-from workflow.runner.events import EventFactory, Step
 
 EVENTS = EventFactory("t", "r", FakeClock())
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

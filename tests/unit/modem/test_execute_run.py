@@ -9,11 +9,11 @@ from typing import cast
 import orjson
 import pytest
 
-from modem.service.active_runs import ActiveRuns
 from modem.service.build_engine import EngineBuilder
 from modem.service.execute_run import RunServices, execute_run
+from modem.service.lease.active_runs import ActiveRuns
 from modem.service.publish import JobPublisher
-from shared.contract.config import AgentConfig, LLMConfig, ModemConfig, StreamConfig
+from shared.config import AgentConfig, LLMConfig, ModemConfig, StreamConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import RunJob, RunRecord, RunStatus, StopReason
 from shared.contract.state import AgentState, Phase
@@ -31,7 +31,7 @@ from tests.fakes.scripted_tool import LookTool, ScriptedParameters
 from tests.unit.workflow.runner.scene import NOW, PLAN, looks, registry_with
 from workflow.agent.engine import Engine, PromptFacts
 from workflow.llm.model import ModelRequest
-from workflow.llm.usage import EstimatingGauge
+from workflow.llm.token_counter import EstimatingGauge
 from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.registry import ToolRegistry

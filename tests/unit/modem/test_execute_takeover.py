@@ -6,8 +6,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from modem.service.active_runs import ActiveRuns
 from modem.service.execute_run import execute_run
+from modem.service.lease.active_runs import ActiveRuns
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import RunStatus, StopReason
 from shared.contract.state import AgentState, CallInFlight, Phase
@@ -18,7 +18,7 @@ from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
 from tests.fakes.scripted_model import hangs, says
 from tests.unit.modem.test_execute_run import CLAIM, JOB, FakeEngineBuilder, FakePublisher, kinds, services_with
 from tests.unit.workflow.runner.scene import NOW
-from workflow.runner.ports import Stop
+from workflow.journal.ports import Stop
 
 BASH = ToolCall(call_id="b", name="bash", arguments='{"cmd": "rm x"}')
 

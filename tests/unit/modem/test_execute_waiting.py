@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from modem.service.active_runs import ActiveRuns
 from modem.service.execute_run import execute_run
-from shared.contract.config import ToolConfig
+from modem.service.lease.active_runs import ActiveRuns
+from shared.config import ToolConfig
 from shared.contract.message import Role
 from shared.contract.run import RunStatus, StopReason
 from shared.store.run_values import WaitOutcome

@@ -7,19 +7,19 @@ from typing import cast
 
 import pytest
 
-from modem.service.active_runs import ActiveRun, ActiveRuns
-from modem.service.hear_bell import hear_bell
-from modem.service.keep_leases import LeaseKeeper
-from shared.contract.config import ModemConfig
+from modem.service.lease.active_runs import ActiveRun, ActiveRuns
+from modem.service.lease.cancel_listener import hear_bell
+from modem.service.lease.keep_leases import LeaseKeeper
+from shared.config import ModemConfig
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import StoreUnavailableError
-from shared.store.bells import Bells
 from shared.store.leases import RenewalOutcome
+from shared.store.notifications import Bells
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_lease_store import FakeLeaseStore
 from tests.unit.workflow.runner.scene import NOW
-from workflow.runner.ports import Stop
+from workflow.journal.ports import Stop
 
 CONFIG = ModemConfig(lease_seconds=10, renew_seconds=0.001)
 

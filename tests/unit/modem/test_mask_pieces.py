@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from modem.service.mask_pieces import PieceMask
-from modem.service.mask_secrets import SecretMask
+from modem.service.run_log.mask_pieces import PieceMask
+from modem.service.run_log.mask_secrets import SecretMask
 from shared.contract.event import AgentExecuteData, ExecuteState
 from shared.contract.secret import MASKED
 from tests.fakes.fake_clock import FakeClock
+from workflow.journal.events import EventFactory, Step
 from workflow.llm.model import DeltaKind, TextDelta
-from workflow.runner.events import EventFactory, Step
 from workflow.tool.base import ToolResult
 
 EVENTS = EventFactory("t", "r", FakeClock())

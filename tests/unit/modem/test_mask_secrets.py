@@ -3,9 +3,9 @@
 import orjson
 import pytest
 
-from modem.service.mask_secrets import SecretMask
-from modem.service.run_log import StoreRunLog
-from shared.contract.config import StreamConfig
+from modem.service.run_log.mask_secrets import SecretMask
+from modem.service.run_log.run_log import StoreRunLog
+from shared.config import StreamConfig
 from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.contract.secret import MASKED as MASK
@@ -14,8 +14,8 @@ from shared.secret_values import secret_values
 from shared.store.run_values import RunEnd
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
-from workflow.runner.events import EventFactory, Step
-from workflow.runner.outcome import Outcome
+from workflow.journal.events import EventFactory, Step
+from workflow.journal.outcome import Outcome
 
 RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at="2026-01-02T03:04:05+00:00", token=1)
 EVENTS = EventFactory("t", "r", FakeClock())

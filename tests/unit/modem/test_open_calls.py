@@ -5,8 +5,8 @@ import asyncio
 import orjson
 import pytest
 
-from modem.service.active_runs import ActiveRuns
 from modem.service.execute_run import execute_run
+from modem.service.lease.active_runs import ActiveRuns
 from shared.contract.message import Role
 from shared.contract.run import StopReason
 from shared.errors import ConfigurationError

@@ -11,8 +11,8 @@ from celery.worker.consumer import Consumer
 
 from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.queue_consumer import QueueConsumer
-from shared.broker_transport import RabbitMessage
-from shared.queue_message import QueueMessage, read_message
+from shared.broker.message import QueueMessage, read_message
+from shared.broker.transport import RabbitMessage
 from tests.e2e.ugly_messages import FLOW, LEGACY
 
 HEADERS = {"task": LEGACY, "id": "one", "lang": "js"}

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from modem.service import reap_runs
-from modem.service.active_runs import ActiveRuns
 from modem.service.end_unreadable import UnreadableRuns
-from modem.service.expire_questions import QuestionExpiry
-from modem.service.reap_runs import Reaper
+from modem.service.lease import reap_runs
+from modem.service.lease.active_runs import ActiveRuns
+from modem.service.lease.expire_questions import QuestionExpiry
+from modem.service.lease.reap_runs import Reaper
 from shared.clock import isoformat
-from shared.contract.config import ModemConfig
+from shared.config import ModemConfig
 from shared.contract.run import Answer, Decision, Question, QuestionKind, RunJob, RunStatus
 from shared.errors import RunNotWaitingError, StoreUnavailableError
 from shared.store.leases import OpenRun

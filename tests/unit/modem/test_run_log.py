@@ -5,9 +5,9 @@ import asyncio
 import orjson
 import pytest
 
-from modem.service.mask_secrets import SecretMask
-from modem.service.run_log import StoreRunLog
-from shared.contract.config import StreamConfig
+from modem.service.run_log.mask_secrets import SecretMask
+from modem.service.run_log.run_log import StoreRunLog
+from shared.config import StreamConfig
 from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, QuestionKind, RunRecord, RunStatus, StopReason, Usage
@@ -16,8 +16,8 @@ from shared.errors import LeaseLostError, StoreUnavailableError
 from shared.store.run_values import RunEnd
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
+from workflow.journal.events import EventFactory, Step
 from workflow.llm.model import TextDelta
-from workflow.runner.events import EventFactory, Step
 
 RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at="2026-01-02T03:04:05+00:00", token=1)
 EVENTS = EventFactory("t", "r", FakeClock())

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import SecretStr
 
-from shared.broker_address import VISIBILITY_TIMEOUT_SECONDS, BrokerAddress, broker_address
-from shared.contract.config import ModemConfig, RedisConfig
+from shared.broker.address import VISIBILITY_TIMEOUT_SECONDS, BrokerAddress, broker_address
+from shared.config import ModemConfig, RedisConfig
 
 
 def address_of(redis_url: str, broker_url: str = "", *, socket_timeout: float | None = None) -> BrokerAddress:

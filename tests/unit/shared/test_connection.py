@@ -4,7 +4,7 @@ import pytest
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.errors import StoreUnavailableError
-from shared.store.connection import redis_errors
+from shared.store.redis.connection import redis_errors
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.contract.config import LogConfig
+from shared.config import LogConfig
 from shared.log import bind, configure_logging
 
 logger = logging.getLogger("baud.test")

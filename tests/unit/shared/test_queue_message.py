@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
+from shared.broker.message import read_envelope
 from shared.errors import UnreadableMessageError
 from shared.json_shape import shape_fault
-from shared.queue_message import read_envelope
 from tests.e2e.ugly_messages import FLOW, LEGACY, UGLY, envelope, packed
 
 LIMIT = 8_388_608

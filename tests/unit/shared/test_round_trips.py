@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.store.round_trips import SharedRoundTrips
+from shared.store.redis.round_trips import SharedRoundTrips
 
 
 class FakeExchange:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.contract.config import Isolation, Network
+from shared.config import Isolation, Network
 from shared.errors import ConfigurationError
 from shared.settings.load import load_settings, load_with_origins
 from shared.settings.model import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.settings.command import app
 from shared.settings.load import load_settings
 from shared.settings.model import Settings

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from shared.contract.config import Network, SandboxConfig
+from shared.config import Network, SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.host_view import system_arguments, tool_folders

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from shared.contract.config import SandboxConfig
+from shared.config import SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.spawn import Spawn

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from shared.contract.config import SandboxConfig
+from shared.config import SandboxConfig
 from shared.errors import ConfigurationError
 from workflow.errors import SandboxUnavailableError
 from workflow.service.sandbox.base import Sandbox, WorkspacePlace

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from shared.contract.config import SandboxConfig
+from shared.config import SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
 from workflow.service.sandbox.isolation import (

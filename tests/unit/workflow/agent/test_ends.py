@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from shared.contract.config import AgentConfig, LLMConfig
+from shared.config import AgentConfig, LLMConfig
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import RunStatus, StopReason, Usage
 from tests.fakes.scripted_model import Reply, ScriptedModel, calls, fails, says

@@ -4,7 +4,7 @@ import asyncio
 
 from pydantic import JsonValue
 
-from shared.contract.config import AgentConfig
+from shared.config import AgentConfig
 from shared.contract.event import ExecuteState
 from shared.contract.message import Role
 from shared.contract.run import RunStatus, StopReason

@@ -4,13 +4,13 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Usage
 from shared.errors import ConfigurationError
 from workflow.llm.factory import build_gauge, build_model, resolve_model_name
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem
-from workflow.llm.usage import EstimatingGauge
+from workflow.llm.token_counter import EstimatingGauge
 
 HERE = "tests.unit.workflow.llm.test_factory"
 REQUEST = ModelRequest("", (ChatMessage(role=Role.USER, content="go"),))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from workflow.llm.factory import build_model
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, TextDelta, ToolSpec
-from workflow.llm.offline_conversation import slug_of
+from workflow.llm.offline.conversation import slug_of
 
 PLANNING = ("job_plan", "ask_user")
 EXECUTION = (

@@ -14,7 +14,7 @@ from litellm.exceptions import (
 )
 from pydantic import SecretStr
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from workflow.errors import ContextOverflowError, ModelError, PermanentModelError, TransientModelError
 from workflow.llm.provider_errors import translate
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from tests.fakes.scripted_model import Reply, ScriptedModel, fails, hangs, says
 from workflow.errors import ContextOverflowError, ModelError, PermanentModelError, TransientModelError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from shared.contract.config import AgentConfig, LLMConfig
+from shared.config import AgentConfig, LLMConfig
 from shared.contract.message import ChatMessage
 from shared.contract.run import Answer, ContextItem, Question, RunRecord, Usage
 from shared.contract.state import AgentState, Phase
@@ -19,12 +19,12 @@ from tests.fakes.scripted_tool import LookTool
 from workflow.agent.agent import Agent
 from workflow.agent.engine import Engine, PromptFacts
 from workflow.agent.task_message import task_message
-from workflow.agent.turn import Turn
-from workflow.llm.usage import EstimatingGauge
-from workflow.runner.events import EventFactory
-from workflow.runner.journal import Journal
-from workflow.runner.limits import Limits
-from workflow.runner.outcome import Outcome
+from workflow.agent.tool_call_runner import Turn
+from workflow.journal.events import EventFactory
+from workflow.journal.journal import Journal
+from workflow.journal.limits import Limits
+from workflow.journal.outcome import Outcome
+from workflow.llm.token_counter import EstimatingGauge
 from workflow.runner.runner import Runner
 from workflow.runner.work import Work
 from workflow.service.sandbox.base import Sandbox, WorkspacePlace

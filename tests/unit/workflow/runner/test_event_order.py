@@ -8,8 +8,8 @@ from tests.fakes.scripted_model import calls, says
 from tests.fakes.scripted_tool import LookTool
 from tests.unit.workflow.agent.test_tool_turns import answer_number
 from tests.unit.workflow.runner.scene import NOW, PLAN, Scene, registry_with
-from workflow.runner.events import EventFactory
-from workflow.runner.outcome import Outcome
+from workflow.journal.events import EventFactory
+from workflow.journal.outcome import Outcome
 
 
 async def play_whole_run() -> Scene:

@@ -4,7 +4,7 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
-from workflow.runner.event_size import MAX_EVENT_BYTES, bounded
+from workflow.journal.event_size import MAX_EVENT_BYTES, bounded
 
 
 def test_ordinary_members_are_left_alone() -> None:

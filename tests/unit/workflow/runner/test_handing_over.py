@@ -12,8 +12,8 @@ from tests.fakes.scripted_tool import ChangeTool, LookTool, ScriptedParameters
 from tests.unit.workflow.agent.test_tool_turns import answer_number
 from tests.unit.workflow.runner.scene import PLAN, Scene, looks, registry_with
 from tests.unit.workflow.runner.test_stopping import HangingBody, within_bounds
-from workflow.runner.outcome import Outcome
-from workflow.runner.ports import Stop
+from workflow.journal.outcome import Outcome
+from workflow.journal.ports import Stop
 from workflow.tool.base import ToolContext, ToolResult
 
 

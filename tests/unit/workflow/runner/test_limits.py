@@ -3,14 +3,14 @@
 import pytest
 from pydantic import JsonValue
 
-from shared.contract.config import AgentConfig
+from shared.config import AgentConfig
 from shared.contract.run import RunStatus, StopReason, Usage
 from tests.fakes.fake_run_log import FakeRunLog
 from tests.fakes.scripted_model import hangs, says
 from tests.fakes.scripted_tool import LookTool
 from tests.unit.workflow.agent.test_tool_turns import answer_number
 from tests.unit.workflow.runner.scene import PLAN, Scene, looks, registry_with
-from workflow.runner.limits import Limits
+from workflow.journal.limits import Limits
 
 CONFIG = AgentConfig(max_steps=10, max_duration=100.0, max_tokens=1000, max_cost_usd=2.0)
 

@@ -16,10 +16,10 @@ from tests.fakes.scripted_tool import ChangeTool, LookTool, ScriptedParameters
 from tests.unit.workflow.agent.test_tool_turns import answer_number
 from tests.unit.workflow.runner.scene import PLAN, Scene, looks, registry_with
 from workflow.agent.agent import Agent
+from workflow.journal.limits import Limits
+from workflow.journal.outcome import Outcome
+from workflow.journal.ports import Stop
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
-from workflow.runner.limits import Limits
-from workflow.runner.outcome import Outcome
-from workflow.runner.ports import Stop
 from workflow.runner.runner import Runner
 from workflow.tool.base import ToolContext, ToolResult
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.contract.message import ChatMessage
 from shared.contract.run import Answer, Decision, QuestionKind, StopReason
 from shared.contract.state import AgentState

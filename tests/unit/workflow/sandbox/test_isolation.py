@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from shared.contract.config import SandboxConfig
+from shared.config import SandboxConfig
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.isolation import command_environment, limits_argv, search_path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.config import SandboxConfig
+from shared.config import SandboxConfig
 from shared.errors import ConfigurationError
 from tests.fakes.fake_sandbox import FakeSandbox
 from workflow.errors import SandboxUnavailableError

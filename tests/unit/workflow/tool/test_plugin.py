@@ -4,7 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.contract.state import Phase
 from shared.errors import ConfigurationError
 from tests.fakes.fake_tool_context import FakeToolContext

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.contract.state import Phase
 from shared.errors import ConfigurationError
 from workflow.errors import ToolError

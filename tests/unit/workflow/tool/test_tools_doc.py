@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.contract.state import Phase
 from tests.fakes.fake_sandbox import FakeSandbox
 from tests.fakes.fake_tool_context import FakeToolContext

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.config import ToolConfig
+from shared.config import ToolConfig
 from shared.contract.result import SearchHit
 from shared.errors import ConfigurationError
 from tests.fakes.fake_search import FakeSearch

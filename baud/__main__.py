@@ -1,0 +1,6 @@
+"""`python -m client` is `baud`."""
+
+from baud.cli import main
+
+if __name__ == "__main__":
+    main()

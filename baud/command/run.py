@@ -1,0 +1,148 @@
+"""`baud run`: one task from the command line, shown as it is worked on."""
+
+import asyncio
+import os
+import sys
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from baud import AsyncBaud, Event, StopReason
+from baud.command.options import DataFolder, Json, Token, Url
+from baud.sdk.errors import BaudClientError
+from baud.stack.open_gateway import Gateway, open_gateway
+from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
+from baud.terminal.interruption import Interruption
+from baud.terminal.prompt import read_line
+from baud.terminal.render import RunView, completion_of
+from baud.terminal.stderr import say
+from shared.contract.event import ExecuteType
+from shared.contract.run import Decision
+
+EXIT_STOPPED = 130  # as shells say for Ctrl-C
+_CANCEL_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asked for; an empty `thread_id` makes a new thread."""
+
+    task: str
+    thread_id: str
+    url: str
+    token: str
+    as_json: bool
+    options: StackOptions
+
+
+def exit_code_of(reason: StopReason) -> int:
+    """Return the exit code for the way a run ended."""
+    if reason is StopReason.CANCELLED:
+        return EXIT_STOPPED
+    return 0 if reason is StopReason.COMPLETED else 1
+
+
+class RunCommand:
+    """Carries out one `baud run` against a gateway."""
+
+    def __init__(self, request: RunRequest, baud: AsyncBaud, gateway: Gateway) -> None:
+        self._request = request
+        self._baud = baud
+        self._gateway = gateway
+        self._view = RunView(Console(highlight=False), again=gateway.options)
+
+    async def run(self) -> int:
+        """Work on the task, and put the agent's questions to the user; return the exit code."""
+        thread_id = self._request.thread_id or (await self._baud.initiate()).thread_id
+        run_id = (await self._baud.execute(thread_id, self._request.task)).run_id
+        try:
+            return await self._follow(thread_id, run_id)
+        except asyncio.CancelledError:
+            await self._cancel(thread_id, run_id)
+            raise
+
+    async def _follow(self, thread_id: str, run_id: str) -> int:
+        async with aclosing(self._baud.run_stream(thread_id, run_id)) as events:
+            async for event in events:
+                self._show(event)
+                if event.is_completion:
+                    return exit_code_of(completion_of(event)[0])
+                if event.is_question and not await self._answer(thread_id, run_id, event):
+                    return 1
+        raise BaudClientError(f"the stream ended before the run did; look again with: baud tail {thread_id}")
+
+    async def _answer(self, thread_id: str, run_id: str, event: Event) -> bool:
+        """Ask the user; False when nobody can be asked, and the run goes on waiting."""
+        if self._request.as_json or not sys.stdin.isatty():
+            first = "start baud up on the same --data-dir, then " if self._gateway.is_own else ""
+            say(f"the run waits for you; {first}answer with: baud answer {thread_id}")
+            return False
+        is_approval = event.execute_type == ExecuteType.APPROVAL
+        text = await read_line("approve? [y/N] " if is_approval else "your answer: ")
+        if not text and not is_approval:
+            return False
+        decision = None
+        if is_approval:
+            decision = Decision.APPROVE if text.lower() in ("y", "yes") else Decision.DENY
+        await self._baud.send_input(thread_id, run_id, text, decision=decision)
+        return True
+
+    def _show(self, event: Event) -> None:
+        if self._request.as_json:
+            typer.echo(event.to_json())
+        else:
+            self._view.show(event)
+
+    async def _cancel(self, thread_id: str, run_id: str) -> None:
+        say("stopping the run")
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await self._baud.cancel(thread_id, run_id)
+        except BaudClientError as error:
+            say(f"the run could not be cancelled: {error}")
+        except TimeoutError:
+            say("the run could not be cancelled: no answer in time")
+
+
+async def carry_out(request: RunRequest) -> int:
+    """Find or start a gateway and run the task there; return the exit code."""
+    async with (
+        Interruption() as interruption,
+        open_gateway(request.url, request.options, interruption, env=os.environ) as gateway,
+        AsyncBaud(gateway.url, token=request.token or None) as baud,
+    ):
+        return await RunCommand(request, baud, gateway).run()
+    return EXIT_STOPPED
+
+
+def run(
+    task: Annotated[str, typer.Argument(help="What the agent is to do.")],
+    *,
+    thread: Annotated[str, typer.Option(help="Go on with this thread.")] = "",
+    url: Url = "",
+    token: Token = "",
+    as_json: Json = False,
+    model: Annotated[str, typer.Option(help="LiteLLM name of the model, for a stack started by this command.")] = "",
+    data_dir: DataFolder = DEFAULT_DATA_DIR,
+) -> None:
+    """Give the agent a task and watch it work.
+
+    Without a gateway to talk to, a stack is started for the time of the run. Exit code: 0 completed, 1 failed,
+    130 stopped; Ctrl-C stops the run.
+
+    Examples:
+
+        baud run "write a haiku into haiku.txt"
+
+        baud run --thread 4f1c... "now translate it into French"
+
+        baud run --json "list the files" | jq .data.execute_type
+    """
+    if not task.strip():
+        raise typer.BadParameter("the task is blank; say what the agent is to do")
+    options = StackOptions(data_dir=data_dir, port=0, model=model, redis_url=redis_url_from(os.environ))
+    request = RunRequest(task=task, thread_id=thread, url=url, token=token, as_json=as_json, options=options)
+    raise typer.Exit(asyncio.run(carry_out(request)))

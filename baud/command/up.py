@@ -1,0 +1,61 @@
+"""`baud up`: the whole backend on this machine, until it is told to stop."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from baud.stack.local_stack import LocalStack
+from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
+from baud.terminal.interruption import Interruption
+from baud.terminal.stderr import say
+
+
+async def serve(options: StackOptions) -> None:
+    """Run the stack until a signal; the ready line is all that goes to standard output."""
+    stack = LocalStack(options, env=os.environ, say=say)
+    async with Interruption() as interruption:
+        interruption.on_second = stack.hurry
+        async with stack:
+            try:
+                typer.echo(f"baud ready gateway={stack.url} redis={stack.redis_url}")
+            except OSError as error:  # what runs is worth more than the line that says so
+                say(f"the ready line cannot be written: {error.strerror}")
+            await asyncio.Event().wait()
+
+
+def up(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway; 0 picks a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="How many modem processes carry runs.")] = 1,
+    data_dir: Annotated[Path, typer.Option(help="Where Redis and the sandboxes keep their files.")] = DEFAULT_DATA_DIR,
+    model: Annotated[str, typer.Option(help="LiteLLM name of the model, e.g. anthropic/claude-sonnet-4-5.")] = "",
+    host: Annotated[str, typer.Option(help="Address that the gateway listens on.")] = "127.0.0.1",
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow an address that others can reach.")] = False,
+) -> None:
+    """Start Redis, gateway and modems on this machine, until Ctrl-C.
+
+    When all answer, one line goes to standard output: `baud ready gateway=URL redis=URL`; everything else goes to
+    standard error. What dies is started again. With REDIS_URL set, that Redis is used and none is started; else the
+    password of the embedded one stands in DATA_DIR/redis/password.
+
+    Examples:
+
+        baud up
+
+        baud up --port 0 --workers 2 --data-dir /var/lib/baud
+
+        baud up --host 0.0.0.0 --insecure
+    """
+    options = StackOptions(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        workers=workers,
+        model=model,
+        insecure=insecure,
+        redis_url=redis_url_from(os.environ),
+    )
+    asyncio.run(serve(options))

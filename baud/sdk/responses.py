@@ -1,0 +1,58 @@
+"""Reads what the gateway answers besides the bodies of success: errors, and when to come again."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import re2  # type: ignore[import-untyped] # it has no types
+from pydantic import ValidationError
+
+from baud.sdk.errors import ApiError
+from shared.contract.api import ErrorResponse
+
+LONGEST_REFUSAL_BYTES = 65_536  # of an answer that is no success; a proxy's page may be endless
+_LONGEST_DETAIL = 300
+_TITLE = re2.compile(r"(?is)<title[^>]*>(.*?)</title>")  # the page is anybody's
+_PASSING = frozenset({408, 425, 429})
+
+
+def is_passing(status: int) -> bool:
+    """Whether the same request may be answered otherwise a moment later."""
+    return status in _PASSING or status >= 500
+
+
+def error_from(status: int, body: bytes) -> ApiError:
+    """Return the error that an answer carries, also when something between us and Baud wrote it."""
+    try:
+        error = ErrorResponse.model_validate_json(body)
+    except ValidationError:
+        return ApiError(status, "not_from_baud", _foreign_detail(body.decode(errors="replace").strip()))
+    return ApiError(status, error.code, error.detail, error.request_id)
+
+
+def _foreign_detail(text: str) -> str:
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        named = f" titled {' '.join(title[1].split())[:_LONGEST_DETAIL]!r}" if title else ""
+        return f"a page{named}, not an answer of Baud; is this its address, and does the proxy know the way to it?"
+    return text[:_LONGEST_DETAIL] or "an empty answer; is this the address of a Baud gateway?"
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a Retry-After header asks for; 0 when there is none, or it cannot be read."""
+    value = headers.get("retry-after", "")
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    until = _moment(value)
+    if until is None:
+        return 0.0
+    # Counted from the answer's own date where it has one: our clocks need not agree.
+    return max(0.0, (until - (_moment(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,203 @@
+"""One reader's way through a stream over any number of connections: no I/O, so that it serves both clients.
+
+The shell connects with `headers`, tells `begin` what was answered, feeds the bytes, and tells `lost` or `closed` how
+the connection ended; then it waits `pause_seconds` and connects again while `is_open`.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from baud.sdk.backoff import Backoff, StreamPolicy, may_pass
+from baud.sdk.errors import BaudClientError, StreamError, UnreachableError
+from baud.sdk.event import Event, Gap, read_event, stream_position
+from baud.sdk.responses import error_from, is_passing, retry_after_seconds
+from baud.sdk.sse import Frame, FrameParser
+from baud.sdk.stream_request import StreamRequest
+
+_QUIET = frozenset({"waiting", "keep_alive"})
+_BAD_ENTRY = "bad_entry"  # about one entry of the log; the stream goes on behind it
+_IDLE = "timeout"
+_SHUTDOWN = "shutdown"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """What the streams of one client have met so far: for metrics, and to find a gateway that repeats itself."""
+
+    connections: int = 0
+    duplicates: int = 0  # events that came again and were held back
+
+
+class StreamSession:
+    """State of one stream. One of a run ends at that run's completion.
+
+    With `until_completion` an orderly close may be the end, or only the connection's age: the shell is to ask whether
+    the thread has an active run while `asks_activity`. When it has none, one more connection brings what was missed.
+    """
+
+    def __init__(
+        self,
+        policy: StreamPolicy,
+        request: StreamRequest,
+        *,
+        gateway_count: int = 1,
+        counts: StreamCounts | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.is_open = True
+        self.pause_seconds = 0.0
+        self.asks_activity = False
+        self.wants_other_gateway = False
+        self._request = request
+        self._last_id = request.last_id or None
+        self._counts = counts or StreamCounts()
+        self._backoff = Backoff(policy, gateway_count=gateway_count, now=now)
+        self._is_last_pass = False
+        self._was_connected = False
+        self._has_progress = False
+        self._leave = False
+        self._gap: Event | None = None
+        self._parser = FrameParser()
+
+    def headers(self) -> dict[str, str]:
+        """Return the request headers of the next connection."""
+        # Uncompressed: whatever compresses on the way would hold events back until it has enough of them.
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-store"}
+        return headers | ({"Last-Event-ID": self._last_id} if self._last_id else {})
+
+    def begin(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Take the answer to a connection; return whether its body is to be fed.
+
+        `body` is only read for answers other than 200. Raises ApiError for what a new try would not change.
+        """
+        self._parser = FrameParser()
+        self._has_progress = self._leave = self.wants_other_gateway = False
+        self._counts.connections += 1
+        if status == 200:
+            return self._begin_stream(headers.get("content-type", ""))
+        if status == 204:
+            self.is_open = False
+        elif is_passing(status):
+            self._fail(f"the gateway answered {status}", at_least=retry_after_seconds(headers))
+        else:
+            raise error_from(status, body)
+        return False
+
+    def _begin_stream(self, content_type: str) -> bool:
+        if content_type.lower().startswith("text/event-stream"):
+            self._was_connected = True
+            return True
+        what = f"the answer is no event stream but {content_type or 'of no type'}"
+        if not self._was_connected:
+            raise BaudClientError(f"{what}; is this the address of a Baud gateway?")
+        self._fail(what)  # what was a gateway a moment ago is one no more: a proxy's page while it is away
+        return False
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Give the events that this chunk completes; ask `wants_more` before the next one."""
+        for frame in self._parser.feed(chunk):
+            if frame.retry_milliseconds is not None:
+                self._backoff.start_with(frame.retry_milliseconds / 1000)
+            if frame.data is None:
+                continue
+            yield from self._system_event(frame) if frame.id is None else self._business_event(frame, frame.id)
+            if not self.wants_more:
+                return
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether this connection is to be read further."""
+        return self.is_open and not self._leave
+
+    def _system_event(self, frame: Frame) -> Iterator[Event]:
+        event = read_event(frame)
+        if event.event == "keep_alive":
+            self._note_progress()
+        is_farewell = event.event == "error" and event.data.get("error_type") != _BAD_ENTRY
+        if isinstance(event, Gap) and event == self._gap:
+            return  # a connection that broke right behind it: the reader knows already
+        self._gap = event if isinstance(event, Gap) else self._gap
+        if self._request.include_system or not (is_farewell or event.event in _QUIET):
+            yield event
+        if is_farewell:
+            self._take_error(event)
+
+    def _take_error(self, event: Event) -> None:
+        kind, status = str(event.data.get("error_type", "")), event.data.get("status")
+        if kind == _IDLE:
+            self._take_idleness()
+        elif isinstance(status, int) and not is_passing(status):
+            raise StreamError(kind, status, str(event.data.get("error", "")))
+        else:  # shutdown, unavailable, a fault: a new connection may meet another gateway, or a healthy one
+            self._leave = self.wants_other_gateway = True
+            # A gateway that stops is no failure: whoever has been served by it goes on elsewhere at once.
+            self._has_progress = self._has_progress and kind == _SHUTDOWN
+
+    def _take_idleness(self) -> None:
+        if self._request.stay_when_idle:
+            self._leave = self._has_progress = True
+        else:
+            self.is_open = False
+
+    def _business_event(self, frame: Frame, event_id: str) -> Iterator[Event]:
+        self._note_progress()
+        if self._was_seen(event_id):
+            self._counts.duplicates += 1
+            return
+        self._last_id = event_id
+        event = read_event(frame)
+        run_id = self._request.run_id
+        if run_id is not None and event.is_completion and event.data.get("run_id", run_id) == run_id:
+            self.is_open = False
+        yield event
+
+    def _was_seen(self, event_id: str) -> bool:
+        new, last = stream_position(event_id), stream_position(self._last_id or "")
+        return new is not None and last is not None and new <= last
+
+    def _note_progress(self) -> None:
+        self._has_progress = True
+        self._backoff.forgive()
+
+    def closed(self) -> None:
+        """Note that the connection ended in good order, or was left because of an `error` event."""
+        if self._request.until_completion and not self._leave:
+            self.is_open = self.is_open and not self._is_last_pass
+            self.asks_activity = self.is_open
+        else:
+            self._pause_after_close()
+
+    def note_activity(self, *, is_active: bool) -> None:
+        """Take the answer to `asks_activity`."""
+        self.asks_activity = False
+        self._is_last_pass = not is_active
+        if is_active:
+            self._pause_after_close()
+        else:
+            self.pause_seconds = 0.0
+
+    def _pause_after_close(self) -> None:
+        if self._has_progress:
+            self.pause_seconds = self._backoff.gentle_pause()
+        elif self.is_open:
+            self._fail("the gateway closed the connection")
+
+    def lost(self, error: Exception) -> None:
+        """Note that the connection failed, or the question for activity; another connection asks it again.
+
+        Raises UnreachableError when that would not help, StreamLostError when it has gone on for too long.
+        """
+        if not may_pass(error):
+            raise UnreachableError(f"the stream cannot be asked for: {error}") from error
+        self.asks_activity = False
+        self._fail(f"{type(error).__name__}: {error}".rstrip(": "))
+
+    def _fail(self, why: str, *, at_least: float = 0.0) -> None:
+        self.wants_other_gateway = True
+        self.pause_seconds = self._backoff.pause_after(why, last_id=self._last_id, at_least=at_least)
+        if self._backoff.is_outage:  # a single break is everyday
+            _log.warning("the stream is interrupted (%s); next try in %.1f s", why, self.pause_seconds)

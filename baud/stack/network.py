@@ -1,0 +1,43 @@
+"""Small questions to the local network stack: which port is free, and whether one is taken."""
+
+import socket
+
+from baud.sdk.errors import PortInUseError
+
+WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound to by default
+
+
+def _try_bind(host: str, port: int) -> int:
+    family, kind, proto, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, proto) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no hindrance
+        probe.bind(address)
+        bound: int = probe.getsockname()[1]
+        return bound
+
+
+def claim_port(host: str, port: int) -> int:
+    """Return a port that can be listened on: `port` itself, or a free one when it is 0.
+
+    Raises PortInUseError when the port is taken or the address is not this machine's.
+    """
+    try:
+        return _try_bind(host, port)
+    except OSError as error:
+        raise PortInUseError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; give another --port (0 picks a free one)"
+        ) from error
+
+
+def prefer_port(host: str, port: int) -> int:
+    """Return `port` when it is free, else a free one."""
+    try:
+        return _try_bind(host, port)
+    except OSError:
+        return _try_bind(host, 0)
+
+
+def base_url(host: str, port: int) -> str:
+    """Return the address at which this machine reaches a server that listens on `host`."""
+    reachable = "127.0.0.1" if host in WILDCARDS else host
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

@@ -1,0 +1,96 @@
+"""One WebSocket: a stream in one direction, commands and their answers in both."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from typing import Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+
+from gateway.service.socket.commands import SocketCommands, read_command, request_id_of
+from gateway.service.stream.stream_session import Tail
+from gateway.service.stream.topic import StreamEnd
+from gateway.service.stream.types import Item
+from gateway.service.stream.write_timeout import StallWatch
+from shared.errors import BaudError
+
+# The first by a connection that breaks, the second by one that the other direction has closed.
+_GONE: Final = (WebSocketDisconnect, WebSocketDisconnected)
+_NORMAL_CLOSURE: Final = 1000
+_CLOSE_CODES: Final = {
+    StreamEnd.SHUTDOWN: 1012,  # service restart
+    StreamEnd.UNAVAILABLE: 1013,  # try again later
+    StreamEnd.FAILED: 1011,  # internal error
+    StreamEnd.DELETED: 4410,  # of the private range: gone
+}
+
+
+class SocketSession:
+    """Serves an accepted WebSocket until the stream is over or the client has left."""
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        tail: Tail,
+        commands: SocketCommands,
+        watch: StallWatch | None,
+        *,
+        max_message_bytes: int,
+        refusal: Callable[[BaudError, str | None], Item],
+    ) -> None:
+        self._socket = socket
+        self._tail = tail
+        self._commands = commands
+        self._watch = watch
+        self._max_message_bytes = max_message_bytes
+        self._refusal = refusal
+        self._turn = asyncio.Lock()  # answers and events share the wire, whose watch sees one sender at a time
+
+    async def run(self) -> None:
+        """Return when both directions have ended."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send_events(), name="socket events")
+                await self._answer_commands()
+                self._tail.leave()
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+
+    async def _send_events(self) -> None:
+        with suppress(*_GONE):
+            async with aclosing(self._tail.items()) as bursts:
+                async for items in bursts:
+                    for item in items:
+                        await self._send(item)
+            if self._tail.end is not StreamEnd.LEFT:
+                await self._close(_NORMAL_CLOSURE if self._tail.end is None else _CLOSE_CODES[self._tail.end])
+
+    async def _answer_commands(self) -> None:
+        with suppress(*_GONE):
+            while (message := await self._socket.receive())["type"] != "websocket.disconnect":
+                await self._send(await self._answer(message.get("text")))
+                await asyncio.sleep(0)  # many that wait already, and are answered without waiting, would hold the loop
+
+    async def _answer(self, text: str | None) -> Item:
+        try:
+            command = read_command(text, max_bytes=self._max_message_bytes)
+            return await self._commands.carry_out(command)
+        except BaudError as error:
+            return self._refusal(error, request_id_of(text))
+
+    async def _send(self, item: Item) -> None:
+        async with self._turn:
+            if self._watch is not None:
+                self._watch.begin()
+            await self._socket.send_text(item.message)
+            if self._watch is not None:
+                self._watch.end()
+
+    async def _close(self, code: int) -> None:
+        async with self._turn:
+            if self._watch is not None:
+                self._watch.begin()
+            await self._socket.close(code)
+            if self._watch is not None:
+                self._watch.end()

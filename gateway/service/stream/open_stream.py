@@ -1,0 +1,107 @@
+"""Checks what can be checked before a stream begins, and says where it begins."""
+
+from contextlib import suppress
+from typing import Protocol
+
+from gateway.service.stream.stream_session import ActiveRuns, TailRequest
+from gateway.service.stream.topic import START
+from shared.contract.run import RunRecord
+from shared.errors import InvalidStreamIdError, RunNotFoundError, ThreadNotFoundError
+from shared.ids import LAST_STREAM_ID, StreamId, parse_stream_id
+from shared.keys import ThreadKeys
+
+FROM_NOW_ON = "$"
+
+
+class Threads(Protocol):
+    """Knows which threads there are."""
+
+    async def exists(self, thread_id: str) -> bool:
+        """Whether there is such a thread."""
+
+
+class Runs(Protocol):
+    """Knows runs."""
+
+    async def get(self, thread_id: str, run_id: str) -> RunRecord:
+        """Return a run, or raise RunNotFoundError."""
+
+
+class RunFinder(Protocol):
+    """Knows runs by their ids alone."""
+
+    async def find(self, run_id: str) -> RunRecord:
+        """Return a run, or raise RunNotFoundError."""
+
+
+class Events(Protocol):
+    """Knows where streams end."""
+
+    async def last_id(self, stream: str) -> str:
+        """Return the id of the newest entry, or `0-0`."""
+
+
+async def request_thread_tail(
+    threads: Threads, events: Events, keys: ThreadKeys, last_id: str, *, until_completion: bool
+) -> TailRequest:
+    """Return the request for a thread's stream; raises ThreadNotFoundError, InvalidStreamIdError."""
+    cursor = parse_last_id(last_id)
+    if not await threads.exists(keys.thread_id):
+        raise ThreadNotFoundError
+    resolved = await _resolve(events, keys.stream, cursor)
+    return TailRequest(keys.thread_id, keys.stream, keys.bell, resolved, until_completion=until_completion)
+
+
+async def request_run_tail(
+    runs: Runs, events: Events, keys: ThreadKeys, run_id: str, *, last_id: str
+) -> TailRequest | None:
+    """Return the request for a run's events; None when all were seen. Raises RunNotFoundError."""
+    cursor = parse_last_id(last_id)
+    resolved = await _resolve(events, keys.stream, cursor)
+    run = await runs.get(keys.thread_id, run_id)  # later, so that no end comes between the two unseen
+    if run.completion_id is not None and resolved >= parse_stream_id(run.completion_id):
+        return None
+    return TailRequest(
+        keys.thread_id, keys.stream, keys.bell, resolved, run_id=run_id, has_ended=run.status.is_terminal
+    )
+
+
+class FlowRuns:
+    """Knows whether a run is active where a flow's input is carried out: its message may name a thread of its own."""
+
+    def __init__(self, finder: RunFinder, runs: ActiveRuns, flow_input_uuid: str) -> None:
+        self._finder = finder
+        self._runs = runs
+        self._flow_input_uuid = flow_input_uuid
+
+    async def active_run(self, thread_id: str) -> str | None:
+        """Return its id, or None; `thread_id` is the flow's, where the input is unless it has been found elsewhere."""
+        with suppress(RunNotFoundError):  # it may come yet
+            thread_id = (await self._finder.find(self._flow_input_uuid)).thread_id
+        return await self._runs.active_run(thread_id)
+
+
+async def request_legacy_tail(events: Events, keys: ThreadKeys, flow_input_uuid: str, last_id: str) -> TailRequest:
+    """Return the request for a legacy stream, whether its flow exists yet or not."""
+    stream = keys.legacy_stream(flow_input_uuid)
+    cursor = parse_last_id(last_id)
+    # Also with an id: that Redis answers is to be known before the stream begins.
+    newest = await _resolve(events, stream, None)
+    return TailRequest(keys.thread_id, stream, keys.bell, newest if cursor is None else cursor)
+
+
+def parse_last_id(last_id: str) -> StreamId | None:
+    """Read a position: nothing is the start, `$` (None) the end. Raises InvalidStreamIdError."""
+    if last_id == FROM_NOW_ON:
+        return None
+    return _require_successor(parse_stream_id(last_id)) if last_id else START
+
+
+async def _resolve(events: Events, stream: str, cursor: StreamId | None) -> StreamId:
+    return _require_successor(parse_stream_id(await events.last_id(stream))) if cursor is None else cursor
+
+
+def _require_successor(position: StreamId) -> StreamId:
+    if position == LAST_STREAM_ID:  # Redis cannot be asked for what is behind it
+        raise InvalidStreamIdError
+    return position

@@ -1,0 +1,110 @@
+"""Pages of the log for who catches up; followers that stand at the same place share one reading, and its frames."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.service.stream.topic import START, Channel
+from gateway.service.stream.types import Frame, frame_of
+from shared.errors import InvalidStreamIdError
+from shared.ids import StreamId, parse_stream_id
+from shared.store.events import Page
+
+
+class PageReader(Protocol):
+    """Reads the log of a stream from a position."""
+
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+        """Return the entries behind `after` and the oldest id, as of one moment; fewer once they have `most_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramePage:
+    """A page, as its source says; `seen_position` is where its channel's tail stood when the reading was asked for."""
+
+    frames: Sequence[Frame]
+    first_id: StreamId | None
+    whole_after: StreamId | None
+    is_short: bool
+    seen_position: StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    number: int
+    task: asyncio.Task[FramePage]
+
+
+class SharedPages:
+    """Reads pages; one that is being read is not asked for again. `begun` counts the readings."""
+
+    def __init__(self, reader: PageReader) -> None:
+        self.begun = 0
+        self._reader = reader
+        self._newest: dict[tuple[str, StreamId], _Reading] = {}
+        self._tasks: set[asyncio.Task[FramePage]] = set()
+
+    async def read(self, channel: Channel, after: StreamId, *, behind: int = 0) -> FramePage:
+        """Return what stands behind `after`, out of a reading that came behind so many; raises StoreUnavailableError.
+
+        Who knows that something has been written passes what had `begun` by then: an earlier reading may lack it.
+        """
+        key = (channel.stream, after)
+        reading = self._newest.get(key)
+        if reading is None or reading.number <= behind:
+            reading = self._newest[key] = self._begin(channel, after)
+        return await asyncio.shield(reading.task)  # who leaves takes nothing from the others
+
+    async def close(self) -> None:
+        """End what is being read."""
+        readings = tuple(self._tasks)
+        for reading in readings:
+            reading.cancel()
+        if readings:
+            await asyncio.wait(readings)
+
+    def _begin(self, channel: Channel, after: StreamId) -> _Reading:
+        self.begun += 1
+        task = asyncio.create_task(self._read(channel, after), name="page")
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._forget((channel.stream, after), done))
+        return _Reading(self.begun, task)
+
+    async def _read(self, channel: Channel, after: StreamId) -> FramePage:
+        seen_position, limit = channel.position, channel.page_entries
+        most_bytes = channel.page_bytes if channel.large_to > after else 0
+        page = await self._reader.page_with_first(channel.stream, after=str(after), limit=limit, most_bytes=most_bytes)
+        frames = tuple(frame_of(entry) for entry in page.entries)
+        channel.large_to = _parse(page.large_to) or START
+        channel.note_sizes(frames)
+        channel.has_existed |= page.first_id is not None
+        first_id, whole_after = _parse(page.first_id), _parse(page.whole_after)
+        kept = tuple(_as_many_as_fit(frames, channel.page_bytes))
+        is_short = len(kept) == len(frames) < limit and not page.is_cut
+        return FramePage(kept, first_id, whole_after, is_short, seen_position)
+
+    def _forget(self, key: tuple[str, StreamId], done: asyncio.Task[FramePage]) -> None:
+        self._tasks.discard(done)
+        newest = self._newest.get(key)
+        if newest is not None and newest.task is done:  # else another reading has taken its place
+            del self._newest[key]
+        if not done.cancelled():
+            done.exception()  # those who wait for it have it; without any left nobody needs it
+
+
+def _as_many_as_fit(frames: Iterable[Frame], limit_bytes: int) -> Iterator[Frame]:
+    """Yield frames up to a size, but one whatever its size."""
+    size = 0
+    for frame in frames:
+        if size and size + frame.size > limit_bytes:
+            return
+        size += frame.size
+        yield frame
+
+
+def _parse(entry_id: str | None) -> StreamId | None:
+    with suppress(InvalidStreamIdError):
+        return None if entry_id is None else parse_stream_id(entry_id)
+    return None

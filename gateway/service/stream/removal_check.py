@@ -1,0 +1,61 @@
+"""Finds out that the thread of a watched stream was removed or has expired, and ends the stream.
+
+Whatever is read and found empty is suspected: DELETE notifies as an append does, and every stream is read now and then.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final, Protocol
+
+from gateway.service.stream.topic import Channel, StreamEnd
+from shared.errors import StoreUnavailableError
+
+# Suspicions are cheap and mostly wrong: a notification often comes with what an earlier reading has brought.
+_COLLECT_SECONDS: Final = 0.25
+_AT_ONCE: Final = 256
+
+
+class StreamRegistry(Protocol):
+    """Knows which streams there are."""
+
+    async def missing(self, streams: Collection[str]) -> set[str]:
+        """Return those whose thread is gone; of a legacy stream, itself. Raises StoreUnavailableError."""
+
+
+class RemovalCheck:
+    """Asks for suspected streams, many at once."""
+
+    def __init__(self, registry: StreamRegistry) -> None:
+        self._registry = registry
+        self._suspected: dict[Channel, None] = {}
+        self._is_something_suspected = asyncio.Event()
+
+    def suspect(self, channel: Channel) -> None:
+        """Ask soon whether this stream is there still; one that has never been there may come yet."""
+        if channel.has_existed:
+            self._suspected[channel] = None
+            self._is_something_suspected.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            await self._is_something_suspected.wait()
+            await asyncio.sleep(_COLLECT_SECONDS)
+            suspected = [channel for channel in self._suspected if channel.followers][:_AT_ONCE]
+            if len(suspected) < _AT_ONCE:
+                self._suspected.clear()
+                self._is_something_suspected.clear()
+            for channel in suspected:
+                self._suspected.pop(channel, None)
+            await self._ask(suspected)
+
+    async def _ask(self, suspected: Collection[Channel]) -> None:
+        if not suspected:
+            return
+        try:
+            missing = await self._registry.missing({channel.stream for channel in suspected})
+        except StoreUnavailableError:
+            return  # the next reading of each stream suspects it again
+        for channel in suspected:
+            if channel.stream in missing:
+                channel.end(StreamEnd.DELETED)

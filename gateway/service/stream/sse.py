@@ -1,0 +1,141 @@
+"""Server-sent events: the response that carries a stream over HTTP, and nothing of what the stream says."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.service.stream.stream_limits import StreamAdmission, client_of
+from gateway.service.stream.stream_session import Tail
+from gateway.service.stream.timer_wheel import TimerWheel
+from gateway.service.stream.types import Item
+from gateway.service.stream.write_timeout import StallWatch, Wire
+from shared.config import StreamConfig
+
+# In a scope's `extensions`: the Wire below the request. Without it nobody can tell a slow client from a stalled one.
+WIRE_EXTENSION: Final = "baud.wire"
+# In a scope's `extensions`: a Carrier that stands further out.
+CARRIER_EXTENSION: Final = "baud.carrier"
+RETRY: Final = b"retry: 3000\n\n"
+# Of what a client may hold: the hub's buffer takes half, a chunk on its way and what waits below HTTP an eighth each
+# (the latter may overshoot by a chunk), so that all together stay within it.
+BUFFER_SHARE: Final = 2
+CHUNK_SHARE: Final = 8
+_HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+logger = logging.getLogger(__name__)
+
+
+class Carrier:
+    """Takes over the streams of one request once its route has returned, so that what the route needed is freed."""
+
+    stream: "EventStream | None" = None
+
+
+class EventStream(Response):
+    """Sends a tail's items as they come, until it is over or the client has left; closes after a whole frame."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, tail: Tail, wheel: TimerWheel, admission: StreamAdmission, config: StreamConfig) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._tail = tail
+        self._wheel = wheel
+        self._admission = admission
+        self._admitted: str | None = None  # the address that a place is held for
+        self._send_timeout = config.send_timeout
+        self._chunk_bytes = config.client_buffer_bytes // CHUNK_SHARE
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin the response; the rest is left to the carrier, if there is one, which closes the stream.
+
+        Raises ShuttingDownError, TooManyStreamsError before anything was sent.
+        """
+        carrier: Carrier | None = scope.get("extensions", {}).get(CARRIER_EXTENSION)
+        client = client_of(scope)
+        self._admission.enter(client)
+        self._admitted = client
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if carrier is None:
+                await self.carry(scope, receive, send)
+            else:
+                carrier.stream = self
+        finally:
+            if carrier is None or carrier.stream is not self:
+                self.close()
+
+    def close(self) -> None:
+        """Give the stream's place back; once is enough, twice does no harm."""
+        if self._admitted is not None:
+            self._admission.leave(self._admitted)
+            self._admitted = None
+
+    async def carry(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the stream over one connection of the server."""
+        wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
+        watch = None
+        if wire is not None:
+            watch = StallWatch(self._wheel, wire, self._send_timeout)
+            watch.let_wait(at_most_bytes=self._chunk_bytes)
+        listener = asyncio.create_task(self._await_departure(receive), name="departure")
+        try:
+            await self._carry(send, watch)
+            await self._finish(send, watch)
+        finally:
+            if watch is not None:
+                watch.close()
+            listener.cancel()
+            await asyncio.wait([listener])
+
+    async def _await_departure(self, receive: Receive) -> None:
+        """Wait until the client has left; one whose body is too long or too slow is treated as if it had."""
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except HTTPException:
+            logger.info("a stream is ended: its request has a body that breaks the limits")
+        self._tail.leave()
+
+    async def _carry(self, send: Send, watch: StallWatch | None) -> None:
+        await send({"type": "http.response.body", "body": RETRY, "more_body": True})
+        async with aclosing(self._tail.items()) as bursts:
+            async for items in bursts:
+                await self._send(items, send, watch)
+                del items  # a stream that waits holds nothing of what it has sent
+
+    async def _finish(self, send: Send, watch: StallWatch | None) -> None:
+        """End the response, watched like the rest: the client may take nothing of what was sent last either."""
+        if watch is not None:
+            watch.begin()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, items: Sequence[Item], send: Send, watch: StallWatch | None) -> None:
+        for chunk in _join(items, self._chunk_bytes):
+            if watch is not None:
+                watch.begin()
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if watch is not None:
+                watch.end()
+
+
+def _join(items: Sequence[Item], chunk_bytes: int) -> Iterator[bytes]:
+    if len(items) == 1:
+        yield items[0].sse
+        return
+    waiting: list[bytes] = []
+    size = 0
+    for item in items:
+        if waiting and size + len(item.sse) > chunk_bytes:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+        waiting.append(item.sse)
+        size += len(item.sse)
+    if waiting:
+        yield b"".join(waiting)

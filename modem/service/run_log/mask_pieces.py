@@ -1,0 +1,73 @@
+"""Masks what a run streams, so that a secret does not get out in two halves: text of the model, output of commands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import JsonValue
+
+from modem.service.run_log.mask_secrets import SecretMask
+from shared.contract.event import AgentExecuteData, ExecuteState
+from shared.secret_matcher import MaskedStream
+
+# Where a `processing` event carries a piece of a longer text: member of the result, and the field in it.
+_TEXTS: Final = {"assistant_delta": "text", "tool_bash_result": "result"}
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One text, and the event that brought its last piece."""
+
+    masked: MaskedStream
+    last: AgentExecuteData
+
+
+class PieceMask:
+    """Holds back the end of a streamed text that may begin a secret, until more comes or its step ends."""
+
+    def __init__(self, mask: SecretMask) -> None:
+        self._mask = mask
+        self._streams: dict[tuple[str, JsonValue], _Stream] = {}
+
+    def pass_on(self, event: AgentExecuteData) -> Sequence[AgentExecuteData]:
+        """Return what goes out in an event's place; what its step held back stands before other events of the step."""
+        if self._mask.is_empty:
+            return (event,)
+        found = _piece_of(event)
+        if found is None:
+            return (*self.finish(event.uuid), event)
+        _, piece, text = found
+        key = (event.uuid, piece.get("kind"))
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream(self._mask.begin_stream(), event)
+        stream.last = event
+        told = stream.masked.feed(text)
+        if told is text:
+            return (event,)
+        return (_with_text(event, told),) if told else ()
+
+    def finish(self, uuid: str | None = None) -> list[AgentExecuteData]:
+        """Return what one step held back, or all of them: their texts have ended."""
+        keys = [key for key in self._streams if uuid in (None, key[0])]
+        ended = [self._streams.pop(key) for key in keys]
+        rests = [(stream.last, stream.masked.finish()) for stream in ended]
+        return [_with_text(last, rest) for last, rest in rests if rest]
+
+
+def _piece_of(event: AgentExecuteData) -> tuple[str, dict[str, JsonValue], str] | None:
+    """Return the member of the result, the piece in it and its text, if the event carries one of a longer text."""
+    if event.current_state is not ExecuteState.PROCESSING or not event.execute_result:
+        return None
+    for member, piece in event.execute_result.items():
+        text = piece.get(_TEXTS.get(member, "")) if isinstance(piece, dict) else None
+        return (member, piece, text) if isinstance(piece, dict) and isinstance(text, str) else None
+    return None
+
+
+def _with_text(event: AgentExecuteData, text: str) -> AgentExecuteData:
+    found = _piece_of(event)
+    if found is None:
+        raise ValueError("The event carries no piece of a text.")
+    member, piece, _ = found
+    return event.model_copy(update={"execute_result": {member: {**piece, _TEXTS[member]: text}}})

@@ -1,0 +1,200 @@
+"""The RunLog port over the store: coalesces what streams, keeps order, masks secrets, retries while Redis is away."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence, Set
+from typing import Final
+
+from modem.service.redis_retry import patience
+from modem.service.run_log.event_buffer import EventBuffer
+from modem.service.run_log.flush_interval import pause_seconds
+from modem.service.run_log.mask_pieces import PieceMask
+from modem.service.run_log.mask_secrets import SecretMask
+from modem.service.run_log.priority_gate import Arrivals
+from shared.config import StreamConfig
+from shared.contract.event import AgentExecuteData
+from shared.contract.message import ChatMessage, Role
+from shared.contract.run import Question, RunRecord, Usage
+from shared.contract.state import AgentState
+from shared.errors import LeaseLostError, StoreUnavailableError
+from shared.store.run_values import Ended, RunEnd, RunWrite, WaitOutcome
+from shared.store.runs import RunStore
+from workflow.agent.approval import shorten
+from workflow.journal.ports import Written
+
+# Beyond this much unwritten output the run waits for Redis instead of filling the memory.
+_MAX_WAITING_BYTES: Final = 1_048_576
+# Masking a longer text that holds a secret takes longer than other runs should wait: about 5 ms for each 10 KB.
+MASKED_IN_PLACE: Final = 65_536
+
+
+class StoreRunLog:
+    """Writes one claimed run. Streamed text goes out at once when nothing is being written, else in batches."""
+
+    def __init__(
+        self,
+        runs: RunStore,
+        run: RunRecord,
+        config: StreamConfig,
+        *,
+        mask: SecretMask | None = None,
+        arrivals: Arrivals | None = None,
+        pace: Callable[[float, float], float] = pause_seconds,
+    ) -> None:
+        self._runs = runs
+        self._run = run
+        self._config = config
+        self._mask = mask or SecretMask()
+        self._arrivals = arrivals or Arrivals()
+        self._pace = pace
+        self._pieces = PieceMask(self._mask)
+        self._buffer = EventBuffer(coalesce=config.coalesce_deltas, drop=config.drop_deltas)
+        self._lock = asyncio.Lock()
+        self._sequence = 0
+        self._flusher: asyncio.Task[None] | None = None
+        self._enough = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._failure: Exception | None = None
+
+    async def emit(self, event: AgentExecuteData) -> None:
+        """Hand over an event; it is written within `flush_interval`. Raises LeaseLostError."""
+        await self._arrivals.give_way()
+        self._raise_failure()
+        self._add(event)
+        if self._buffer and (self._flusher is None or self._flusher.done()):
+            self._flusher = asyncio.create_task(self._flush())
+        if self._buffer.size_bytes >= self._config.flush_bytes:
+            self._enough.set()
+        if self._buffer.size_bytes >= _MAX_WAITING_BYTES:
+            await self._wait_for_room()
+
+    async def commit(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage] = (),
+        state: AgentState | None = None,
+        usage: Usage | None = None,
+    ) -> Written:
+        """Write what was emitted and all of this in one call, secrets masked; return it as it was written.
+
+        Raises LeaseLostError, StoreUnavailableError.
+        """
+        async with self._lock:
+            self._raise_failure()
+            if any(message.role is Role.ASSISTANT for message in messages):  # said without text, it has no event
+                self._end_text()
+            self._add(*events)
+            taken = self._buffer.take()
+            self._taken.set()
+            if not taken.events and not messages and state is None and usage is None:
+                return Written()
+            self._sequence += 1
+            write = RunWrite(self._sequence, taken.events, messages, state, usage, taken.supersedes_text)
+            masked = await self._masked(write, taken.deltas)
+            await self._append(masked)
+            return Written(masked.messages, masked.state)
+
+    async def take_said(self) -> Sequence[ChatMessage]:
+        """Return what was said to the run meanwhile. Raises LeaseLostError, StoreUnavailableError."""
+        await self.commit([])
+        nonce = uuid.uuid4().hex
+        async for attempt in patience(self._run.run_id):
+            with attempt:
+                said = await self._runs.take_steer(self._run, nonce=nonce)
+                return [self._mask.message(message) for message in said]
+        raise StoreUnavailableError
+
+    async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> WaitOutcome:
+        """Write what was emitted, then let the run wait if nobody wants something of it.
+
+        `interrupt` makes the event of the question as it is shown. Raises LeaseLostError, StoreUnavailableError.
+        """
+        shown = shorten(self._mask.question(question))  # in this order: half a secret would not be known as one
+        event = interrupt(shown).to_json()
+        await self.commit([])
+        await self.close()
+        async for attempt in patience(self._run.run_id):
+            with attempt:
+                return await self._runs.wait(self._run, shown, event)
+        raise StoreUnavailableError
+
+    async def finish(self, end: RunEnd) -> Ended | None:
+        """Write what was emitted, then end the run. Raises LeaseLostError, StoreUnavailableError.
+
+        Returns None when it would end well but somebody has said something to it: it has to go on.
+
+        A run whose writing failed otherwise is ended all the same: without its last words, but not for ever open.
+        """
+        if self._failure is None or isinstance(self._failure, LeaseLostError):
+            self._buffer_rests()
+            await self.commit([])
+        await self.close()
+        async for attempt in patience(self._run.run_id):
+            with attempt:
+                return await self._runs.finish(self._run, self._mask.end(end))
+        raise StoreUnavailableError
+
+    async def close(self) -> None:
+        """Stop writing; what was not written by then is left out."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
+            self._flusher = None
+
+    def _add(self, *events: AgentExecuteData) -> None:
+        for event in events:
+            for each in self._pieces.pass_on(event):
+                self._buffer.add(each)
+
+    def _end_text(self) -> None:
+        """The model's answer is whole: what was streamed of it has had its time."""
+        self._buffer_rests()
+        self._buffer.supersede_text()
+
+    def _buffer_rests(self) -> None:
+        for rest in self._pieces.finish():
+            self._buffer.add(rest)
+
+    async def _masked(self, write: RunWrite, deltas: Set[int]) -> RunWrite:
+        """Return the write without secrets; in the deltas they were masked piece by piece."""
+        if self._mask.is_empty:
+            return write
+        size = sum(map(len, write.events)) + sum(message.size() for message in write.messages)
+        if size < MASKED_IN_PLACE:
+            return self._mask.write(write, deltas)
+        return await asyncio.to_thread(self._mask.write, write, deltas)
+
+    async def _append(self, write: RunWrite) -> None:
+        try:
+            async for attempt in patience(self._run.run_id):
+                with attempt:
+                    await self._runs.append(self._run, write)
+        except Exception as error:
+            self._failure = error  # what was in this write is lost, so nothing may follow it
+            self._taken.set()
+            raise
+
+    async def _wait_for_room(self) -> None:
+        # The flusher writes, not the caller: a caller that is cancelled meanwhile takes no output with it.
+        self._enough.set()
+        self._taken.clear()
+        await self._taken.wait()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _flush(self) -> None:
+        """Write until nothing waits; a failure is raised to the run at its next word."""
+        now = asyncio.get_running_loop().time
+        while self._buffer and self._failure is None:
+            self._enough.clear()
+            began_at = now()
+            await self.commit([])
+            pause = self._pace(self._config.flush_interval, now() - began_at)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._enough.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,112 @@
+"""The bells of threads: a connection that hears which streams have something new.
+
+What redis-py's PubSub does for each message costs several times what hearing a bell needs, and every event rings one.
+So redis-py opens the connection, with all that a URL can ask for, and its bytes are read here, many bells at a time.
+"""
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+
+import hiredis
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared.errors import StoreUnavailableError
+from shared.keys import IDLE_BELL
+from shared.store.redis.connection import Connection, redis_errors
+
+_READ_BYTES: Final = 65_536
+_RINGS: Final = (b"message", b"subscribe")
+
+
+@contextmanager
+def line_errors() -> Iterator[None]:
+    """As redis_errors; a line that was found dead meanwhile has no writer any more."""
+    try:
+        with redis_errors():
+            yield
+    except (AttributeError, hiredis.HiredisError) as error:
+        raise StoreUnavailableError from error
+
+
+class BellLine:
+    """One open subscription connection. Every method raises StoreUnavailableError when Redis is gone."""
+
+    def __init__(self, connection: Any) -> None:  # of redis-py, which leaves what we need of it untyped
+        self._connection = connection
+        self._stream = connection._reader
+        self._transport = connection._writer.transport
+        self._replies = hiredis.Reader(replyError=RedisConnectionError)
+
+    async def watch(self, bells: Iterable[str]) -> None:
+        """Listen to these as well; `heard` returns each once more when Redis has confirmed it."""
+        await self._send("SUBSCRIBE", *bells)
+
+    async def forget(self, bells: Iterable[str]) -> None:
+        """Listen to these no longer."""
+        await self._send("UNSUBSCRIBE", *bells)
+
+    async def ping(self) -> None:
+        """Ask for a sign of life; `heard` returns then, if with nothing."""
+        await self._send("PING")
+
+    async def heard(self) -> Sequence[str]:
+        """Wait for the next bells that rang, or are watched only from now on; those of one read come together.
+
+        Between two calls nothing is read, so that the bells of a busy time wait for each other in the kernel.
+        """
+        with line_errors():
+            self._transport.resume_reading()
+            received = await self._stream.read(_READ_BYTES)
+            if not received:
+                raise RedisConnectionError("Redis closed the connection of the bells.")
+            self._transport.pause_reading()
+            self._replies.feed(received)
+            return list(self._rung())
+
+    async def _send(self, *command: str) -> None:
+        with line_errors():
+            await self._connection.send_command(*command, check_health=False)
+
+    def _rung(self) -> Iterator[str]:
+        while (reply := self._replies.gets()) is not False:
+            if isinstance(reply, Exception):
+                raise reply
+            if isinstance(reply, list) and reply[0] in _RINGS:
+                yield reply[1].decode()
+
+
+L = TypeVar("L", bound=BellLine)
+
+
+class Bells:
+    """Opens subscription connections."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[BellLine]:
+        """Yield a connection that listens to nothing of a thread yet; raises StoreUnavailableError."""
+        # In a cluster each node passes on what was published on another.
+        redis = random.choice(await self._connection.servers())  # noqa: S311 - no secret
+        async with open_line(redis, BellLine) as line:
+            yield line
+
+
+@asynccontextmanager
+async def open_line(redis: Redis, kind: Callable[[Any], L]) -> AsyncIterator[L]:
+    """Yield a line to one server, with a connection of its pool; raises StoreUnavailableError."""
+    pool: Any = redis.connection_pool  # redis-py leaves it untyped
+    with redis_errors():
+        connection = await pool.get_connection()
+    try:
+        line = kind(connection)
+        await BellLine.watch(line, [IDLE_BELL])
+        yield line
+    finally:
+        with redis_errors():
+            await connection.disconnect(nowait=True)
+        await pool.release(connection)

@@ -1,0 +1,191 @@
+"""The connection to Redis, its Lua scripts, and its failures in our own words."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.config import RedisConfig
+from shared.errors import StoreUnavailableError, UnreadableRecordError
+from shared.keys import ThreadKeys
+from shared.store.redis.master_pool import open_pool
+from shared.store.redis.round_trips import SharedRoundTrips
+from shared.store.redis.stream_read_connection import RawEntry, TailLine
+
+# Every script may be sent twice without a second effect, so a lost answer may be asked for again.
+RETRIES: Final = 3
+_SCRIPTS: Final = (
+    "answer_run", "append_run", "cancel_run", "claim_run", "create_thread", "delete_thread", "end_unreadable",
+    "fail_pending", "finish_run", "look_run", "name_run", "read_messages", "release_run", "renew_index", "renew_run",
+    "submit_run", "take_due", "take_steer", "wait_run", "watch_run",
+)  # fmt: skip
+
+# A replica during fail-over, a full memory, a failed fork, a slot on its way: the command was refused, not wrong.
+_REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError, AskError)
+# Codes that redis-py has no class for, and all those that a Redis before version 7 hides behind its own words about the
+# script, or redis-py behind its own about the pipeline.
+_REFUSED: Final = re.compile(
+    r"(?:^|[:\s]-|caused error: \(')"
+    r"(?:OOM|MISCONF|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOREPLICAS|MASTERDOWN)\b"
+)
+
+# In a cluster PUBLISH reaches every node; a bell of a thread is rung where the thread is.
+_RING: Final = {False: "local RING = 'PUBLISH'\n", True: "local RING = 'SPUBLISH'\n"}
+
+logger = logging.getLogger(__name__)
+
+Argument = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """One call of a script of ours; without one that is not needed a cluster goes on if its node cannot be used."""
+
+    script: str
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
+    is_needed: bool = True
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turn what means that Redis cannot be used now into StoreUnavailableError."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError) as error:
+        raise StoreUnavailableError from error
+    except RuntimeError as error:
+        # uvloop's word for writing to a connection that has just been closed; redis-py lets it through.
+        if "handler is closed" not in str(error):
+            raise
+        raise StoreUnavailableError from error
+    except RedisError as error:
+        if isinstance(error, _REFUSALS) or _REFUSED.search(str(error)):
+            # What Redis says names scripts and addresses of ours, and the sentence of an error goes to clients.
+            logger.warning("Redis refuses to serve: %s", error)
+            raise StoreUnavailableError("Redis refuses to serve. Try again.") from error
+        if "WRONGTYPE" in str(error):
+            raise UnreadableRecordError("A key holds something of another kind than its name says.") from error
+        raise
+
+
+def open_redis(config: RedisConfig, *, retries: int = RETRIES) -> Redis:
+    """Return a client with its own pool; nothing is connected before the first command. The caller closes it.
+
+    A command that finds every connection in use waits for one.
+    """
+    return Redis.from_pool(open_pool(config, retries=retries))
+
+
+def _one_of(answer: list[Any] | BaseException) -> Any:
+    if isinstance(answer, UnreadableRecordError):
+        return answer
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer[0]
+
+
+class Connection:
+    """One process's Redis client with its scripts; the stores share it."""
+
+    def __init__(self, redis: Any, *, cluster: bool = False) -> None:  # a Redis, or what has its methods
+        # redis-py types every answer as bytes or str; what comes here is always bytes.
+        self.redis = redis
+        self._cluster = cluster
+        self._round_trips = SharedRoundTrips(self._exchange)
+        self._tail_line: TailLine | None = None
+        folder = resources.files("shared.store") / "lua"
+        library = _RING[cluster] + (folder / "_library.lua").read_text()
+        self._scripts: dict[str, AsyncScript] = {
+            name: self.redis.register_script((library + (folder / f"{name}.lua").read_text()).encode())
+            for name in _SCRIPTS
+        }
+
+    def keys(self, thread_id: str) -> ThreadKeys:
+        """Return the key names of a thread."""
+        return ThreadKeys(thread_id, self._cluster)
+
+    async def call(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script of ours; raises StoreUnavailableError."""
+        return (await self.call_many([ScriptCall(script, keys, arguments)]))[0]
+
+    async def call_many(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run several scripts in order in one round trip, each atomic by itself; raises StoreUnavailableError."""
+        if not calls:
+            return []
+        with redis_errors():
+            return await self._round_trips.send(calls)
+
+    async def call_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts of several threads; the answer of one may be an UnreadableRecordError.
+
+        Only in a cluster, it may be a StoreUnavailableError too.
+        """
+        answers = await asyncio.gather(*(self.call_many([call]) for call in calls), return_exceptions=True)
+        return [_one_of(answer) for answer in answers]
+
+    async def read_tails(
+        self, positions: Mapping[str, str], *, limit: int
+    ) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
+        """Return what stands behind each stream's position, without blocking; raises RedisError, OSError."""
+        if self._tail_line is None:
+            self._tail_line = TailLine(self.redis.connection_pool)
+        return await self._tail_line.read(positions, limit=limit)
+
+    async def load_scripts(self) -> None:
+        """Make all scripts known to Redis, so that the first calls need not; raises StoreUnavailableError."""
+        with redis_errors():
+            for redis in await self.servers():
+                pipe = redis.pipeline(transaction=False)
+                for script in self._scripts.values():
+                    pipe.script_load(script.script)
+                await pipe.execute()
+
+    async def servers(self) -> list[Redis]:
+        """Return a client for each server that may be written to."""
+        return [self.redis]
+
+    def place(self, key: str) -> str:
+        """Return a name of the server that has a key: what is at one place is read together."""
+        return ""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.redis.aclose()
+
+    async def _exchange(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Return what each call gave, its error included."""
+        results = await self._send(calls)
+        unknown = [position for position, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if unknown:
+            await self.load_scripts()
+            again = await self._send([calls[position] for position in unknown])
+            for position, result in zip(unknown, again, strict=True):
+                results[position] = result
+        return results
+
+    async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        # redis-py's own way with scripts would ask Redis before every pipeline whether it knows them.
+        pipe = self.redis.pipeline(transaction=False)
+        for call in calls:
+            pipe.evalsha(self._scripts[call.script].sha, len(call.keys), *call.keys, *call.arguments)
+        return list(await pipe.execute(raise_on_error=False))

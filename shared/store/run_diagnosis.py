@@ -1,0 +1,81 @@
+"""Everything that tells what a run is doing now, read in one round trip."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from shared.contract.run import RunJob, RunRecord
+from shared.contract.state import AgentState
+from shared.errors import RunNotFoundError
+from shared.keys import MODEM_INDEX, OPEN_RUNS_INDEX
+from shared.store.leases import open_run_member, to_number
+from shared.store.records import salvage_record
+from shared.store.redis.connection import Connection, redis_errors
+
+# TIME has no key, and the nodes of a cluster have a clock each: this asks the one that judges the run's lease.
+_CLOCK: Final = "return redis.call('TIME')"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A run and its surroundings; times are aware, in UTC, by Redis' clock."""
+
+    run: RunRecord
+    state: AgentState
+    now: datetime
+    is_active: bool
+    waiting_behind: int
+    last_event_at: datetime | None
+    lease_until: datetime | None
+    is_owner_alive: bool
+    next_look_at: datetime | None
+
+
+class SituationStore:
+    """Raises StoreUnavailableError when Redis does not answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._redis = connection.redis
+
+    async def read(self, thread_id: str, run_id: str) -> Situation:
+        """Return how a run stands. Raises RunNotFoundError."""
+        keys = self._connection.keys(thread_id)
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.eval(_CLOCK, 1, keys.metadata)
+            pipe.hgetall(keys.run(run_id))
+            pipe.hgetall(keys.state)
+            pipe.hget(keys.metadata, "active_run_id")
+            pipe.lpos(keys.inbox, run_id)
+            pipe.xrevrange(keys.stream, count=1)
+            pipe.zscore(OPEN_RUNS_INDEX, open_run_member(RunJob(thread_id=thread_id, run_id=run_id)))
+            (seconds, microseconds), run, state, active, position, newest, look = await pipe.execute()
+            if not run:
+                raise RunNotFoundError
+            owner = run.get(b"owner", b"").decode(errors="replace")
+            alive_until = await self._redis.zscore(MODEM_INDEX, owner) if owner else None
+        now = datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC)
+        is_active = active == run_id.encode()
+        return Situation(
+            run=salvage_record(
+                RunRecord, run, {"thread_id": thread_id, "run_id": run_id, "task": "", "created_at": ""}
+            ),
+            state=salvage_record(AgentState, state, {}),
+            now=now,
+            is_active=is_active,
+            waiting_behind=0 if is_active or position is None else int(position) + 1,
+            last_event_at=_entry_time(newest[0][0]) if newest else None,
+            lease_until=_time(run.get(b"lease_until")),
+            is_owner_alive=alive_until is not None and alive_until > now.timestamp(),
+            next_look_at=_time(look),
+        )
+
+
+def _entry_time(entry_id: bytes) -> datetime:
+    return datetime.fromtimestamp(int(entry_id.split(b"-")[0]) / 1000, UTC)
+
+
+def _time(milliseconds: bytes | float | None) -> datetime | None:
+    value = to_number(milliseconds)
+    return datetime.fromtimestamp(value / 1000, UTC) if value else None

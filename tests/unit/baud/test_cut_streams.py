@@ -1,0 +1,75 @@
+"""Whatever breaks a connection, and wherever: the reader gets each event once, in order, with its whole text."""
+
+import asyncio
+from collections.abc import Callable
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baud import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
+from tests.fakes.fraying_stream import TEXT, Break, Fate, FrayingStream
+
+URL = "http://gateway.test"
+POLICY = StreamPolicy(first_pause_seconds=0.0, longest_pause_seconds=0.0, longest_outage_seconds=None)
+WHOLE_BYTES = len(FrayingStream(4, ()).payload(0))
+
+Read = Callable[[FrayingStream], tuple[list[Event], StreamCounts]]
+
+
+def read_sync(stream: FrayingStream) -> tuple[list[Event], StreamCounts]:
+    with Baud(URL, stream_policy=POLICY, transport=httpx.MockTransport(stream)) as baud:
+        return list(baud.run_stream("t1", "r1")), baud.stream_counts
+
+
+def read_async(stream: FrayingStream) -> tuple[list[Event], StreamCounts]:
+    async def read() -> tuple[list[Event], StreamCounts]:
+        async with AsyncBaud(URL, stream_policy=POLICY, transport=httpx.MockTransport(stream)) as baud:
+            return [event async for event in baud.run_stream("t1", "r1")], baud.stream_counts
+
+    return asyncio.run(read())
+
+
+both = pytest.mark.parametrize("read", [read_sync, read_async], ids=["sync", "async"])
+
+
+def assert_whole(stream: FrayingStream, events: list[Event]) -> None:
+    assert [event.id for event in events] == stream.ids
+    assert all(event.data["text"] == TEXT for event in events)
+
+
+@both
+@pytest.mark.parametrize("fate", [Fate.RESET, Fate.SILENCE, Fate.CLOSED])
+def test_a_stream_cut_at_any_byte_goes_on(read: Read, fate: Fate) -> None:
+    for position in range(WHOLE_BYTES):
+        stream = FrayingStream(4, [Break(fate, position)])
+        events, counts = read(stream)
+        assert_whole(stream, events)
+        assert counts.duplicates == 0
+        assert len(stream.asked) <= 2
+
+
+BREAKS = st.builds(
+    Break,
+    fate=st.sampled_from(Fate),
+    after_bytes=st.integers(0, WHOLE_BYTES),
+    chunk_bytes=st.integers(1, 200),
+    repeats=st.integers(0, 3),
+)
+
+
+@both
+@given(breaks=st.lists(BREAKS, max_size=12), length=st.integers(1, 8))
+def test_any_row_of_mishaps_is_borne(read: Read, breaks: list[Break], length: int) -> None:
+    stream = FrayingStream(length, breaks)
+    events, _ = read(stream)
+    assert_whole(stream, events)
+
+
+@both
+def test_what_a_gateway_repeats_is_held_back_and_counted(read: Read) -> None:
+    stream = FrayingStream(4, [Break(Fate.RESET, WHOLE_BYTES - 1), Break(Fate.CLOSED, WHOLE_BYTES, repeats=2)])
+    events, counts = read(stream)
+    assert_whole(stream, events)
+    assert counts == StreamCounts(connections=2, duplicates=2)

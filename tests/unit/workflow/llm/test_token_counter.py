@@ -1,0 +1,62 @@
+"""Tokens are counted without the net, whatever the model."""
+
+import pytest
+
+from shared.config import LLMConfig
+from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
+from workflow.llm.litellm.usage import LiteLLMGauge, to_usage
+from workflow.llm.model import ModelRequest, ToolSpec
+from workflow.llm.token_counter import DEFAULT_CONTEXT_WINDOW, ContextGauge, EstimatingGauge
+
+CONFIG = LLMConfig()
+IMAGE = ContentPart(type="image_url", image_url={"url": "https://example.invalid/a.png"})
+
+
+def gauges() -> list[ContextGauge]:
+    models = ("openai/gpt-5.5", "anthropic/claude-sonnet-5-5", "openai/unheard-of")
+    return [EstimatingGauge(CONFIG), *(LiteLLMGauge(CONFIG, model) for model in models)]
+
+
+def request_of(text: str) -> ModelRequest:
+    return ModelRequest("Be brief.", (ChatMessage(role=Role.USER, content=text),))
+
+
+async def test_a_text_of_known_length_is_counted_roughly_right() -> None:
+    for gauge in gauges():
+        assert 700 < await gauge.count_tokens(request_of("word " * 1000)) < 2500
+
+
+async def test_everything_of_a_request_counts() -> None:
+    tool = ToolSpec("ls", "List a folder. " * 20, {"type": "object", "properties": {"path": {"type": "string"}}})
+    call = ToolCall(call_id="c", name="ls", arguments='{"path": "a long folder name"}' * 5)
+    base = request_of("go")
+    more = [
+        ModelRequest(base.system * 20, base.messages),
+        ModelRequest(base.system, base.messages, (tool,)),
+        ModelRequest(base.system, (*base.messages, ChatMessage(role=Role.ASSISTANT, tool_calls=(call,)))),
+        ModelRequest(base.system, (ChatMessage(role=Role.USER, content=(ContentPart(type="text", text="go"), IMAGE)),)),
+    ]
+    for gauge in gauges():
+        least = await gauge.count_tokens(base)
+        assert all([await gauge.count_tokens(request) > least for request in more])
+
+
+@pytest.mark.parametrize(
+    ("model", "window"),
+    [
+        ("openai/gpt-4o", 128_000),
+        ("openai/unheard-of", DEFAULT_CONTEXT_WINDOW),
+    ],
+)
+def test_the_context_window_is_known_or_assumed(model: str, window: int) -> None:
+    assert LiteLLMGauge(CONFIG, model).context_window == window
+
+
+def test_the_configured_context_window_wins() -> None:
+    config = LLMConfig(context_window=5000)
+    assert LiteLLMGauge(config, "openai/gpt-4o").context_window == 5000
+    assert EstimatingGauge(config).context_window == 5000
+
+
+def test_no_usage_is_no_cost() -> None:
+    assert to_usage(None, "openai/gpt-4o").cost_usd == 0.0

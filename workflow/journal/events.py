@@ -1,0 +1,158 @@
+"""Makes the events of one run: times, ids and the shape that the wire asks for."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+
+from pydantic import JsonValue
+
+from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from shared.contract.message import ToolCall
+from shared.contract.result import AssistantDeltaResult, SandboxInfo, UserMessageResult
+from shared.contract.run import Question, RunRecord
+from workflow.errors import ToolError
+from workflow.journal.event_size import bounded
+from workflow.journal.outcome import Outcome
+from workflow.journal.ports import Clock
+from workflow.llm.model import TextDelta
+from workflow.tool.arguments import parse_arguments
+from workflow.tool.base import ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that has begun: its events share `uuid` and the time it began."""
+
+    uuid: str
+    began_at: str
+    execute_type: str
+
+
+class EventFactory:
+    """Makes AgentExecuteData for one run."""
+
+    def __init__(self, thread_id: str, run_id: str, clock: Clock) -> None:
+        self._thread_id = thread_id
+        self._run_id = run_id
+        self._clock = clock
+
+    def now(self) -> str:
+        """Return the time as it stands in events."""
+        return self._clock.now().astimezone(UTC).isoformat(timespec="microseconds")
+
+    def begin(self, execute_type: str) -> Step:
+        """Begin a step now."""
+        return Step(str(uuid.uuid4()), self.now(), execute_type)
+
+    def user_message(self, run: RunRecord) -> AgentExecuteData:
+        """The task, as the first event of its run."""
+        result = UserMessageResult(
+            task=run.task, context_data=tuple(item.model_dump(mode="json") for item in run.context_data)
+        )
+        return self._whole(ExecuteType.USER_MESSAGE, {"user_message_result": result.model_dump(mode="json")})
+
+    def delta(self, step: Step, piece: TextDelta) -> AgentExecuteData:
+        """A piece of the model's text."""
+        result = AssistantDeltaResult(text=piece.text, kind=piece.kind.value)
+        return self._event(
+            step, ExecuteState.PROCESSING, ExecuteType.ASSISTANT_DELTA, {"assistant_delta": result.model_dump()}
+        )
+
+    def restarted(self, step: Step, reason: str, attempt: int) -> AgentExecuteData:
+        """What the model said so far in this step is void."""
+        return self._event(
+            step,
+            ExecuteState.PROCESSING,
+            ExecuteType.STATUS,
+            {"status_result": {"status": "restarted", "reason": reason, "attempt": attempt}},
+        )
+
+    def resumed(self, attempt: int) -> AgentExecuteData:
+        """Another attempt goes on with the run: text that was streamed and not completed is void."""
+        return self._whole(ExecuteType.STATUS, {"status_result": {"status": "resumed", "attempt": attempt}})
+
+    def sandbox_replaced(self) -> AgentExecuteData:
+        """The processes of the sandbox are gone; addresses given out before no longer answer."""
+        info = SandboxInfo(sandbox_id=self._thread_id, sandbox_url="", app_path="")
+        return self._whole(ExecuteType.STATUS_SANDBOX_INFO, {"status_sandbox_info": info.model_dump(mode="json")})
+
+    def response(self, step: Step, text: str) -> AgentExecuteData:
+        """The whole text of one model call."""
+        return self._event(
+            step,
+            ExecuteState.COMPLETE,
+            ExecuteType.ASSISTANT_RESPONSE,
+            {"assistant_response_result": text},
+            end=True,
+        )
+
+    def tool_init(self, step: Step, call: ToolCall) -> AgentExecuteData:
+        """A tool call begins; what the tool is called with."""
+        event = self._event(step, ExecuteState.INIT, step.execute_type)
+        return event.model_copy(update={"execute_params": _readable_arguments(call)})
+
+    def tool_progress(self, step: Step, result: Mapping[str, JsonValue]) -> AgentExecuteData:
+        """Output of a tool as it comes."""
+        return self._event(step, ExecuteState.PROCESSING, step.execute_type, bounded(dict(result)))
+
+    def tool_end(self, step: Step, result: ToolResult) -> AgentExecuteData:
+        """A tool call ends, well or not; a failure without a result of its own carries its text."""
+        state = ExecuteState.ERROR if result.is_error else ExecuteState.COMPLETE
+        shown = dict(result.result)
+        if result.is_error and not shown:
+            shown["error"] = result.text
+        return self._event(step, state, result.execute_type or step.execute_type, bounded(shown), end=True)
+
+    def interrupt(self, step: Step, question: Question) -> AgentExecuteData:
+        """The run needs a person."""
+        asked = question.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
+        return self._event(step, ExecuteState.INTERRUPT, question.kind.value, {"interrupt_result": asked})
+
+    def completion(self, outcome: Outcome) -> AgentExecuteData:
+        """The last event of a run."""
+        result: dict[str, JsonValue] = {
+            "stop_reason": outcome.stop_reason.value,
+            "usage": outcome.usage.model_dump(mode="json"),
+        }
+        if outcome.message:
+            result["flow_completion_message"] = outcome.message
+        event = self._whole(ExecuteType.FLOW_COMPLETION, result)
+        if outcome.is_failure:
+            return event.model_copy(update={"current_state": ExecuteState.ERROR, "error_flag": True})
+        return event
+
+    def _whole(self, execute_type: ExecuteType, result: Mapping[str, JsonValue]) -> AgentExecuteData:
+        return self._event(self.begin(execute_type), ExecuteState.COMPLETE, execute_type, result, end=True)
+
+    def _event(
+        self,
+        step: Step,
+        state: ExecuteState,
+        execute_type: str,
+        result: Mapping[str, JsonValue] | None = None,
+        *,
+        end: bool = False,
+    ) -> AgentExecuteData:
+        now = self.now()
+        return AgentExecuteData(
+            uuid=step.uuid,
+            thread_id=self._thread_id,
+            run_id=self._run_id,
+            create_at=step.began_at,
+            modify_at=now,
+            execute_start_at=step.began_at,
+            execute_end_at=now if end else None,
+            current_state=state,
+            error_flag=state is ExecuteState.ERROR,
+            execute_type=execute_type,
+            execute_result=dict(result) if result else None,
+        )
+
+
+def _readable_arguments(call: ToolCall) -> dict[str, JsonValue]:
+    """Return the arguments as an object, or as the text they are when they are none that a tool could take."""
+    try:
+        return bounded(parse_arguments(call))
+    except ToolError:
+        return bounded({"arguments": call.arguments})

@@ -1,0 +1,299 @@
+"""What a run has done and what is in flight: intent is written before the effect, result and message after."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from pydantic import JsonValue
+
+from shared.contract.event import AgentExecuteData
+from shared.contract.message import ChatMessage, Role, ToolCall
+from shared.contract.run import Answer, Question, RunRecord
+from shared.contract.state import AgentState, CallInFlight, Phase
+from shared.errors import LeaseLostError
+from workflow.journal.calls_in_flight import count_lost_worker, with_unique_ids, without_call
+from workflow.journal.events import EventFactory, Step
+from workflow.journal.ports import RunLog
+from workflow.journal.workspace_note import FindPlace, files_note, nowhere, processes_note, uses_sandbox, works_on_files
+from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
+from workflow.service.sandbox.base import WorkspacePlace
+from workflow.tool.base import ToolResult
+
+StateChange = Callable[[AgentState], AgentState]
+
+
+class Journal:
+    """The written side of one run; conversation, state and usage always stand as they were last written."""
+
+    def __init__(
+        self,
+        log: RunLog,
+        events: EventFactory,
+        run: RunRecord,
+        *,
+        messages: Sequence[ChatMessage],
+        state: AgentState,
+    ) -> None:
+        self._log = log
+        self._events = events
+        self._run = run
+        self._has_begun = False
+        self._is_sealed = False
+        self._lock = asyncio.Lock()
+        self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
+        self.messages: list[ChatMessage] = list(messages)
+        self.state = state
+        self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
+        self.usage = run.usage
+        self._find_place: FindPlace = nowhere
+        self._place: WorkspacePlace | None = None
+        self._uses_workspace = False
+        self._late_note: str | None = None  # waits for the answers to the calls that are open
+
+    async def begin(self, message: ChatMessage, find_place: FindPlace | None = None) -> None:
+        """Write the task as the run's first event and message, unless an earlier attempt did; once is enough.
+
+        `find_place` tells where the thread's files are kept from here, and is asked once there are any: the model is
+        told when they are not as it left them.
+        """
+        if self._has_begun:
+            return
+        self._has_begun = True
+        self._find_place = find_place or nowhere
+        self._place = await self._find_place() if uses_sandbox(self.state, self.messages) else None
+        moved = files_note(self.state, self.messages, self._place)
+        if any(earlier.run_id == self._run.run_id for earlier in self.messages):
+            await self._resume(moved)
+            return
+        events, messages = [self._events.user_message(self._run)], [message]
+        if moved:
+            events.append(self._events.sandbox_replaced())
+            messages.append(ChatMessage(role=Role.USER, content=moved))
+        await self._commit(events, messages, change=_plan_anew)
+
+    def note_workspace_use(self) -> None:
+        """The thread's files are on this disk from now on; written with the next thing that is written."""
+        self._uses_workspace = True
+
+    @property
+    def run(self) -> RunRecord:
+        """The run as it was claimed."""
+        return self._run
+
+    def unanswered_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls of the run's last answer of the model that have no answer themselves, in call order."""
+        answered = {message.tool_call_id for message in self.messages if message.role is Role.TOOL}
+        for message in reversed(self._own_messages()):
+            if message.role is Role.ASSISTANT:
+                return tuple(call for call in message.tool_calls if call.call_id not in answered)
+        return ()
+
+    def has_last_word(self) -> bool:
+        """Whether the run's last message is an answer of the model that asks for nothing."""
+        own = self._own_messages()
+        return bool(own) and own[-1].role is Role.ASSISTANT and not own[-1].tool_calls
+
+    def is_in_flight(self, call: ToolCall) -> bool:
+        """Whether the log says that this call was begun, and not that it ended."""
+        return call.call_id in self._in_flight
+
+    def workers_lost(self, call: ToolCall) -> int:
+        """Return how many workers have died while this call was in flight."""
+        return next((each.workers_lost for each in self.state.in_flight if each.call_id == call.call_id), 0)
+
+    def seal(self) -> None:
+        """From now on steps that could not be ended write nothing more: they get LeaseLostError."""
+        self._is_sealed = True
+
+    async def settle(self) -> None:
+        """Wait until what is being written is written."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+
+    async def listen(self) -> None:
+        """Make what people said to the run meanwhile part of the conversation."""
+        self._raise_if_sealed()
+        async with self._lock:
+            self.messages.extend(await self._log.take_said())
+
+    async def note(self, text: str) -> None:
+        """Say something to the model that no client sees: a nudge."""
+        self._raise_if_sealed()
+        await self._commit([], [ChatMessage(role=Role.USER, content=text)])
+
+    def begin_answer(self) -> Step:
+        """Begin one model call."""
+        return self._events.begin("assistant_response")
+
+    async def piece(self, step: Step, item: TextDelta | StreamRestarted) -> None:
+        """Pass on text as it comes, or say that it is void."""
+        self._raise_if_sealed()
+        if isinstance(item, TextDelta):
+            await self._log.emit(self._events.delta(step, item))
+        else:
+            await self._log.emit(self._events.restarted(step, item.reason, item.attempt))
+
+    async def answer(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
+        """Write a whole answer before anything is done about it, so that it is never paid for twice.
+
+        Returns it as it was written: secrets are masked, and each call has an id of its own.
+        """
+        self._raise_if_sealed()
+        answer = replace(answer, tool_calls=with_unique_ids(answer.tool_calls, self.messages))
+        self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
+        events = [self._events.response(step, answer.text)] if answer.text else []
+        message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
+        says_something = bool(answer.text or answer.tool_calls)
+        written = await self._commit(events, [message] if says_something else [])
+        return replace(answer, text=written[0].text(), tool_calls=written[0].tool_calls) if written else answer
+
+    async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
+        """Write that these calls are about to be made."""
+        self._raise_if_sealed()
+        events: list[AgentExecuteData] = []
+        for call in calls:
+            step = self._events.begin(f"tool_{call.name}")
+            self._in_flight[call.call_id] = (step, call)
+            events.append(self._events.tool_init(step, call))
+            # Before the call: its worker may die with its files on this disk alone.
+            self._uses_workspace = self._uses_workspace or works_on_files(call.name)
+        await self._commit(events, [], change=self._with_in_flight)
+
+    async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:
+        """Pass on output of a call as it comes."""
+        self._raise_if_sealed()
+        if call.call_id not in self._in_flight:
+            return  # a tool that was left behind has nothing to say any more
+        step, _ = self._in_flight[call.call_id]
+        await self._log.emit(self._events.tool_progress(step, result))
+
+    async def end_call(self, call: ToolCall, result: ToolResult) -> None:
+        """Write what a call came to: event, message and state at once."""
+        self._raise_if_sealed()
+        await self._end_call(call, result)
+
+    async def withdraw(self, call_id: str, reason: str) -> None:
+        """End a call that a person was to be asked about, and was not."""
+        (call,) = [call for call in self.unanswered_calls() if call.call_id == call_id]
+        if not self.is_in_flight(call):
+            await self.begin_calls([call])
+        await self.end_call(call, ToolResult(text=reason, is_error=True))
+
+    def interrupt(self, question: Question) -> AgentExecuteData:
+        """Return the event that puts a question to a person."""
+        step, _ = self._in_flight.get(question.call_id, (self._events.begin(question.kind.value), None))
+        return self._events.interrupt(step, question)
+
+    def answer_to(self, call: ToolCall) -> Answer | None:
+        """Return what a person said to this call, if it was asked about."""
+        answer = self._run.answer
+        return answer if answer is not None and answer.call_id == call.call_id else None
+
+    async def close_open_calls(self, reason: str) -> None:
+        """End every call that is still open with an error, so that no `init` stays without an end."""
+        await self.settle()
+        for _, call in list(self._in_flight.values()):
+            await self._end_call(call, ToolResult(text=reason, is_error=True))
+
+    async def _end_call(self, call: ToolCall, result: ToolResult) -> None:
+        step, _ = self._in_flight[call.call_id]
+        message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
+        await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+
+    def _raise_if_sealed(self) -> None:
+        if self._is_sealed:
+            raise LeaseLostError
+
+    async def _commit(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage],
+        *,
+        change: StateChange | None = None,
+        ended: str | None = None,
+    ) -> Sequence[ChatMessage]:
+        """Write, and then remember what was written; a cancelled caller leaves neither half done."""
+        write = asyncio.create_task(self._write(events, messages, change, ended))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+        return await asyncio.shield(write)
+
+    async def _write(
+        self,
+        events: Sequence[AgentExecuteData],
+        messages: Sequence[ChatMessage],
+        change: StateChange | None,
+        ended: str | None,
+    ) -> Sequence[ChatMessage]:
+        async with self._lock:
+            now = self._events.now()
+            messages, late_note = self._with_late_note(messages)
+            stamped = [
+                message.model_copy(update={"run_id": self._run.run_id, "created_at": now}) for message in messages
+            ]
+            state = change(self.state) if change else self.state
+            if ended is not None:
+                state = without_call(state, ended)
+            if self._uses_workspace and late_note is None:
+                self._place = self._place or await self._find_place()
+                state = state.model_copy(update={"workspace_disk": self._place.disk_id}) if self._place else state
+            written = await self._log.commit(events, stamped, state if state != self.state else None, self.usage)
+            self.messages.extend(written.messages)
+            self.state = written.state or self.state
+            self._late_note = late_note
+            if ended is not None:
+                del self._in_flight[ended]
+            return written.messages
+
+    async def _resume(self, moved: str | None) -> None:
+        """Say that another attempt goes on, and what did not survive the last; after an answer only if files moved.
+
+        What the model is told waits until no call is open: it may not stand between a call and its answer. What was in
+        flight when a worker died is counted before any of it can be begun again.
+        """
+        change = count_lost_worker if self._run.after_crash else None
+        is_answered = any(self.answer_to(call) for call in self.unanswered_calls())
+        note = moved or (None if is_answered else processes_note(self.messages))
+        events = [] if is_answered else [self._events.resumed(self._run.attempts)]
+        if note:
+            events.append(self._events.sandbox_replaced())
+        if self.has_last_word():
+            await self._commit(events, [], change=change)
+        elif self.unanswered_calls():
+            self._late_note = note
+            await self._commit(events, [], change=change)
+        else:
+            await self._commit(events, [ChatMessage(role=Role.USER, content=note)] if note else [], change=change)
+
+    def _with_late_note(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], str | None]:
+        """Return the messages with the note that waited, if these answer the last open call; and what waits still."""
+        if self._late_note is None or not messages:
+            return messages, self._late_note
+        answered = {message.tool_call_id for message in messages}
+        if any(call.call_id not in answered for call in self.unanswered_calls()):
+            return messages, self._late_note
+        return [*messages, ChatMessage(role=Role.USER, content=self._late_note)], None
+
+    def _restore_in_flight(self) -> dict[str, tuple[Step, ToolCall]]:
+        calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}
+        return {
+            each.call_id: (Step(each.uuid, each.began_at, f"tool_{calls[each.call_id].name}"), calls[each.call_id])
+            for each in self.state.in_flight
+            if each.call_id in calls
+        }
+
+    def _own_messages(self) -> list[ChatMessage]:
+        """Return this run's part of the conversation: what an earlier run left open ended with that run."""
+        return [message for message in self.messages if message.run_id == self._run.run_id]
+
+    def _with_in_flight(self, state: AgentState) -> AgentState:
+        known = {each.call_id: each for each in state.in_flight}
+        in_flight = tuple(
+            known.get(call.call_id)
+            or CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
+            for step, call in self._in_flight.values()
+        )
+        return state.model_copy(update={"in_flight": in_flight})
+
+
+def _plan_anew(state: AgentState) -> AgentState:
+    return state.model_copy(update={"phase": Phase.PLANNING, "in_flight": ()})
