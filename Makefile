@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TASK ?= Make a small landing page for a tea shop called Three Leaves, and check it
 MODEL ?=
-# Tests wait for processes more than they compute, so two at a time suit even a small machine.
-WORKERS ?= 2
+# Tests wait for processes more than they compute, so three at a time suit even two cores.
+WORKERS ?= 3
 # LiteLLM would ask the net for prices while it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 INSTALL := scripts/install_lock.sh $(PYTHON) $(VENV)
@@ -38,7 +38,7 @@ run: setup ## start a stack, run TASK with MODEL, and stream it
 up: setup ## start Redis, gateway and modem and keep them running
 	$(BIN)/baud up
 
-test: $(VENV)/.ready-dev ## run all tests that need nothing but wheels (WORKERS=2 side by side, ARGS=… for pytest)
+test: $(VENV)/.ready-dev ## run all tests that need nothing but wheels (WORKERS=3 side by side, ARGS=… for pytest)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on RabbitMQ (apt-get install rabbitmq-server)

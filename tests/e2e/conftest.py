@@ -20,6 +20,8 @@ from tests.integration.redis_process import RedisProcess
 API_KEY = "sk-e2e-0123456789abcdefghijklmnop"
 # A name with a known price, so that costs can be checked.
 MODEL = "openai/gpt-4o-mini"
+# For workers of a test's own: they start in a second, where LiteLLM needs five.
+SMALL_MODEL = "python:tests.fakes.small_openai_model:make_model"
 _LOG_TAIL_CHARS = 6000
 
 FreshStack = Callable[..., Stack]
@@ -39,10 +41,10 @@ def openai_server(provider: OpenAIServer) -> OpenAIServer:
     return provider
 
 
-def model_settings(provider: OpenAIServer) -> dict[str, str]:
+def model_settings(provider: OpenAIServer, model: str = MODEL) -> dict[str, str]:
     """Return the settings that make a modem ask this provider, and lose little time over failures."""
     return {
-        "BAUD_LLM__MODEL": MODEL,
+        "BAUD_LLM__MODEL": model,
         "BAUD_LLM__BASE_URL": provider.base_url,
         "OPENAI_API_KEY": API_KEY,
         "BAUD_LLM__RETRY_MIN_WAIT": "0.02",
@@ -97,13 +99,16 @@ def fresh_stack(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[FreshStack]:
-    """Start a stack of the test's own: `fresh_stack(modems=1, BAUD_AGENT__MAX_STEPS="3")`; `None` unsets a key."""
+    """Start a stack of the test's own: `fresh_stack(modems=1, BAUD_AGENT__MAX_STEPS="3")`; `None` unsets a key.
+
+    Its model is SMALL_MODEL unless BAUD_LLM__MODEL says otherwise.
+    """
     with ExitStack() as opened:
         stacks: list[Stack] = []
         request.node.stash[_STACKS] = stacks
 
         def start(*, modems: int = 1, **settings: str | None) -> Stack:
-            wanted = {**model_settings(openai_server), **settings}
+            wanted = {**model_settings(openai_server, SMALL_MODEL), **settings}
             given = {name: value for name, value in wanted.items() if value is not None}
             stack = Stack(own_redis.url, tmp_path, given, modems=modems, broker=new_broker())
             stacks.append(stack)

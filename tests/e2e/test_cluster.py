@@ -14,7 +14,7 @@ from redis.cluster import RedisCluster
 from shared.contract.run import StopReason
 from shared.keys import OPEN_RUNS_INDEX, ThreadKeys
 from tests.e2e.broker import RedisBroker
-from tests.e2e.conftest import model_settings
+from tests.e2e.conftest import SMALL_MODEL, model_settings
 from tests.e2e.event_log import EndedRun, LogEvent, assert_read_whole
 from tests.e2e.service_process import wait_until
 from tests.e2e.stack import Stack
@@ -50,7 +50,7 @@ def cluster(tmp_path: Path) -> Iterator[ClusterProcesses]:
 def stack(
     cluster: ClusterProcesses, own_redis: RedisProcess, openai_server: OpenAIServer, tmp_path: Path
 ) -> Iterator[Stack]:
-    settings = {**model_settings(openai_server), **SETTINGS}
+    settings = {**model_settings(openai_server, SMALL_MODEL), **SETTINGS}
     redis: Any = RedisCluster.from_url(cluster.url, decode_responses=True)
     broker = RedisBroker(own_redis.url)
     with Stack(cluster.url, tmp_path, settings, redis=cast(Redis, redis), broker=broker) as started:

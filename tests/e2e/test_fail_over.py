@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from shared.contract.run import StopReason
-from tests.e2e.conftest import model_settings
+from tests.e2e.conftest import SMALL_MODEL, model_settings
 from tests.e2e.event_log import LogEvent, assert_read_whole
 from tests.e2e.service_process import wait_until
 from tests.e2e.stack import Stack
@@ -55,7 +55,7 @@ def test_a_run_goes_on_over_the_loss_of_the_master(
     openai_server.play(
         [PLAN, shell("touch begun; until [ -e go ]; do sleep 0.05; done; echo done >> deeds"), AFTER, AFTER]
     )
-    settings = {**model_settings(openai_server), **SETTINGS}
+    settings = {**model_settings(openai_server, SMALL_MODEL), **SETTINGS}
     with Stack(group.url, tmp_path, settings, redis=group.redis) as stack:
         thread_id = stack.initiate()
         run_id = stack.execute(thread_id, "Hold the line")

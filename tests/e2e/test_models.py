@@ -7,7 +7,7 @@ import httpx
 
 from shared.contract.result import AssistantDeltaResult, BashResult, SandboxInfo
 from tests.e2e.asked import read_requests
-from tests.e2e.conftest import FreshStack
+from tests.e2e.conftest import MODEL, FreshStack
 from tests.e2e.event_log import EndedRun
 from tests.fakes.openai_script import Answer
 from tests.fakes.openai_server import OpenAIServer
@@ -50,7 +50,7 @@ def test_a_model_without_native_calls_does_the_same_job(fresh_stack: FreshStack,
             Answer(text="All is written.", piece=2),
         ]
     )
-    stack = fresh_stack(BAUD_LLM__NATIVE_TOOL_CALLING="false")
+    stack = fresh_stack(BAUD_LLM__MODEL=MODEL, BAUD_LLM__NATIVE_TOOL_CALLING="false")
     run = stack.run("Write a.txt")
     assert run.stop_reason == "completed"
     assert [kind for kind, _ in run.steps()] == [

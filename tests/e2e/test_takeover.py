@@ -11,7 +11,7 @@ import pytest
 
 from shared.contract.event import ExecuteState
 from shared.contract.run import RunStatus, StopReason
-from tests.e2e.conftest import FreshStack, model_settings
+from tests.e2e.conftest import MODEL, SMALL_MODEL, FreshStack, model_settings
 from tests.e2e.event_log import EndedRun, Frame, LogEvent, assert_read_whole
 from tests.e2e.service_process import ServiceProcess, wait_until
 from tests.e2e.stack import Stack
@@ -110,7 +110,7 @@ def test_a_killed_worker_is_replaced_and_the_client_reads_on(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
     openai_server.play([PLAN, shell("echo once >> deeds; sleep 20"), END])
-    stack = fresh_stack(modems=2, **SETTINGS)
+    stack = fresh_stack(modems=2, BAUD_LLM__MODEL=MODEL, **SETTINGS)
     with watched(stack) as run:
         run.until(is_begun)
         deeds = stack.workspace(run.thread_id) / "deeds"
@@ -242,7 +242,7 @@ def test_a_run_survives_a_restart_of_redis(
     openai_server.play([PLAN, slow, slow, slow])
     with ExitStack() as opened:
         stack = opened.enter_context(
-            Stack(durable_redis.url, tmp_path, {**model_settings(openai_server), **SETTINGS}, modems=2)
+            Stack(durable_redis.url, tmp_path, {**model_settings(openai_server, SMALL_MODEL), **SETTINGS}, modems=2)
         )
         thread_id = stack.initiate()
         run_id = stack.execute(thread_id, "Tell")
