@@ -44,9 +44,9 @@ def drop_settings(*, drops: bool) -> dict[str, str]:
 async def _join(thread_id: str, urls: list[str], seed: str) -> CutFollower:
     rng = random.Random(seed)
     await asyncio.sleep(rng.uniform(0, _JOIN_SECONDS))
-    follower = CutFollower(thread_id, urls, rng)
-    await follower.follow(_CUTS, _MOST_BYTES)
-    return follower
+    subscriber = CutFollower(thread_id, urls, rng)
+    await subscriber.follow(_CUTS, _MOST_BYTES)
+    return subscriber
 
 
 async def _faults(stack: Stack, seed: int, *, drops: bool, is_plain: bool = False) -> tuple[list[str], int]:
@@ -61,10 +61,12 @@ async def _faults(stack: Stack, seed: int, *, drops: bool, is_plain: bool = Fals
               for thread in threads)
         )  # fmt: skip
         async with asyncio.timeout(_LIMIT_SECONDS):
-            followers = await asyncio.gather(*clients)
+            subscribers = await asyncio.gather(*clients)
     logs = await read_log(stack.redis_url, threads)
-    faults = [find_fault(follower.seen, log, drops_deltas=drops) for follower, log in zip(followers, logs, strict=True)]
-    return [fault for fault in faults if fault], sum(follower.cuts for follower in followers)
+    faults = [
+        find_fault(subscriber.seen, log, drops_deltas=drops) for subscriber, log in zip(subscribers, logs, strict=True)
+    ]
+    return [fault for fault in faults if fault], sum(subscriber.cuts for subscriber in subscribers)
 
 
 async def measure() -> None:

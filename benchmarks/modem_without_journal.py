@@ -38,11 +38,11 @@ class PlainRunStore(RunStore):
                 fields = {"event": TASK_EVENT, "data": data, "run_id": run.run_id}
                 pipe.xadd(keys.stream, fields, maxlen=self._max_length or None)
             pipe.expire(keys.stream, self._ttl)
-            pipe.publish(keys.bell, b"")
+            pipe.publish(keys.channel, b"")
         await pipe.execute()
         return [None] * len(writes)
 
-    async def take_steer(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
+    async def take_steering(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
         """Nobody is heard."""
         return []
 

@@ -99,14 +99,14 @@ async def _keep_running(soak: Soak, until: float) -> None:
     """Let one run follow the other, each followed by a client that is cut."""
     while time.monotonic() < until:
         [thread_id] = await make_threads(soak.urls[0], 1)
-        follower = CutFollower(thread_id, soak.urls, soak.rng)
-        following = asyncio.create_task(follower.follow(_RUN_CUTS, _MOST_BYTES))
+        subscriber = CutFollower(thread_id, soak.urls, soak.rng)
+        following = asyncio.create_task(subscriber.follow(_RUN_CUTS, _MOST_BYTES))
         await post(soak.rng.choice(soak.urls), f"/api/agent/{thread_id}/execute", {"task": _RUN})
         async with asyncio.timeout(_ARRIVAL_SECONDS):
             await following
         [log] = await read_log(soak.stack.redis_url, [thread_id])
         soak.findings.counts["runs"] += 1
-        fault = find_fault(follower.seen, log, drops_deltas=bool(drop_settings(drops=True)))
+        fault = find_fault(subscriber.seen, log, drops_deltas=bool(drop_settings(drops=True)))
         if fault:
             soak.findings.faults.append(f"{thread_id}: {fault}")
 

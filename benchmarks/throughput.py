@@ -18,7 +18,7 @@ ROUNDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class PriorityGate:
     """What one round brought."""
 
     deltas_per_second: float
@@ -41,7 +41,7 @@ async def _follow(url: str, path: str, is_open: asyncio.Event) -> tuple[float, f
     raise RuntimeError("a stream ended before its run did")
 
 
-async def one_round(url: str, deltas: int) -> Arrivals:
+async def one_round(url: str, deltas: int) -> PriorityGate:
     """Let all runs say so many deltas each; raises RuntimeError unless every one of them arrives."""
     threads = [(await post(url, "/api/agent/initiate", {}))["thread_id"] for _ in range(RUNS)]
     opened = [asyncio.Event() for _ in threads]
@@ -65,10 +65,10 @@ async def one_round(url: str, deltas: int) -> Arrivals:
         raise RuntimeError(f"{pieces} pieces arrived, {RUNS * deltas} were said")
     ended = max(last for _, last, _ in arrived)
     firsts = [first - posted[thread] for thread, (first, _, _) in zip(threads, arrived, strict=True)]
-    return Arrivals(pieces / (ended - began), firsts)
+    return PriorityGate(pieces / (ended - began), firsts)
 
 
-async def _best(url: str) -> Arrivals:
+async def _best(url: str) -> PriorityGate:
     await one_round(url, DELTAS)
     rounds = [await one_round(url, DELTAS) for _ in range(ROUNDS)]
     return sorted(rounds, key=lambda each: each.deltas_per_second)[len(rounds) // 2]
@@ -76,7 +76,7 @@ async def _best(url: str) -> Arrivals:
 
 async def measure() -> None:
     """Print the figures; the baseline is an agent inside the web process, which dies with it."""
-    results: dict[str, Arrivals] = {}
+    results: dict[str, PriorityGate] = {}
     for name, coalesce in (("each delta an event", "false"), ("coalesced", "true")):
         # Kept, so that every piece can be counted: the last of a text would give way to the whole message.
         settings = {"BAUD_STREAM__COALESCE_DELTAS": coalesce, "BAUD_STREAM__DROP_DELTAS": "false"}

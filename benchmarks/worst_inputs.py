@@ -20,7 +20,7 @@ from shared.contract.message import ChatMessage, Role
 from shared.keys import ThreadKeys
 
 Call = tuple[str, dict[str, Any]]
-Turn = Sequence[Call]
+ToolCallRunner = Sequence[Call]
 
 _CHAIN: Final = "import os\nfor _ in range(1800):\n os.mkdir('d'); os.chdir('d')\n"
 
@@ -52,7 +52,7 @@ def _todos(count: int) -> Call:
     return "todo_write", {"todos": [{"id": str(number), "content": "x", **item} for number in range(count)]}
 
 
-TURNS: Final[Mapping[str, Callable[[], Sequence[Turn]]]] = {
+TURNS: Final[Mapping[str, Callable[[], Sequence[ToolCallRunner]]]] = {
     "a glob that could backtrack": lambda: [
         [_file("a/" * 36 + "c", "x")],
         [("glob", {"pattern": "**/a/" * 10 + "b"})],

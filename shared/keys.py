@@ -13,9 +13,9 @@ OPEN_RUNS_INDEX: Final = "runs:open"
 # List: messages of the task queue that could not be read, newest first.
 DEAD_LETTERS: Final = "baud:dead-letters"
 # With a worker's id: rung when one of its runs has to be looked at.
-WORKER_BELL_PREFIX: Final = "modem:bell:"
+WORKER_CHANNEL_PREFIX: Final = "modem:bell:"
 # A subscription connection always listens to this one, so that it is one before the first bell is watched.
-IDLE_BELL: Final = "bell:idle"
+IDLE_CHANNEL: Final = "bell:idle"
 
 
 def run_thread(run_id: str) -> str:
@@ -78,7 +78,7 @@ class ThreadKeys:
         return f"{self._prefix}:idempotency"
 
     @property
-    def bell(self) -> str:
+    def channel(self) -> str:
         """Channel: rung after each append."""
         return f"{self._prefix}:bell"
 

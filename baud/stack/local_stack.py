@@ -135,11 +135,11 @@ class LocalStack:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        patience = None if await self._redis_answers() else _WITHOUT_REDIS_SECONDS
+        redis_retry = None if await self._redis_answers() else _WITHOUT_REDIS_SECONDS
         modems = [service for service in self._services if service.spec.name.startswith("modem")]
-        await asyncio.gather(*(modem.stop(at_most_seconds=patience) for modem in modems))
+        await asyncio.gather(*(modem.stop(at_most_seconds=redis_retry) for modem in modems))
         for service in reversed([service for service in self._services if service not in modems]):
-            await service.stop(at_most_seconds=patience)
+            await service.stop(at_most_seconds=redis_retry)
         if self._reserve:
             self._reserve.release()
         self._data_dir.release()

@@ -135,14 +135,16 @@ class Service:
         """Ask the process to end, wait a bounded time, then kill it and every descendant that is left."""
         if self._process is None:
             return
-        patience = self.spec.stop_seconds if at_most_seconds is None else min(at_most_seconds, self.spec.stop_seconds)
+        redis_retry = (
+            self.spec.stop_seconds if at_most_seconds is None else min(at_most_seconds, self.spec.stop_seconds)
+        )
         family = _descendants(self._process.pid) if self._process.returncode is None else ()
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), patience)
+            await asyncio.wait_for(self._process.wait(), redis_retry)
         except TimeoutError:
-            self._say(f"{self.spec.name} did not stop within {patience:g} s; killing it")
+            self._say(f"{self.spec.name} did not stop within {redis_retry:g} s; killing it")
         await self.kill(family)
 
     async def kill(self, family: tuple[psutil.Process, ...] = ()) -> None:

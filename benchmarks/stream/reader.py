@@ -44,7 +44,7 @@ class Place(Protocol):
         """Take the next bytes of the event stream."""
 
 
-class Follower:
+class Subscriber:
     """A client's place in a stream, over all its connections; every event is checked against the one before it."""
 
     def __init__(self, thread_id: str, tally: Tally) -> None:

@@ -10,7 +10,7 @@ import uvloop
 
 from benchmarks.report import percentile
 from benchmarks.stream.question_loop import answer_questions
-from benchmarks.stream.reader import Follower, StreamConnection, Tally
+from benchmarks.stream.reader import StreamConnection, Subscriber, Tally
 
 _OPENING_AT_ONCE: Final = 32
 
@@ -36,7 +36,7 @@ class Readers:
             async with gate:
                 loop = asyncio.get_running_loop()
                 _, connection = await loop.create_connection(
-                    lambda: StreamConnection(Follower(thread_id, tally), parts.netloc), host, port
+                    lambda: StreamConnection(Subscriber(thread_id, tally), parts.netloc), host, port
                 )
                 opened.append(connection)
                 await connection.opened

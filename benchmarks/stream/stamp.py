@@ -50,4 +50,4 @@ def append_command(thread_id: str) -> AppendCommand:
     fields = ("event", TASK_EVENT, "data", event.to_json(), "run_id", _RUN_ID)
     add = pack("XADD", keys.stream, "MAXLEN", "~", _MAX_LENGTH, "*", *fields)
     head, _, tail = add.partition(_PLACE)
-    return AppendCommand(head, tail + pack("PUBLISH", keys.bell, ""))
+    return AppendCommand(head, tail + pack("PUBLISH", keys.channel, ""))

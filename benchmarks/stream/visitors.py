@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from benchmarks.stream.question_loop import answer_questions
-from benchmarks.stream.reader import Follower, StreamConnection, Tally
+from benchmarks.stream.reader import StreamConnection, Subscriber, Tally
 
 _MEAN_CONNECTION_SECONDS: Final = 8.0
 _MOST_CONNECTIONS: Final = 6  # of one visit
@@ -71,29 +71,29 @@ class Visitors:
         await self._pause(rng.uniform(0, _MEAN_CONNECTION_SECONDS))
         while True:
             thread_id = rng.choice(tuple(self._places))
-            follower = Follower(thread_id, self._tally)
+            subscriber = Subscriber(thread_id, self._tally)
             is_new = rng.random() < _FROM_THE_BEGINNING
-            follower.last_id, follower.expected = ("", 0) if is_new else self._places[thread_id]
+            subscriber.last_id, subscriber.expected = ("", 0) if is_new else self._places[thread_id]
             self._counts["visits"] += 1
             for _ in range(rng.randint(1, _MOST_CONNECTIONS)):
-                await self._connect(follower, rng)
+                await self._connect(subscriber, rng)
                 if self._ending.is_set():
                     break
             if self._ending.is_set():
-                await self._read_to_the_end(follower, rng)
+                await self._read_to_the_end(subscriber, rng)
                 return
 
-    async def _read_to_the_end(self, follower: Follower, rng: random.Random) -> None:
+    async def _read_to_the_end(self, subscriber: Subscriber, rng: random.Random) -> None:
         assert self._due is not None
-        while (follower.expected or 0) < self._due.get(follower.thread_id, 0):
-            await self._connect(follower, rng)
+        while (subscriber.expected or 0) < self._due.get(subscriber.thread_id, 0):
+            await self._connect(subscriber, rng)
 
-    async def _connect(self, follower: Follower, rng: random.Random) -> None:
+    async def _connect(self, subscriber: Subscriber, rng: random.Random) -> None:
         """Hold one connection for a while; it may stall, and it is cut in the end."""
         parts = urlsplit(rng.choice(self._urls))
         assert parts.hostname is not None
         assert parts.port is not None
-        connection = StreamConnection(follower, parts.netloc)
+        connection = StreamConnection(subscriber, parts.netloc)
         try:
             await asyncio.get_running_loop().create_connection(lambda: connection, parts.hostname, parts.port)
             await connection.opened
@@ -102,13 +102,13 @@ class Visitors:
             await asyncio.sleep(_RETRY_SECONDS)
             return
         self._counts["connections"] += 1
-        await self._hold(connection, follower, rng)
+        await self._hold(connection, subscriber, rng)
         assert connection.transport is not None
         connection.transport.abort()
         await connection.closed
-        self._note_place(follower)
+        self._note_place(subscriber)
 
-    async def _hold(self, connection: StreamConnection, follower: Follower, rng: random.Random) -> None:
+    async def _hold(self, connection: StreamConnection, subscriber: Subscriber, rng: random.Random) -> None:
         transport = connection.transport
         assert transport is not None
         if rng.random() < _STALLS:
@@ -118,14 +118,14 @@ class Visitors:
             transport.resume_reading()
         until = asyncio.get_running_loop().time() + rng.expovariate(1 / _MEAN_CONNECTION_SECONDS)
         while asyncio.get_running_loop().time() < until and not connection.closed.done():
-            if self._due is not None and (follower.expected or 0) >= self._due.get(follower.thread_id, 0):
+            if self._due is not None and (subscriber.expected or 0) >= self._due.get(subscriber.thread_id, 0):
                 return
             await asyncio.sleep(_POLL_SECONDS)
         self._counts["closed by the gateway" if connection.closed.done() else "cuts"] += 1
 
-    def _note_place(self, follower: Follower) -> None:
-        if (follower.expected or 0) > self._places[follower.thread_id][1]:
-            self._places[follower.thread_id] = (follower.last_id, follower.expected or 0)
+    def _note_place(self, subscriber: Subscriber) -> None:
+        if (subscriber.expected or 0) > self._places[subscriber.thread_id][1]:
+            self._places[subscriber.thread_id] = (subscriber.last_id, subscriber.expected or 0)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -35,7 +35,7 @@ async def _health(services: ServicesDep) -> Health:
 
 
 async def _readiness(services: ServicesDep) -> Readiness:
-    services.admission.require_service()
+    services.stream_limits.require_service()
     return await services.probes.readiness.answer()
 
 

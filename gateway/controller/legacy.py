@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, ServicesDep, open_stream
 from gateway.core.documented_errors import may_stream
-from gateway.service.stream.open_stream import FlowRuns, request_legacy_tail
+from gateway.service.stream.open_stream import FlowRuns, open_legacy_stream
 from shared.errors import InvalidRequestError
 from shared.ids import ID_FORM, is_id
 
@@ -28,5 +28,5 @@ async def stream_flow(
         if not is_id(value):
             raise InvalidRequestError(f"The query parameter {name} cannot be an id: {ID_FORM}.")
     keys = services.connection.keys(flow_uuid)
-    request = await request_legacy_tail(services.events, keys, flow_input_uuid, last_id)
+    request = await open_legacy_stream(services.events, keys, flow_input_uuid, last_id)
     return open_stream(services, request, FlowRuns(services.runs, services.threads, flow_input_uuid))

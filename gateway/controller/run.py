@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from gateway.core.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
 from gateway.core.documented_errors import may_answer
 from gateway.core.json_body import JsonRoute
-from gateway.service.page_cursor import decode_position, encode_position
+from gateway.service.page_cursor import decode_cursor, encode_cursor
 from gateway.service.run.explain import explain_run
 from shared.contract.api import (
     CancelResponse,
@@ -65,11 +65,11 @@ async def list_runs(
     thread = await services.threads.get(thread_id)
     total = thread.run_count or await services.runs.count(thread_id)  # the record may not be readable
     # Counted from the oldest, so that runs which come meanwhile move no page.
-    start = total - min(decode_position("runs", cursor), total) if cursor else 0
+    start = total - min(decode_cursor("runs", cursor), total) if cursor else 0
     page = await services.runs.newest(thread_id, start=start, limit=limit)
     left = total - page.following
     has_more = left > 0 and page.following > start  # the list may be shorter than the record says
-    return Page(items=tuple(page.runs), next_cursor=encode_position("runs", left) if has_more else None)
+    return Page(items=tuple(page.runs), next_cursor=encode_cursor("runs", left) if has_more else None)
 
 
 @router.get("/runs/{run_id}", response_model_exclude_none=True, responses=_OF_A_RUN)
@@ -99,4 +99,4 @@ async def answer_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId, 
 @router.get("/runs/{run_id}/why", response_model_exclude_none=True, responses=_OF_A_RUN)
 async def why(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> WhyResponse:
     """Say what a run is doing or waiting for, and what happens next by itself."""
-    return explain_run(await services.situations.read(thread_id, run_id))
+    return explain_run(await services.diagnoses.read(thread_id, run_id))

@@ -9,11 +9,11 @@ from gateway.core.error_handlers import refuse_message
 from gateway.core.websocket_origin import check_origin
 from gateway.service.socket.commands import SocketCommands
 from gateway.service.socket.session import SocketSession
-from gateway.service.stream.open_stream import request_thread_tail
+from gateway.service.stream.open_stream import open_thread_stream
 from gateway.service.stream.sse import CHUNK_SHARE, WIRE_EXTENSION
 from gateway.service.stream.stream_limits import client_of
-from gateway.service.stream.stream_session import TailRequest
-from gateway.service.stream.write_timeout import StallWatch
+from gateway.service.stream.stream_session import StreamRequest
+from gateway.service.stream.write_timeout import WriteTimeout
 
 
 async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:
@@ -23,35 +23,35 @@ async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:
 router = APIRouter(prefix="/ws/agent/{thread_id}", dependencies=[Depends(_check_origin)])
 
 
-async def _tail_request(services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only) -> TailRequest:
+async def _tail_request(services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only) -> StreamRequest:
     keys = services.connection.keys(thread_id)
-    request = await request_thread_tail(services.threads, services.events, keys, last_id, until_completion=False)
+    request = await open_thread_stream(services.threads, services.events, keys, last_id, until_completion=False)
     return request.filtered(only)
 
 
 @router.websocket("")
 async def open_socket(
-    websocket: WebSocket, services: ServicesDep, request: Annotated[TailRequest, Depends(_tail_request)]
+    websocket: WebSocket, services: ServicesDep, request: Annotated[StreamRequest, Depends(_tail_request)]
 ) -> None:
     """Send the thread's events as they come, and carry out what the client says."""
-    with services.admission.admit(client_of(websocket.scope)):
+    with services.stream_limits.admit(client_of(websocket.scope)):
         await websocket.accept()
         await _session(websocket, services, request).run()
 
 
-def _session(websocket: WebSocket, services: Services, request: TailRequest) -> SocketSession:
+def _session(websocket: WebSocket, services: Services, request: StreamRequest) -> SocketSession:
     commands = SocketCommands(
         request.thread_id, services.threads, services.submission, services.cancellation, services.answering
     )
     wire = websocket.scope.get("extensions", {}).get(WIRE_EXTENSION)
-    watch = None if wire is None else StallWatch(services.hub.wheel, wire, services.stream.send_timeout)
-    if watch is not None:
-        watch.let_wait(at_most_bytes=services.stream.client_buffer_bytes // CHUNK_SHARE)
+    write_timeout = None if wire is None else WriteTimeout(services.hub.wheel, wire, services.stream.send_timeout)
+    if write_timeout is not None:
+        write_timeout.let_wait(at_most_bytes=services.stream.client_buffer_bytes // CHUNK_SHARE)
     return SocketSession(
         websocket,
         open_tail(services, request),
         commands,
-        watch,
+        write_timeout,
         max_message_bytes=services.max_message_bytes,
         refusal=refuse_message,
     )

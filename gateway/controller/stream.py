@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.core.dependencies import LastId, Only, RunId, ServicesDep, ThreadId, open_stream
 from gateway.core.documented_errors import may_stream
-from gateway.service.stream.open_stream import request_run_tail, request_thread_tail
+from gateway.service.stream.open_stream import open_run_stream, open_thread_stream
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 
 router = APIRouter(prefix="/api/agent/{thread_id}", tags=["streams"])
@@ -23,7 +23,7 @@ async def stream_thread(
 ) -> Response:
     """Send the thread's events as they come, over all its runs."""
     keys = services.connection.keys(thread_id)
-    request = await request_thread_tail(
+    request = await open_thread_stream(
         services.threads, services.events, keys, last_id, until_completion=until is not None
     )
     return open_stream(services, request.filtered(only))
@@ -35,5 +35,5 @@ async def stream_run(
 ) -> Response:
     """Send one run's events and close after the last; 204 when the client has them all."""
     keys = services.connection.keys(thread_id)
-    request = await request_run_tail(services.runs, services.events, keys, run_id, last_id=last_id)
+    request = await open_run_stream(services.runs, services.events, keys, run_id, last_id=last_id)
     return Response(status_code=204) if request is None else open_stream(services, request.filtered(only))

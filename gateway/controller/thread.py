@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from gateway.core.dependencies import Cursor, Limit, ServicesDep, ThreadId
 from gateway.core.documented_errors import may_answer
 from gateway.core.json_body import JsonRoute
-from gateway.service.page_cursor import decode_position, encode_position
+from gateway.service.page_cursor import decode_cursor, encode_cursor
 from shared.contract.api import InitiateRequest, InitiateResponse, Page
 from shared.contract.message import ChatMessage
 from shared.contract.thread import ThreadRecord
@@ -50,9 +50,9 @@ async def list_messages(
     services: ServicesDep, thread_id: ThreadId, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[ChatMessage]:
     """Read the conversation, oldest first."""
-    start = decode_position("messages", cursor) if cursor else 0
+    start = decode_cursor("messages", cursor) if cursor else 0
     page = await services.threads.messages(thread_id, start=start, limit=limit)
     if not page.messages and not await services.threads.exists(thread_id):
         raise ThreadNotFoundError
-    following = None if page.following is None else encode_position("messages", page.following)
+    following = None if page.following is None else encode_cursor("messages", page.following)
     return Page(items=tuple(page.messages), next_cursor=following)

@@ -14,14 +14,14 @@ from gateway.service.run.submit import RunSubmission
 from gateway.service.stream.event_filter import EventFilter, parse_filter
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.sse import EventStream
-from gateway.service.stream.stream_limits import StreamAdmission
-from gateway.service.stream.stream_session import ActiveRuns, Tail, TailRequest
+from gateway.service.stream.stream_limits import StreamLimits
+from gateway.service.stream.stream_session import ActiveRuns, EventStreamSession, StreamRequest
 from shared.config import StreamConfig
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 from shared.ids import is_id
 from shared.store.events import EventStore
 from shared.store.redis.connection import Connection
-from shared.store.run_diagnosis import SituationStore
+from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
@@ -37,12 +37,12 @@ class Services:
     events: EventStore
     workers: WorkerStore
     hub: EventHub
-    admission: StreamAdmission
+    stream_limits: StreamLimits
     probes: HealthProbes
     submission: RunSubmission
     cancellation: RunCancellation
     answering: RunAnswer
-    situations: SituationStore
+    diagnoses: RunDiagnosisStore
     stream: StreamConfig
     allow_origins: tuple[str, ...]  # whose pages may open a WebSocket
     max_message_bytes: int
@@ -89,12 +89,12 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 IdempotencyKey = Annotated[str, Header(max_length=255)]
 
 
-def open_tail(services: Services, request: TailRequest) -> Tail:
+def open_tail(services: Services, request: StreamRequest) -> EventStreamSession:
     """Return the tail that makes a checked stream."""
-    return Tail(services.hub, services.threads, request, services.stream)
+    return EventStreamSession(services.hub, services.threads, request, services.stream)
 
 
-def open_stream(services: Services, request: TailRequest, runs: ActiveRuns | None = None) -> Response:
+def open_stream(services: Services, request: StreamRequest, runs: ActiveRuns | None = None) -> Response:
     """Return the response that carries a checked stream."""
-    tail = Tail(services.hub, runs or services.threads, request, services.stream)
-    return EventStream(tail, services.hub.wheel, services.admission, services.stream)
+    tail = EventStreamSession(services.hub, runs or services.threads, request, services.stream)
+    return EventStream(tail, services.hub.wheel, services.stream_limits, services.stream)

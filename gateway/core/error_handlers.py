@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.service.stream.types import Sign
-from gateway.service.validation_message import explain_problems
+from gateway.service.stream.types import ControlEvent
+from gateway.service.validation_message import validation_message
 from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,
@@ -80,11 +80,11 @@ def error_response(
     return Response(body.model_dump_json(), status, dict(headers or {}), media_type="application/json")
 
 
-def refuse_message(error: BaudError, request_id: str | None) -> Sign:
+def refuse_message(error: BaudError, request_id: str | None) -> ControlEvent:
     """Return the `error` event that answers a message over a WebSocket; `request_id` is what the client called it."""
     status, code, sentence = _disclose(error)
     data = {"error": sentence, "error_type": code, "status": status, "request_id": request_id}
-    return Sign("error", orjson.dumps(data))
+    return ControlEvent("error", orjson.dumps(data))
 
 
 def status_of(error: type[BaudError]) -> int:
@@ -110,7 +110,7 @@ async def _on_baud_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationException)
-    return error_response(_request_id(request), 422, "invalid_request", explain_problems(error.errors()))
+    return error_response(_request_id(request), 422, "invalid_request", validation_message(error.errors()))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -22,18 +22,18 @@ from gateway.service.run.cancel import RunCancellation
 from gateway.service.run.submit import RunSubmission
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.sse import BUFFER_SHARE
-from gateway.service.stream.stream_limits import StreamAdmission
+from gateway.service.stream.stream_limits import StreamLimits
 from shared.broker.queue import make_celery
 from shared.clock import SystemClock
 from shared.config import RedisConfig, StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.settings.model import Settings
 from shared.store.cluster.connection import open_connection
-from shared.store.cluster.notifications import open_bells
+from shared.store.cluster.notifications import open_notifications
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
 from shared.store.redis.connection import Connection
-from shared.store.run_diagnosis import SituationStore
+from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
@@ -78,7 +78,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         expose_headers=(REQUEST_ID_HEADER, "Retry-After"),
     )
     return [
-        Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, dress_fault=cors),
+        Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, wrap_error_response=cors),
         Middleware(cors),
         Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes, limit_seconds=settings.gateway.body_timeout),
     ]
@@ -111,12 +111,12 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             events=events,
             workers=workers,
             hub=hub,
-            admission=StreamAdmission(settings.gateway),
+            stream_limits=StreamLimits(settings.gateway),
             probes=probes,
             submission=RunSubmission(runs, threads, publisher, cancellation, answering, clock=clock),
             cancellation=cancellation,
             answering=answering,
-            situations=SituationStore(connection),
+            diagnoses=RunDiagnosisStore(connection),
             stream=settings.stream,
             allow_origins=settings.cors.allow_origins,
             max_message_bytes=settings.gateway.max_body_bytes,
@@ -133,7 +133,7 @@ async def _warm_up(connection: Connection, workers: WorkerStore, publisher: JobP
 def _make_hub(config: StreamConfig, events: EventStore, connection: Connection) -> EventHub:
     return EventHub(
         events,
-        open_bells(connection),
+        open_notifications(connection),
         buffer_bytes=config.client_buffer_bytes // BUFFER_SHARE,
         max_length=config.max_length,
     )

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core.error_handlers import INTERNAL_SENTENCE, error_response
-from gateway.service.stream.sse import CARRIER_EXTENSION, Carrier
+from gateway.service.stream.sse import CARRIER_EXTENSION, DeferredStream
 from shared.errors import BaudError
 from shared.ids import new_id
 from shared.log import bind
@@ -38,15 +38,15 @@ def _plain(app: ASGIApp) -> ASGIApp:
 class RequestEdge:
     """Gives the request an id, logs its end, and answers a fault nobody has caught with 500.
 
-    `dress_fault` adds to that answer what others between the edge and the app add to theirs.
+    `wrap_error_response` adds to that answer what others between the edge and the app add to theirs.
     """
 
     def __init__(
-        self, app: ASGIApp, *, slow_seconds: float, dress_fault: Callable[[ASGIApp], ASGIApp] = _plain
+        self, app: ASGIApp, *, slow_seconds: float, wrap_error_response: Callable[[ASGIApp], ASGIApp] = _plain
     ) -> None:
         self._app = app
         self._slow_seconds = slow_seconds
-        self._dress_fault = dress_fault
+        self._wrap_error_response = wrap_error_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of the server."""
@@ -62,7 +62,7 @@ class RequestEdge:
                 await exchange.carry_stream(scope)
             except Exception:
                 logger.exception("a request failed")
-                await exchange.answer_fault(scope, self._dress_fault)
+                await exchange.answer_fault(scope, self._wrap_error_response)
             finally:
                 exchange.close_stream()
                 self._log(scope, exchange)
@@ -82,7 +82,7 @@ class RequestEdge:
         logger.log(level, "slow request" if is_slow else "request", extra=fields)
 
 
-class _Exchange(Carrier):
+class _Exchange(DeferredStream):
     """Watches one request and its answer pass by."""
 
     def __init__(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:

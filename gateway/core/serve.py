@@ -64,11 +64,11 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Turn new streams away, end the open ones, then wait for everything else; never for longer than allowed."""
         services: Services = self._app.state.services
-        services.admission.stop()
+        services.stream_limits.stop()
         await self._let_others_look_away()
         services.hub.shut_down()
-        if not await services.admission.wait_until_empty(_FAREWELL_SECONDS):
-            logger.warning("%d streams are cut: their clients do not read", services.admission.count)
+        if not await services.stream_limits.wait_until_empty(_FAREWELL_SECONDS):
+            logger.warning("%d streams are cut: their clients do not read", services.stream_limits.count)
         try:
             async with asyncio.timeout(_GRACE_SECONDS + _CLOSE_SECONDS):
                 await super().shutdown(sockets)

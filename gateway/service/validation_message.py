@@ -8,7 +8,7 @@ _MAX_NAME_CHARS: Final = 100
 _MAX_MESSAGE_CHARS: Final = 300
 
 
-def explain_problems(problems: Sequence[Mapping[str, Any]], *, root: str = "") -> str:  # pydantic leaves them untyped
+def validation_message(problems: Sequence[Mapping[str, Any]], *, root: str = "") -> str:  # pydantic leaves them untyped
     """Return a sentence for each of the first problems that a model found; `root` names what has no name of its own."""
     told = [_explain(problem, root) for problem in problems[:_MAX_PROBLEMS]]
     left = len(problems) - len(told)

@@ -12,7 +12,7 @@ _PAUSE_SECONDS: Final = 1.0
 _CANCEL_AGAIN_SECONDS: Final = 0.2
 
 
-async def keep_going(
+async def run_forever(
     name: str, work: Callable[[], Coroutine[Any, Any, None]], *, pause_seconds: float = _PAUSE_SECONDS
 ) -> None:
     """Carry out endless work until cancelled; `name` stands in the log when it fails."""

@@ -61,8 +61,8 @@ class Modem:
         try:
             self._loop.call(self._stack.enter_async_context(self._watchdog))
             self._loop.call(self._stack.enter_async_context(self._runtime))
-            patience = self._settings.modem.drain_timeout
-            with DrainOnSignal(self._loop, self._runtime, patience_seconds=patience):
+            redis_retry = self._settings.modem.drain_timeout
+            with DrainOnSignal(self._loop, self._runtime, patience_seconds=redis_retry):
                 return self._consume()
         finally:
             self._loop.call(self._stack.aclose())

@@ -12,12 +12,12 @@ from typing import Final, Self
 
 from celery import Celery
 
-from modem.core.background import keep_going
+from modem.core.background import run_forever
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices
 from modem.service.lease.active_runs import ActiveRuns
-from modem.service.lease.cancel_listener import hear_bell
+from modem.service.lease.cancel_listener import listen_for_cancels
 from modem.service.lease.expire_questions import QuestionExpiry
 from modem.service.lease.keep_leases import LeaseKeeper
 from modem.service.lease.reap_runs import Reaper
@@ -27,14 +27,14 @@ from modem.service.sweep_workspaces import WorkspaceSweeper
 from shared.clock import SystemClock
 from shared.contract.state import Phase
 from shared.errors import BaudError, StoreUnavailableError
-from shared.keys import WORKER_BELL_PREFIX
+from shared.keys import WORKER_CHANNEL_PREFIX
 from shared.secret_values import secret_values
 from shared.settings.model import Settings
 from shared.store.cluster.check import check_cluster
 from shared.store.cluster.connection import open_connection
 from shared.store.dead_letters import DeadLetterStore
 from shared.store.leases import LeaseStore
-from shared.store.notifications import Bells
+from shared.store.notifications import Notifications
 from shared.store.presence import ThreadPresence
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -62,7 +62,7 @@ class Runtime:
         connection = open_connection(settings.redis)
         self._connection = connection
         self._workers = WorkerStore(connection)
-        self._bells = Bells(connection)
+        self._bells = Notifications(connection)
         self.dead_letters = DeadLetterStore(connection)
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
@@ -97,7 +97,7 @@ class Runtime:
         self._stack.push_async_callback(self._sandboxes.close)
         await self._prepare()
         self._tasks = [
-            asyncio.create_task(keep_going(name, work))
+            asyncio.create_task(run_forever(name, work))
             for name, work in (
                 ("sign of life", self._report_alive),
                 ("sweeper of sandboxes", self._sweep),
@@ -144,7 +144,9 @@ class Runtime:
             await asyncio.sleep(modem.renew_seconds)
 
     async def _hear_bell(self) -> None:
-        await hear_bell(self._bells, WORKER_BELL_PREFIX + self.worker_id, self._keeper, self.services.active)
+        await listen_for_cancels(
+            self._bells, WORKER_CHANNEL_PREFIX + self.worker_id, self._keeper, self.services.active
+        )
 
     async def _sweep(self) -> None:
         while True:

@@ -9,9 +9,9 @@ from typing import Final
 from shared.config import AgentConfig, LLMConfig, Network
 from shared.contract.state import Phase
 from workflow.agent.engine import Engine, PromptFacts
-from workflow.llm.factory import build_gauge, build_model, warm_up
+from workflow.llm.factory import build_counter, build_model, warm_up
 from workflow.llm.model import Model
-from workflow.llm.token_counter import ContextGauge
+from workflow.llm.token_counter import TokenCounter
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.pool import SandboxPool
 from workflow.tool.registry import ToolRegistry
@@ -47,7 +47,7 @@ class EngineBuilder:
         self._network = network
         self._environment = environment
         self._lock = asyncio.Lock()
-        self._models: dict[Phase, tuple[Model, ContextGauge]] = {}
+        self._models: dict[Phase, tuple[Model, TokenCounter]] = {}
         self._registry: ToolRegistry | None = None
 
     async def prepare(self) -> None:
@@ -63,7 +63,7 @@ class EngineBuilder:
         assert self._registry is not None
         return Engine(
             models={phase: model for phase, (model, _) in self._models.items()},
-            gauges={phase: gauge for phase, (_, gauge) in self._models.items()},
+            counters={phase: counter for phase, (_, counter) in self._models.items()},
             registry=self._registry,
             sandbox=lambda: self._sandboxes.get(thread_id),
             config=self._agent,
@@ -79,9 +79,9 @@ class EngineBuilder:
             _log.warning("the folder of the sandboxes cannot be read: %r", error)
             return None
 
-    def _build_models(self) -> dict[Phase, tuple[Model, ContextGauge]]:
+    def _build_models(self) -> dict[Phase, tuple[Model, TokenCounter]]:
         models = {
-            phase: (build_model(config, self._environment), build_gauge(config, self._environment))
+            phase: (build_model(config, self._environment), build_counter(config, self._environment))
             for phase, config in self._llm_by_phase.items()
         }
         for config in self._llm_by_phase.values():

@@ -14,9 +14,9 @@ from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.lease.active_runs import ActiveRun, ActiveRuns
 from modem.service.publish import JobPublisher
-from modem.service.redis_retry import patience
+from modem.service.redis_retry import redis_retry
 from modem.service.run_log.mask_secrets import SecretMask
-from modem.service.run_log.priority_gate import Arrivals
+from modem.service.run_log.priority_gate import PriorityGate
 from modem.service.run_log.run_log import MASKED_IN_PLACE, StoreRunLog
 from shared.clock import SystemClock, isoformat
 from shared.config import AgentConfig, ModemConfig, StreamConfig
@@ -37,7 +37,7 @@ from shared.store.run_values import Claim, Ended, RunEnd, WaitOutcome
 from shared.store.runs import RunStore
 from workflow.agent.agent import Agent
 from workflow.agent.task_message import task_message
-from workflow.agent.tool_call_runner import Turn
+from workflow.agent.tool_call_runner import ToolCallRunner
 from workflow.journal.events import EventFactory
 from workflow.journal.journal import Journal
 from workflow.journal.limits import Limits
@@ -74,7 +74,7 @@ class RunServices:
     stream: StreamConfig
     clock: SystemClock
     mask: SecretMask = field(default_factory=SecretMask)
-    arrivals: Arrivals = field(default_factory=Arrivals)
+    priority_gate: PriorityGate = field(default_factory=PriorityGate)
 
 
 async def execute_run(job: RunJob, services: RunServices) -> None:
@@ -85,7 +85,7 @@ async def execute_run(job: RunJob, services: RunServices) -> None:
     with bind(thread_id=job.thread_id, run_id=job.run_id):
         if services.active.is_draining:
             # Its consumer may still be handed what it has just handed over; somebody who stays shall have it.
-            await services.leases.watch(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
+            await services.leases.schedule_check(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
             return
         try:
             await _execute(job, services)
@@ -96,7 +96,7 @@ async def execute_run(job: RunJob, services: RunServices) -> None:
 
 
 async def _execute(job: RunJob, services: RunServices) -> None:
-    with services.arrivals.arriving():
+    with services.priority_gate.priority():
         claim = await _claim(job, services)
     if claim is None:
         _log.info("nothing to do: the run is claimed, has ended, or waits its turn")
@@ -117,7 +117,7 @@ async def _execute(job: RunJob, services: RunServices) -> None:
 
 async def _claim(job: RunJob, services: RunServices) -> Claim | None:
     claim_id = uuid.uuid4().hex  # the same for every try: a claim whose answer was lost is this worker's all the same
-    async for attempt in patience(job.run_id, unless=lambda: services.active.is_draining):
+    async for attempt in redis_retry(job.run_id, unless=lambda: services.active.is_draining):
         with attempt:
             return await services.runs.claim(
                 job.thread_id,
@@ -135,14 +135,16 @@ async def _give_back(run: RunRecord, services: RunServices) -> None:
     Otherwise the next claim would count a crash of the run.
     """
     with suppress(StoreUnavailableError):  # a reaper finds it
-        async for attempt in patience(run.run_id, unless=lambda: services.active.is_draining):
+        async for attempt in redis_retry(run.run_id, unless=lambda: services.active.is_draining):
             with attempt:
                 await _hand_over(run, services)
 
 
 async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:
     events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock)
-    log = StoreRunLog(services.runs, claim.run, services.stream, mask=services.mask, arrivals=services.arrivals)
+    log = StoreRunLog(
+        services.runs, claim.run, services.stream, mask=services.mask, priority_gate=services.priority_gate
+    )
     try:
         messages, state = await _masked(claim, services.mask)
         journal = Journal(log, events, claim.run, messages=messages, state=state)
@@ -187,7 +189,7 @@ async def settle_end(run: RunRecord, ended: Ended, services: RunServices) -> Non
 async def _hand_over(run: RunRecord, services: RunServices) -> None:
     job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
     if await services.leases.release(run):
-        await services.leases.watch(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
+        await services.leases.schedule_check(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
         await services.publisher.publish(job)
         _log.info("run handed over")
 
@@ -199,13 +201,13 @@ async def _wait(
 
     It does not wait if somebody wanted something of it meanwhile.
     """
-    patience = services.agent.question_timeout
-    expires_at = isoformat(services.clock.now() + timedelta(seconds=patience))
+    redis_retry = services.agent.question_timeout
+    expires_at = isoformat(services.clock.now() + timedelta(seconds=redis_retry))
     question = asked.model_copy(update={"expires_at": expires_at})
     outcome = await log.wait(question, journal.interrupt)
     if outcome is WaitOutcome.WAITING:
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
-        await services.leases.watch_question(job, due_in_seconds=patience)
+        await services.leases.schedule_question_check(job, due_in_seconds=redis_retry)
         _log.info("the run waits for a person")
     return outcome
 
@@ -219,12 +221,12 @@ async def _outcome(
     if run.cancel_requested_at:
         return await _close(journal, StopReason.CANCELLED, _CANCELLED)
     try:
-        with services.arrivals.arriving():
+        with services.priority_gate.priority():
             task = task_message(Work(run, claim.thread, claim.state, claim.messages))
             await journal.begin(task, partial(services.engines.place, run.thread_id))
         now = services.clock.now()
         engine = await services.engines.build(run.thread_id, now.date())
-        agent = Agent(engine, journal, Turn(engine, journal, thread_id=run.thread_id, run_id=run.run_id))
+        agent = Agent(engine, journal, ToolCallRunner(engine, journal, thread_id=run.thread_id, run_id=run.run_id))
         limits = Limits.of(services.agent, run.parameters).after(_elapsed_seconds(run, now))
         return await Runner(agent, journal, limits).run(active)
     except (LeaseLostError, StoreUnavailableError, asyncio.CancelledError):

@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from modem.service.execute_run import RunServices, execute_run, refuse_run
-from modem.service.redis_retry import patience
+from modem.service.redis_retry import redis_retry
 from modem.type.flow_type import ProcessFlowDataRequest
 from shared.clock import isoformat
 from shared.contract.api import OnBusy
@@ -26,8 +26,8 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
     Raises StoreUnavailableError.
     """
     flow = services.keys(request.flow_uuid)
-    is_torn = flow.cluster and request.thread_id not in (None, "", request.flow_uuid)
-    thread_id = request.flow_uuid if is_torn else request.thread_id or request.flow_uuid
+    is_cross_slot = flow.cluster and request.thread_id not in (None, "", request.flow_uuid)
+    thread_id = request.flow_uuid if is_cross_slot else request.thread_id or request.flow_uuid
     run = RunRecord(
         run_id=request.run_id or request.flow_input_uuid,
         thread_id=thread_id,
@@ -35,13 +35,13 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
         context_data=request.further_context(),
         user_uuid=request.user_uuid,
         legacy_stream=flow.legacy_stream(request.flow_input_uuid),
-        legacy_bell=flow.bell if thread_id != request.flow_uuid else None,
+        legacy_bell=flow.channel if thread_id != request.flow_uuid else None,
         created_at=isoformat(services.clock.now()),
     )
     submitted = await _submit(run, services, threads)
     if not run.task:
         await refuse_run(run, _NO_TASK, services)
-    elif is_torn:
+    elif is_cross_slot:
         await refuse_run(run, TORN, services)
     elif submitted.outcome is SubmitOutcome.ACTIVE:
         await execute_run(RunJob(thread_id=thread_id, run_id=run.run_id), services)
@@ -51,7 +51,7 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
 
 async def _submit(run: RunRecord, services: RunServices, threads: ThreadStore) -> Submitted:
     """Store the run; its message is all there is of it so far, so Redis is waited for."""
-    async for attempt in patience(run.run_id, unless=lambda: services.active.is_draining):
+    async for attempt in redis_retry(run.run_id, unless=lambda: services.active.is_draining):
         with attempt:
             await threads.create(run.thread_id)
             return await services.runs.submit(run, on_busy=OnBusy.QUEUE)

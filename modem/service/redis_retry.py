@@ -16,7 +16,7 @@ GIVE_UP_SECONDS: Final = 120.0
 NOTICE_SECONDS: Final = 2.0
 
 
-def patience(run_id: str, *, unless: Callable[[], bool] | None = None) -> AsyncRetrying:
+def redis_retry(run_id: str, *, unless: Callable[[], bool] | None = None) -> AsyncRetrying:
     """Return what tries again until Redis answers; StoreUnavailableError comes through after GIVE_UP_SECONDS.
 
     It comes through at the next failure once `unless` is true: somebody else will do better.

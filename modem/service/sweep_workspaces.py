@@ -62,7 +62,7 @@ class WorkspaceSweeper:
         held = self._pool.held()
         deleted = {
             thread_id
-            for thread_id, found in zip(held, await self._presence.look(held), strict=True)
+            for thread_id, found in zip(held, await self._presence.inspect(held), strict=True)
             if found is Presence.DELETED
         }
         for thread_id in deleted:
@@ -77,7 +77,7 @@ class WorkspaceSweeper:
         await asyncio.to_thread(self._workspaces.end_left_over)
         await self.look_at_held()
         workspaces = await asyncio.to_thread(self._workspaces.all)
-        found = await self._presence.look([workspace.thread_id for workspace in workspaces])
+        found = await self._presence.inspect([workspace.thread_id for workspace in workspaces])
         by_presence: dict[Presence, list[Workspace]] = {presence: [] for presence in Presence}
         for workspace, presence in zip(workspaces, found, strict=True):
             by_presence[presence].append(workspace)
@@ -130,7 +130,7 @@ class WorkspaceSweeper:
         if lock is None:
             return
         try:
-            if await self._presence.look([workspace.thread_id]) == [expected]:
+            if await self._presence.inspect([workspace.thread_id]) == [expected]:
                 await asyncio.to_thread(self._workspaces.discard, workspace)
                 _log.info("the workspace of thread %s is removed: the thread is %s", workspace.thread_id, expected)
         except OSError as error:  # one that cannot be removed keeps no other

@@ -48,15 +48,15 @@ class OpenRun:
     behind: str | None = None
 
 
-class Unseen(Enum):
+class Unreachable(Enum):
     """Stands for a run of which nothing is known now."""
 
-    UNSEEN = "unseen"  # the node of a cluster that has the run did not answer
+    UNREACHABLE = "unseen"  # the node of a cluster that has the run did not answer
     UNREADABLE = "unreadable"  # what is stored of the run is nothing that anybody could read
 
 
-UNSEEN: Final = Unseen.UNSEEN
-UNREADABLE: Final = Unseen.UNREADABLE
+UNREACHABLE: Final = Unreachable.UNREACHABLE
+UNREADABLE: Final = Unreachable.UNREADABLE
 
 
 class LeaseStore:
@@ -93,19 +93,19 @@ class LeaseStore:
         with redis_errors():
             await self._redis.exists(OPEN_RUNS_INDEX)
 
-    async def watch(self, job: RunJob, *, due_in_seconds: float) -> None:
+    async def schedule_check(self, job: RunJob, *, due_in_seconds: float) -> None:
         """Have a reaper look at a run after a while, unless somebody says otherwise before."""
         await self._connection.call("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _ms(due_in_seconds)])
 
-    async def watch_question(self, job: RunJob, *, due_in_seconds: float) -> None:
+    async def schedule_question_check(self, job: RunJob, *, due_in_seconds: float) -> None:
         """Have a reaper look at a run that waits when its time is up; soon if it has been answered by now.
 
         An answer that comes later says for itself when to look.
         """
-        await self.watch(job, due_in_seconds=due_in_seconds)
-        [found] = await self.look([job])
+        await self.schedule_check(job, due_in_seconds=due_in_seconds)
+        [found] = await self.inspect([job])
         if isinstance(found, OpenRun) and found.status is not RunStatus.WAITING:
-            await self.watch(job, due_in_seconds=ANSWERED_LOOK_SECONDS)
+            await self.schedule_check(job, due_in_seconds=ANSWERED_LOOK_SECONDS)
 
     async def forget(self, job: RunJob) -> None:
         """A run has ended: nobody needs to look at it again."""
@@ -124,7 +124,7 @@ class LeaseStore:
                 await self._redis.zrem(OPEN_RUNS_INDEX, *strays)
         return [job for job in jobs.values() if job is not None]
 
-    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unseen | None]:
+    async def inspect(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unreachable | None]:
         """Return how these runs stand now; None for one that is gone or has ended."""
         found = await self._connection.call_each(
             [ScriptCall("look_run", self._keys(job.thread_id, job.run_id), []) for job in jobs]
@@ -147,9 +147,11 @@ def _renewal(outcome: bytes | StoreUnavailableError | UnreadableRecordError | No
 _Found = tuple[bytes | None, bytes | None, bytes, bytes, bytes | None, int]
 
 
-def _standing(job: RunJob, found: _Found | StoreUnavailableError | UnreadableRecordError) -> OpenRun | Unseen | None:
+def _standing(
+    job: RunJob, found: _Found | StoreUnavailableError | UnreadableRecordError
+) -> OpenRun | Unreachable | None:
     if isinstance(found, StoreUnavailableError):
-        return UNSEEN
+        return UNREACHABLE
     if isinstance(found, UnreadableRecordError):
         return UNREADABLE
     try:

@@ -14,15 +14,15 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.errors import StoreUnavailableError
-from shared.keys import IDLE_BELL
+from shared.keys import IDLE_CHANNEL
 from shared.store.redis.connection import Connection, redis_errors
 
 _READ_BYTES: Final = 65_536
-_RINGS: Final = (b"message", b"subscribe")
+_KINDS: Final = (b"message", b"subscribe")
 
 
 @contextmanager
-def line_errors() -> Iterator[None]:
+def subscription_errors() -> Iterator[None]:
     """As redis_errors; a line that was found dead meanwhile has no writer any more."""
     try:
         with redis_errors():
@@ -31,7 +31,7 @@ def line_errors() -> Iterator[None]:
         raise StoreUnavailableError from error
 
 
-class BellLine:
+class Subscription:
     """One open subscription connection. Every method raises StoreUnavailableError when Redis is gone."""
 
     def __init__(self, connection: Any) -> None:  # of redis-py, which leaves what we need of it untyped
@@ -40,72 +40,72 @@ class BellLine:
         self._transport = connection._writer.transport
         self._replies = hiredis.Reader(replyError=RedisConnectionError)
 
-    async def watch(self, bells: Iterable[str]) -> None:
-        """Listen to these as well; `heard` returns each once more when Redis has confirmed it."""
-        await self._send("SUBSCRIBE", *bells)
+    async def watch(self, channels: Iterable[str]) -> None:
+        """Listen to these as well; `received` returns each once more when Redis has confirmed it."""
+        await self._send("SUBSCRIBE", *channels)
 
-    async def forget(self, bells: Iterable[str]) -> None:
+    async def forget(self, channels: Iterable[str]) -> None:
         """Listen to these no longer."""
-        await self._send("UNSUBSCRIBE", *bells)
+        await self._send("UNSUBSCRIBE", *channels)
 
     async def ping(self) -> None:
-        """Ask for a sign of life; `heard` returns then, if with nothing."""
+        """Ask for a sign of life; `received` returns then, if with nothing."""
         await self._send("PING")
 
-    async def heard(self) -> Sequence[str]:
+    async def received(self) -> Sequence[str]:
         """Wait for the next bells that rang, or are watched only from now on; those of one read come together.
 
         Between two calls nothing is read, so that the bells of a busy time wait for each other in the kernel.
         """
-        with line_errors():
+        with subscription_errors():
             self._transport.resume_reading()
             received = await self._stream.read(_READ_BYTES)
             if not received:
                 raise RedisConnectionError("Redis closed the connection of the bells.")
             self._transport.pause_reading()
             self._replies.feed(received)
-            return list(self._rung())
+            return list(self._notified())
 
     async def _send(self, *command: str) -> None:
-        with line_errors():
+        with subscription_errors():
             await self._connection.send_command(*command, check_health=False)
 
-    def _rung(self) -> Iterator[str]:
+    def _notified(self) -> Iterator[str]:
         while (reply := self._replies.gets()) is not False:
             if isinstance(reply, Exception):
                 raise reply
-            if isinstance(reply, list) and reply[0] in _RINGS:
+            if isinstance(reply, list) and reply[0] in _KINDS:
                 yield reply[1].decode()
 
 
-L = TypeVar("L", bound=BellLine)
+L = TypeVar("L", bound=Subscription)
 
 
-class Bells:
+class Notifications:
     """Opens subscription connections."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[BellLine]:
+    async def open(self) -> AsyncIterator[Subscription]:
         """Yield a connection that listens to nothing of a thread yet; raises StoreUnavailableError."""
         # In a cluster each node passes on what was published on another.
         redis = random.choice(await self._connection.servers())  # noqa: S311 - no secret
-        async with open_line(redis, BellLine) as line:
-            yield line
+        async with open_subscription(redis, Subscription) as subscription:
+            yield subscription
 
 
 @asynccontextmanager
-async def open_line(redis: Redis, kind: Callable[[Any], L]) -> AsyncIterator[L]:
+async def open_subscription(redis: Redis, kind: Callable[[Any], L]) -> AsyncIterator[L]:
     """Yield a line to one server, with a connection of its pool; raises StoreUnavailableError."""
     pool: Any = redis.connection_pool  # redis-py leaves it untyped
     with redis_errors():
         connection = await pool.get_connection()
     try:
-        line = kind(connection)
-        await BellLine.watch(line, [IDLE_BELL])
-        yield line
+        subscription = kind(connection)
+        await Subscription.watch(subscription, [IDLE_CHANNEL])
+        yield subscription
     finally:
         with redis_errors():
             await connection.disconnect(nowait=True)

@@ -25,7 +25,7 @@ class ThreadPresence:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def look(self, thread_ids: Sequence[str]) -> list[Presence]:
+    async def inspect(self, thread_ids: Sequence[str]) -> list[Presence]:
         """Return what is known of each thread."""
         found: list[Presence] = []
         for start in range(0, len(thread_ids), _BATCH):

@@ -17,7 +17,7 @@ _CLOCK: Final = "return redis.call('TIME')"
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class RunDiagnosis:
     """A run and its surroundings; times are aware, in UTC, by Redis' clock."""
 
     run: RunRecord
@@ -31,14 +31,14 @@ class Situation:
     next_look_at: datetime | None
 
 
-class SituationStore:
+class RunDiagnosisStore:
     """Raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._redis = connection.redis
 
-    async def read(self, thread_id: str, run_id: str) -> Situation:
+    async def read(self, thread_id: str, run_id: str) -> RunDiagnosis:
         """Return how a run stands. Raises RunNotFoundError."""
         keys = self._connection.keys(thread_id)
         with redis_errors():
@@ -57,7 +57,7 @@ class SituationStore:
             alive_until = await self._redis.zscore(MODEM_INDEX, owner) if owner else None
         now = datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC)
         is_active = active == run_id.encode()
-        return Situation(
+        return RunDiagnosis(
             run=salvage_record(
                 RunRecord, run, {"thread_id": thread_id, "run_id": run_id, "task": "", "created_at": ""}
             ),

@@ -22,7 +22,7 @@ from shared.errors import (
     UnreadableRecordError,
     UnreadableRunError,
 )
-from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_BELL_PREFIX, run_thread
+from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_CHANNEL_PREFIX, run_thread
 from shared.store.leases import ANSWERED_LOOK_SECONDS, open_run_member
 from shared.store.records import (
     MESSAGES_PER_PART,
@@ -86,7 +86,7 @@ class RunStore(RunReader):
         watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_LOOK_MS])
         # Named before it is stored too: whoever is told its id can find it. A name without its run does no harm, and a
         # run is not refused because a node of a cluster is gone that would have nothing of it but its name.
-        name = ScriptCall("name_run", [run_thread(run.run_id)], [run.thread_id, self._ttl], is_needed=False)
+        name = ScriptCall("index_run", [run_thread(run.run_id)], [run.thread_id, self._ttl], is_needed=False)
         submit = ScriptCall(
             "submit_run",
             [*keys.shared, keys.run(run.run_id)],
@@ -174,7 +174,7 @@ class RunStore(RunReader):
         keys = self._connection.keys(run.thread_id)
         state = flatten(state_fields(write.state)) if write.state else []
         arguments: list[Argument] = [
-            run.run_id, run.token, write.sequence, self._ttl, self._max_length, keys.bell,
+            run.run_id, run.token, write.sequence, self._ttl, self._max_length, keys.channel,
             run.legacy_bell or "", write.usage.model_dump_json() if write.usage else "",
             int(write.supersedes_text), len(state), len(write.messages), *state,
         ]  # fmt: skip
@@ -184,13 +184,22 @@ class RunStore(RunReader):
         if await self._connection.call("append_run", self._run_keys(run), arguments) is None:
             raise LeaseLostError
 
-    async def take_steer(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
+    async def take_steering(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
         """Return what was said to the run meanwhile, which is part of its log from now on. Raises LeaseLostError."""
         keys = self._connection.keys(run.thread_id)
         found = await self._connection.call(
             "take_steer",
             self._run_keys(run),
-            [run.run_id, run.token, self._ttl, self._max_length, keys.bell, run.legacy_bell or "", TASK_EVENT, nonce],
+            [
+                run.run_id,
+                run.token,
+                self._ttl,
+                self._max_length,
+                keys.channel,
+                run.legacy_bell or "",
+                TASK_EVENT,
+                nonce,
+            ],
         )
         if found is None:
             raise LeaseLostError
@@ -212,7 +221,7 @@ class RunStore(RunReader):
         """
         keys = self._connection.keys(run.thread_id)
         arguments: list[Argument] = [
-            run.run_id, run.token, self._ttl, self._max_length, keys.bell, run.legacy_bell or "",
+            run.run_id, run.token, self._ttl, self._max_length, keys.channel, run.legacy_bell or "",
             question.model_dump_json(), TASK_EVENT, event,
         ]  # fmt: skip
         outcome = await self._connection.call("wait_run", self._run_keys(run), arguments)
@@ -265,7 +274,7 @@ class RunStore(RunReader):
         outcome, completion_id, next_run_id = await self._connection.call(
             "cancel_run",
             self._run_keys(run),
-            [WORKER_BELL_PREFIX, *self._end_arguments(run, end), *_call_end_arguments(call_end)],
+            [WORKER_CHANNEL_PREFIX, *self._end_arguments(run, end), *_call_end_arguments(call_end)],
         )
         if outcome == b"unknown":
             raise RunNotFoundError
@@ -275,7 +284,7 @@ class RunStore(RunReader):
     def _end_arguments(self, run: RunRecord, end: RunEnd) -> list[Argument]:
         keys = self._connection.keys(run.thread_id)
         return [
-            run.run_id, self._ttl, self._max_length, keys.bell, run.legacy_bell or "", isoformat(self._clock.now()),
+            run.run_id, self._ttl, self._max_length, keys.channel, run.legacy_bell or "", isoformat(self._clock.now()),
             keys.run_prefix, end.status, end.stop_reason, end.message, end.usage.model_dump_json(),
             TASK_EVENT, end.event,
         ]  # fmt: skip

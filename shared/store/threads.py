@@ -139,7 +139,7 @@ class ThreadStore:
         members = await self._find_members(thread_id)
         removal = new_id()
         with redis_errors():
-            arguments: list[Argument] = [keys.run_prefix, removal, keys.bell, TOMBSTONE_SECONDS]
+            arguments: list[Argument] = [keys.run_prefix, removal, keys.channel, TOMBSTONE_SECONDS]
             deleting = [*keys.shared, keys.tombstone]
             run_ids = await self._connection.call("delete_thread", deleting, [*arguments, 1])
             while run_ids:

@@ -18,14 +18,14 @@ class FakeLine:
         self.pinged = asyncio.Event()
         self.queue: asyncio.Queue[str | StoreUnavailableError | None] = asyncio.Queue()
 
-    async def watch(self, bells: Iterable[str]) -> None:
-        for bell in bells:
-            self.watched.add(bell)
-            self.queue.put_nowait(bell)
+    async def watch(self, channels: Iterable[str]) -> None:
+        for channel in channels:
+            self.watched.add(channel)
+            self.queue.put_nowait(channel)
         self._changed.set()
 
-    async def forget(self, bells: Iterable[str]) -> None:
-        self.watched -= set(bells)
+    async def forget(self, channels: Iterable[str]) -> None:
+        self.watched -= set(channels)
         self._changed.set()
 
     async def ping(self) -> None:
@@ -34,7 +34,7 @@ class FakeLine:
         if not self.is_dead:
             self.queue.put_nowait(None)
 
-    async def heard(self) -> Sequence[str]:
+    async def received(self) -> Sequence[str]:
         item = await self.queue.get()
         if isinstance(item, StoreUnavailableError):
             raise item
@@ -61,10 +61,10 @@ class FakeBells:
             self.line = None
             self.changed.set()
 
-    def ring(self, bell: str) -> None:
+    def ring(self, channel: str) -> None:
         """Ring, if somebody listens."""
-        if self.line is not None and bell in self.line.watched and not self.line.is_dead:
-            self.line.queue.put_nowait(bell)
+        if self.line is not None and channel in self.line.watched and not self.line.is_dead:
+            self.line.queue.put_nowait(channel)
 
     def cut(self) -> None:
         """Break the line."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from shared.contract.run import RunJob, RunRecord
-from shared.store.leases import UNSEEN, LeaseStore, OpenRun, RenewalOutcome, Unseen
+from shared.store.leases import UNREACHABLE, LeaseStore, OpenRun, RenewalOutcome, Unreachable
 
 
 class Gate:
@@ -75,7 +75,7 @@ class FakeLeaseStore(LeaseStore):
         await self._count_call()
         self.pings += 1
 
-    async def watch(self, job: RunJob, *, due_in_seconds: float) -> None:
+    async def schedule_check(self, job: RunJob, *, due_in_seconds: float) -> None:
         await self._count_call()
         self.watched.append((job.run_id, due_in_seconds))
 
@@ -89,9 +89,9 @@ class FakeLeaseStore(LeaseStore):
         taken, self.due = self.due[:limit], self.due[limit:]
         return taken
 
-    async def look(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unseen | None]:
+    async def inspect(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unreachable | None]:
         await self._count_call()
-        return [UNSEEN if job.run_id in self.unseen else self.standing.get(job.run_id) for job in jobs]
+        return [UNREACHABLE if job.run_id in self.unseen else self.standing.get(job.run_id) for job in jobs]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once the condition holds; it is looked at with every call."""

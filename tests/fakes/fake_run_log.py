@@ -103,7 +103,7 @@ class FakeRunLog:
         self.commits.append(commit)
         return Written(messages, state)
 
-    async def take_said(self) -> Sequence[ChatMessage]:
+    async def take_steering(self) -> Sequence[ChatMessage]:
         taken, self.said = self.said, []
         return taken
 

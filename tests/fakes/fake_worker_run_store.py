@@ -83,7 +83,7 @@ class FakeWorkerRunStore(RunStore):
         async with self._changed:
             self._changed.notify_all()
 
-    async def take_steer(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
+    async def take_steering(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
         self.nonces.append(nonce)
         if self.steer_failures:
             raise self.steer_failures.pop(0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from shared.contract.config import LLMConfig
+from shared.config import LLMConfig
 from shared.contract.run import Usage
 from workflow.errors import PermanentModelError, TransientModelError
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta

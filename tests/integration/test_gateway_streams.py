@@ -183,7 +183,7 @@ async def test_a_legacy_stream_opened_before_its_flow_gets_the_events_at_once(
         assert (await anext(events)).event == "waiting"
         keys = worker.connection.keys("flow")
         await worker.connection.redis.xadd(keys.legacy_stream("input"), {"event": "e", "data": "1"})
-        await worker.connection.redis.publish(keys.bell, "")
+        await worker.connection.redis.publish(keys.channel, "")
         assert (await anext(events)).event == "e"
 
 
@@ -223,9 +223,9 @@ async def test_many_followers_of_one_run_all_get_the_whole_log(start_gateway: St
             return [event.id async for event in events if event.id]
 
     async with open_worker(redis_url) as worker, asyncio.TaskGroup() as tasks:
-        followers = [tasks.create_task(follow()) for _ in range(20)]
+        subscribers = [tasks.create_task(follow()) for _ in range(20)]
         await worker.do(thread_id, run_id, *texts)
-    logs = [follower.result() for follower in followers]
+    logs = [subscriber.result() for subscriber in subscribers]
     assert len(logs[0]) == len(texts) + 1
     assert all(log == logs[0] for log in logs)
 

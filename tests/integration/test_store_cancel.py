@@ -13,9 +13,9 @@ from shared.contract.run import Answer, Question, QuestionKind, RunJob, RunRecor
 from shared.contract.state import AgentState, CallInFlight, Phase
 from shared.errors import LeaseLostError, RunNotFoundError
 from shared.ids import new_id
-from shared.keys import OPEN_RUNS_INDEX, WORKER_BELL_PREFIX
+from shared.keys import OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX
 from shared.store.leases import RenewalOutcome
-from shared.store.notifications import Bells
+from shared.store.notifications import Notifications
 from shared.store.redis.connection import Connection
 from shared.store.run_values import Cancelled, CancelOutcome, RunWrite
 from tests.integration.store_scene import StoreScene, end_of, open_store
@@ -77,13 +77,13 @@ async def test_a_queued_run_is_cancelled_and_the_inbox_keeps_its_order(store: St
 async def test_the_owner_of_a_run_is_told_by_its_bell_and_at_the_next_renewal(store: StoreScene) -> None:
     await submit(store, "a")
     run = await owned(store)
-    bell = f"{WORKER_BELL_PREFIX}w"
-    async with Bells(Connection(store.redis)).open() as line, asyncio.timeout(5):
-        await line.watch([bell])
-        while bell not in await line.heard():
+    channel = f"{WORKER_CHANNEL_PREFIX}w"
+    async with Notifications(Connection(store.redis)).open() as line, asyncio.timeout(5):
+        await line.watch([channel])
+        while channel not in await line.received():
             pass
         assert await cancel(store) == Cancelled(CancelOutcome.ASKED, None)
-        while bell not in await line.heard():
+        while channel not in await line.received():
             pass
     assert await store.leases.renew([run], lease_seconds=60) == [RenewalOutcome.CANCEL_ASKED]
     assert (await store.runs.get("t", "a")).status is RunStatus.PROCESSING

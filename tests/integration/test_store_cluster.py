@@ -14,14 +14,14 @@ from modem.service.legacy import TORN, accept_flow
 from shared.contract.api import OnBusy
 from shared.contract.run import RunJob, RunRecord, RunStatus
 from shared.errors import ConfigurationError, StoreUnavailableError
-from shared.keys import IDLE_BELL, OPEN_RUNS_INDEX, WORKER_BELL_PREFIX, run_thread
+from shared.keys import IDLE_CHANNEL, OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX, run_thread
 from shared.store.cluster.check import check_cluster
 from shared.store.cluster.connection import open_connection
-from shared.store.cluster.notifications import ClusterBells
+from shared.store.cluster.notifications import ClusterNotifications
 from shared.store.leases import OpenRun, RenewalOutcome
-from shared.store.notifications import Bells
+from shared.store.notifications import Notifications
 from shared.store.presence import Presence, ThreadPresence
-from shared.store.run_diagnosis import SituationStore
+from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.run_values import Claim, SubmitOutcome
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
@@ -59,13 +59,15 @@ async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Sce
     claims = [await scene.claim(thread_id) for thread_id in THREADS]
     await asyncio.gather(*(scene.write(claim, 1) for claim in claims))
     assert await scene.leases.renew([claim.run for claim in claims], lease_seconds=60) == [RenewalOutcome.HELD] * 6
-    looked = await scene.leases.look([RunJob(thread_id=each.run.thread_id, run_id=each.run.run_id) for each in claims])
+    looked = await scene.leases.inspect(
+        [RunJob(thread_id=each.run.thread_id, run_id=each.run.run_id) for each in claims]
+    )
     assert [(run.status, run.is_active, run.lease_left_seconds > 50) for run in looked if isinstance(run, OpenRun)] == [
         (RunStatus.PROCESSING, True, True)
     ] * 6
-    situation = await SituationStore(scene.connection).read("a", "r-a")
-    assert (situation.is_active, situation.last_event_at is not None) == (True, True)
-    assert situation.next_look_at is not None
+    diagnosis = await RunDiagnosisStore(scene.connection).read("a", "r-a")
+    assert (diagnosis.is_active, diagnosis.last_event_at is not None) == (True, True)
+    assert diagnosis.next_look_at is not None
     for claim in claims:
         assert await scene.runs.finish(claim.run, end_of(claim.run.run_id)) is not None
     assert await scene.tails(THREADS) == dict.fromkeys(THREADS, 2)
@@ -79,10 +81,10 @@ async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Sce
     tombstones = {f"deleted:{{{thread_id}}}" for thread_id in THREADS}
     assert await _all_keys(scene.processes) == tombstones
     presence = ThreadPresence(scene.connection)
-    assert await presence.look([*THREADS, "never"]) == [Presence.DELETED] * len(THREADS) + [Presence.ABSENT]
+    assert await presence.inspect([*THREADS, "never"]) == [Presence.DELETED] * len(THREADS) + [Presence.ABSENT]
     assert await presence.identity() == ""
     await scene.threads.create("a")
-    assert await presence.look(["a"]) == [Presence.STORED]
+    assert await presence.inspect(["a"]) == [Presence.STORED]
     assert await presence.identity()
 
 
@@ -106,59 +108,59 @@ async def _hear(line: object, wanted: set[str]) -> None:
     left = set(wanted)
     async with asyncio.timeout(_LIMIT_SECONDS):
         while left:
-            left -= set(await line.heard())  # type: ignore[attr-defined]  # BellLine or ClusterLine
+            left -= set(await line.received())  # type: ignore[attr-defined]  # BellLine or ClusterLine
 
 
 async def test_the_bells_of_all_nodes_are_heard_on_one_line(scene: Scene) -> None:
     claims = [await scene.claim(thread_id) for thread_id in THREADS]
-    bells = {scene.connection.keys(thread_id).bell for thread_id in THREADS}
-    async with ClusterBells(scene.connection, silence_seconds=_FOR_EVER).open() as line:
-        await line.watch(bells)
-        await _hear(line, bells)
+    channels = {scene.connection.keys(thread_id).channel for thread_id in THREADS}
+    async with ClusterNotifications(scene.connection, silence_seconds=_FOR_EVER).open() as line:
+        await line.watch(channels)
+        await _hear(line, channels)
         for claim in claims:
             await scene.write(claim, 1)
-        await _hear(line, bells)
+        await _hear(line, channels)
         silent, *others = claims
-        await line.forget([scene.connection.keys(silent.run.thread_id).bell])
+        await line.forget([scene.connection.keys(silent.run.thread_id).channel])
         for claim in claims:
             await scene.write(claim, 2)
-        await _hear(line, {scene.connection.keys(claim.run.thread_id).bell for claim in others})
+        await _hear(line, {scene.connection.keys(claim.run.thread_id).channel for claim in others})
         await line.ping()
         async with asyncio.timeout(_LIMIT_SECONDS):
-            assert scene.connection.keys(silent.run.thread_id).bell not in await line.heard()
+            assert scene.connection.keys(silent.run.thread_id).channel not in await line.received()
 
 
 async def test_a_workers_bell_is_heard_from_any_node(scene: Scene) -> None:
-    bell = f"{WORKER_BELL_PREFIX}w"
-    async with Bells(scene.connection).open() as line:
-        await line.watch([bell])
-        await _hear(line, {IDLE_BELL, bell})
+    channel = f"{WORKER_CHANNEL_PREFIX}w"
+    async with Notifications(scene.connection).open() as line:
+        await line.watch([channel])
+        await _hear(line, {IDLE_CHANNEL, channel})
         for thread_id in ("a", "b", "c"):
             claim = await scene.claim(thread_id)
             await scene.runs.cancel(claim.run, end_of(claim.run.run_id, RunStatus.CANCELLED))
-            await _hear(line, {bell})
+            await _hear(line, {channel})
 
 
 async def test_commands_and_bells_follow_a_slot_that_moves(scene: Scene) -> None:
     claim = await scene.claim("a")
-    bell, giver = scene.connection.keys("a").bell, scene.node_of("a")
+    channel, giver = scene.connection.keys("a").channel, scene.node_of("a")
     taker = next(node for node in scene.processes.nodes if node is not giver)
-    scene.processes.give_slot(bell, taker)
+    scene.processes.give_slot(channel, taker)
     await scene.write(claim, 1)
-    scene.processes.give_slot(bell, giver, giver=taker)
-    async with ClusterBells(scene.connection, silence_seconds=_FOR_EVER).open() as line:
-        await line.watch([bell])
-        await _hear(line, {bell})
-        scene.processes.give_slot(bell, taker)
+    scene.processes.give_slot(channel, giver, giver=taker)
+    async with ClusterNotifications(scene.connection, silence_seconds=_FOR_EVER).open() as line:
+        await line.watch([channel])
+        await _hear(line, {channel})
+        scene.processes.give_slot(channel, taker)
         try:
             await scene.write(claim, 2)
             assert await scene.tails(["a"]) == {"a": 2}
-            await _hear(line, {bell})
+            await _hear(line, {channel})
             # Heard only when the line has moved too.
             await scene.write(claim, 3)
-            await _hear(line, {bell})
+            await _hear(line, {channel})
         finally:
-            scene.processes.give_slot(bell, giver, giver=taker)
+            scene.processes.give_slot(channel, giver, giver=taker)
 
 
 @pytest.mark.parametrize("way", ["killed", "hung"])
@@ -167,10 +169,10 @@ async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
     lost = next(node for node in scene.processes.nodes if node is not scene.processes.node_of(OPEN_RUNS_INDEX))
     there = [thread_id for thread_id in THREADS if scene.node_of(thread_id) is lost]
     elsewhere = [thread_id for thread_id in THREADS if thread_id not in there]
-    bells = {thread_id: scene.connection.keys(thread_id).bell for thread_id in THREADS}
-    async with ClusterBells(scene.connection, silence_seconds=_SILENCE).open() as line:
-        await line.watch(bells.values())
-        await _hear(line, set(bells.values()))
+    channels = {thread_id: scene.connection.keys(thread_id).channel for thread_id in THREADS}
+    async with ClusterNotifications(scene.connection, silence_seconds=_SILENCE).open() as line:
+        await line.watch(channels.values())
+        await _hear(line, set(channels.values()))
         lost.stop() if way == "killed" else lost.pause()
         with pytest.raises(StoreUnavailableError):
             await scene.write(claims[there[0]], 1)
@@ -183,7 +185,7 @@ async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
         for sequence in (1, 2, 3):
             for thread_id in elsewhere:
                 await scene.write(claims[thread_id], sequence)
-            await _hear(line, {bells[thread_id] for thread_id in elsewhere})
+            await _hear(line, {channels[thread_id] for thread_id in elsewhere})
         assert await scene.tails(elsewhere) == dict.fromkeys(elsewhere, 3)
         await _submit_with_name_on(lost, scene, claims[elsewhere[0]].run)
         lost.start() if way == "killed" else lost.resume()
@@ -191,7 +193,7 @@ async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
             for thread_id in there:
                 await _write_when_back(scene, claims[thread_id])
             # Their line was opened again, or it has held all the time.
-            await _hear(line, {bells[thread_id] for thread_id in there})
+            await _hear(line, {channels[thread_id] for thread_id in there})
     assert await scene.tails(there) == dict.fromkeys(there, 1)
     scene.processes.wait_until_whole()
 
@@ -214,17 +216,17 @@ async def test_a_replica_that_takes_over_is_found_and_heard(tmp_path: Path) -> N
         lost = processes.node_of("thread:{b}:stream")
         processes.add_replica(lost)
         async with open_scene(processes) as scene:
-            claim, bell = await scene.claim("b"), scene.connection.keys("b").bell
-            async with ClusterBells(scene.connection, silence_seconds=_SILENCE).open() as line:
-                await line.watch([bell])
-                await _hear(line, {bell})
+            claim, channel = await scene.claim("b"), scene.connection.keys("b").channel
+            async with ClusterNotifications(scene.connection, silence_seconds=_SILENCE).open() as line:
+                await line.watch([channel])
+                await _hear(line, {channel})
                 processes.wait_for_replica(lost, "{b}")
                 lost.stop()
                 async with asyncio.timeout(_LIMIT_SECONDS):
                     await _write_when_back(scene, claim)
-                await _hear(line, {bell})
+                await _hear(line, {channel})
                 await scene.write(claim, 2)
-                await _hear(line, {bell})
+                await _hear(line, {channel})
                 assert await scene.tails(["b"]) == {"b": 2}
 
 

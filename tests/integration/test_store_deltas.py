@@ -116,7 +116,7 @@ async def test_every_way_to_write_an_entry_says_what_it_is(store: StoreScene) ->
     # What a person or a tool says about types is no type.
     said = event_of("user_message", '{"text":"\\"execute_type\\":\\"no\\""}')
     await store.runs.submit(store.run("s"), on_busy=OnBusy.STEER, steer=SteerText(NOTE, said))
-    await store.runs.take_steer(run, nonce="n")
+    await store.runs.take_steering(run, nonce="n")
     state = AgentState(in_flight=(CallInFlight(call_id="c", name="ls", uuid="u", began_at="now"),))
     await store.runs.append(run, RunWrite(1, events=[event_of("tool_ls", '{"execute_type":"no"}')], state=state))
     await store.runs.wait(run, Question(call_id="c", question="?", kind=QuestionKind.ASK_USER), event_of("ask_user"))

@@ -10,8 +10,8 @@ from redis import Redis as SyncRedis
 
 from shared.config import RedisConfig
 from shared.errors import StoreUnavailableError
-from shared.keys import IDLE_BELL
-from shared.store.notifications import BellLine, Bells
+from shared.keys import IDLE_CHANNEL
+from shared.store.notifications import Notifications, Subscription
 from shared.store.redis.connection import Connection, open_redis
 from shared.store.threads import ThreadStore
 from tests.integration.redis_process import RedisProcess, free_port
@@ -57,26 +57,26 @@ async def test_writes_go_to_the_new_master_after_the_old_one_dies(group: Sentine
     assert (await threads.get("before-7")).thread_id == "before-7"
 
 
-async def _hear_on(line: BellLine) -> None:
+async def _hear_on(line: Subscription) -> None:
     while True:
-        await line.heard()
+        await line.received()
 
 
 async def test_a_bell_line_follows_the_master(group: SentinelGroup, connection: Connection) -> None:
-    async with Bells(connection).open() as line:
+    async with Notifications(connection).open() as line:
         await line.watch(["bell"])
         old = group.master()
         group.kill_master()
         group.wait_for_other_master(old)
         with pytest.raises(StoreUnavailableError):
             await asyncio.wait_for(_hear_on(line), _LIMIT_SECONDS)
-    async with asyncio.timeout(_LIMIT_SECONDS), Bells(connection).open() as line:
+    async with asyncio.timeout(_LIMIT_SECONDS), Notifications(connection).open() as line:
         await line.watch(["bell"])
-        heard: set[str] = set()
-        while heard != {IDLE_BELL, "bell"}:
-            heard.update(await line.heard())
+        received: set[str] = set()
+        while received != {IDLE_CHANNEL, "bell"}:
+            received.update(await line.received())
         group.redis.publish("bell", "")
-        assert list(await line.heard()) == ["bell"]
+        assert list(await line.received()) == ["bell"]
 
 
 async def test_a_demoted_server_is_left_and_asked_anew(own_redis: RedisProcess) -> None:

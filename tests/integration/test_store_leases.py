@@ -44,12 +44,12 @@ async def owned(store: StoreScene, owner: str = "w1", *, lease_seconds: float = 
 
 async def until_expired(store: StoreScene, run_id: str = "a") -> None:
     async with asyncio.timeout(5):
-        while (await look(store, run_id)).lease_left_seconds > 0:
+        while (await inspect(store, run_id)).lease_left_seconds > 0:
             pass
 
 
-async def look(store: StoreScene, run_id: str = "a") -> OpenRun:
-    (found,) = await store.leases.look([job(run_id)])
+async def inspect(store: StoreScene, run_id: str = "a") -> OpenRun:
+    (found,) = await store.leases.inspect([job(run_id)])
     assert isinstance(found, OpenRun)
     return found
 
@@ -74,7 +74,7 @@ async def test_a_lease_that_holds_lets_nobody_else_in(store: StoreScene) -> None
     run = await owned(store)
     assert (run.attempts, run.crashes, run.owner) == (1, 0, "w1")
     assert await claim(store, "w2") is None
-    assert 0 < (await look(store)).lease_left_seconds <= 60
+    assert 0 < (await inspect(store)).lease_left_seconds <= 60
 
 
 async def test_a_claim_that_a_fail_over_forgot_has_no_token_in_common_with_the_next(store: StoreScene) -> None:
@@ -151,7 +151,7 @@ async def test_a_renewed_lease_holds_longer_and_says_nothing_else(store: StoreSc
     await submit(store, "a")
     run = await owned(store, lease_seconds=1)
     assert await store.leases.renew([run], lease_seconds=60) == [RenewalOutcome.HELD]
-    assert (await look(store)).lease_left_seconds > 30
+    assert (await inspect(store)).lease_left_seconds > 30
     assert await store.leases.renew([], lease_seconds=60) == []
 
 
@@ -219,7 +219,7 @@ async def test_crashes_add_up_until_an_attempt_has_lasted(store: StoreScene) -> 
 async def test_a_run_is_taken_by_one_reaper_and_not_again_before_it_is_due(store: StoreScene) -> None:
     jobs = [job(f"r{number}") for number in range(30)]
     for each in jobs:
-        await store.leases.watch(each, due_in_seconds=0)
+        await store.leases.schedule_check(each, due_in_seconds=0)
     taken = await asyncio.gather(*(store.leases.take_due(limit=7, hold_seconds=60) for _ in range(6)))
     seen = [each.run_id for batch in taken for each in batch]
     assert sorted(seen) == sorted(each.run_id for each in jobs)
@@ -228,7 +228,7 @@ async def test_a_run_is_taken_by_one_reaper_and_not_again_before_it_is_due(store
 
 
 async def test_a_run_that_was_taken_is_due_again_after_the_hold(store: StoreScene) -> None:
-    await store.leases.watch(job("a"), due_in_seconds=0)
+    await store.leases.schedule_check(job("a"), due_in_seconds=0)
     assert await store.leases.take_due(limit=1, hold_seconds=SHORT) == [job("a")]
     async with asyncio.timeout(5):
         while not (again := await store.leases.take_due(limit=1, hold_seconds=60)):
@@ -237,8 +237,8 @@ async def test_a_run_that_was_taken_is_due_again_after_the_hold(store: StoreScen
 
 
 async def test_a_watched_run_is_not_due_early_and_a_forgotten_one_never(store: StoreScene) -> None:
-    await store.leases.watch(job("later"), due_in_seconds=60)
-    await store.leases.watch(job("gone"), due_in_seconds=0)
+    await store.leases.schedule_check(job("later"), due_in_seconds=60)
+    await store.leases.schedule_check(job("gone"), due_in_seconds=0)
     await store.leases.forget(job("gone"))
     assert await store.leases.take_due(limit=10, hold_seconds=60) == []
     assert await store.redis.zrange(OPEN_RUNS_INDEX, 0, -1) == [b"t later"]
@@ -251,23 +251,26 @@ async def test_every_submitted_run_is_watched(store: StoreScene) -> None:
 
 async def test_a_thread_id_with_blanks_comes_back_whole(store: StoreScene) -> None:
     odd = RunJob(thread_id="a thread of old", run_id="r")
-    await store.leases.watch(odd, due_in_seconds=0)
+    await store.leases.schedule_check(odd, due_in_seconds=0)
     assert await store.leases.take_due(limit=1, hold_seconds=1) == [odd]
 
 
 async def test_a_look_tells_how_each_run_stands(store: StoreScene) -> None:
     await submit(store, "a", "b")
-    waits, unknown = await store.leases.look([job("b"), job("unknown")])
+    waits, unknown = await store.leases.inspect([job("b"), job("unknown")])
     assert isinstance(waits, OpenRun)
     assert (waits.status, waits.is_active, unknown) == (RunStatus.PENDING, False, None)
-    assert (await look(store)).is_active
+    assert (await inspect(store)).is_active
     run = await owned(store)
-    assert ((await look(store)).status, (await look(store)).lease_left_seconds > 0) == (RunStatus.PROCESSING, True)
+    assert ((await inspect(store)).status, (await inspect(store)).lease_left_seconds > 0) == (
+        RunStatus.PROCESSING,
+        True,
+    )
     await store.leases.release(run)
-    assert (await look(store)).lease_left_seconds <= 0
+    assert (await inspect(store)).lease_left_seconds <= 0
     await store.runs.finish((await owned(store)), end_of("a"))
-    assert await store.leases.look([job("a")]) == [None]
-    assert await store.leases.look([]) == []
+    assert await store.leases.inspect([job("a")]) == [None]
+    assert await store.leases.inspect([]) == []
 
 
 async def test_leases_leave_everything_with_a_time_to_live(store: StoreScene) -> None:
@@ -282,7 +285,7 @@ ODD_IDS = [("flow", "input one"), ("flow one", "input"), ("a b", "c d"), ('["x",
 @pytest.mark.parametrize(("thread_id", "run_id"), [*ODD_IDS, ("flow", "input")])
 async def test_a_run_with_odd_ids_is_looked_after_as_itself(store: StoreScene, thread_id: str, run_id: str) -> None:
     job = RunJob(thread_id=thread_id, run_id=run_id)
-    await store.leases.watch(job, due_in_seconds=0)
+    await store.leases.schedule_check(job, due_in_seconds=0)
     assert await store.leases.take_due(limit=9, hold_seconds=60) == [job]
     await store.leases.forget(job)
     assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0

@@ -88,15 +88,15 @@ async def test_further_legacy_messages_of_a_flow_list_its_thread_once(store: Sto
 
 
 async def test_readers_of_both_streams_hear_a_run_on_a_thread_of_another_name(store: StoreScene) -> None:
-    async with store.redis.pubsub() as bells:
-        await bells.subscribe(store.keys.bell, ThreadKeys("flow").bell)
+    async with store.redis.pubsub() as channels:
+        await channels.subscribe(store.keys.channel, ThreadKeys("flow").channel)
         await accept_flow(message("flow", "one", thread_id="t"), services(store, "Tea."), store.threads)
-        heard: set[bytes] = set()
+        received: set[bytes] = set()
         async with asyncio.timeout(5):
-            while len(heard) < 2:
-                rung = await bells.get_message(ignore_subscribe_messages=True, timeout=5)
-                if rung is not None:
-                    heard.add(rung["channel"])
+            while len(received) < 2:
+                notified = await channels.get_message(ignore_subscribe_messages=True, timeout=5)
+                if notified is not None:
+                    received.add(notified["channel"])
     assert await store.completions("stream:flow:one") == ["one"]
     assert await store.completions() == ["one"]
 

@@ -333,19 +333,19 @@ async def test_a_task_keeps_its_thread_in_the_list_of_threads(store: StoreScene)
 async def test_a_write_rings_the_bell_once_and_only_when_there_is_something_to_read(store: StoreScene) -> None:
     await submit(store, "a")
     run = (await store.claim("a")).run
-    async with store.redis.pubsub() as bells:
-        await bells.subscribe(store.keys.bell)
+    async with store.redis.pubsub() as channels:
+        await channels.subscribe(store.keys.channel)
         await store.runs.append(run, WRITE)
         await store.runs.append(run, WRITE)
         await store.runs.append(run, RunWrite(2, usage=Usage()))
         await store.runs.finish(run, end_of("a"))
-        await store.redis.publish(store.keys.bell, b"that was all")
-        heard: list[bytes] = []
-        while not heard or heard[-1] != b"that was all":
-            message = await bells.get_message(ignore_subscribe_messages=True, timeout=5)
+        await store.redis.publish(store.keys.channel, b"that was all")
+        received: list[bytes] = []
+        while not received or received[-1] != b"that was all":
+            message = await channels.get_message(ignore_subscribe_messages=True, timeout=5)
             if message is not None:
-                heard.append(message["data"])
-    assert heard == [b"", b"", b"that was all"]
+                received.append(message["data"])
+    assert received == [b"", b"", b"that was all"]
 
 
 async def test_a_long_log_is_trimmed_to_about_its_length(redis_url: str) -> None:

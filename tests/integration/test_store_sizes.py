@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from gateway.service.run.steer import steer_text
 from gateway.service.stream.page_reader import SharedPages
-from gateway.service.stream.topic import Channel
+from gateway.service.stream.topic import StreamTopic
 from shared.contract.api import OnBusy
 from shared.contract.json_text import JsonTextError, read_json
 from shared.contract.message import ChatMessage, Role
@@ -88,8 +88,8 @@ async def test_whatever_a_door_takes_comes_back_as_it_was(store: StoreScene, val
     assert claim.thread.context == {"b": taken}
     said = steer_text(store.run("s", context_data=(item,)), store.clock)
     await store.runs.submit(store.run("s"), on_busy=OnBusy.STEER, steer=said)
-    (heard,) = await store.runs.take_steer(claim.run, nonce="n")
-    assert heard.text() == said.message.text()
+    (received,) = await store.runs.take_steering(claim.run, nonce="n")
+    assert received.text() == said.message.text()
     question = Question(kind=QuestionKind.APPROVAL, call_id="c", question="May I?")
     assert await store.runs.wait(claim.run, question, b"{}") is WaitOutcome.WAITING
     answer = Answer(call_id="c", decision=Decision.APPROVE, arguments={"d": taken})
@@ -102,7 +102,7 @@ async def test_too_much_said_at_once_is_refused_and_costs_redis_little(store: St
     said = await say_until_refused(store, texts(1)[0])
     assert said == 4
     assert await store.redis.llen(f"{store.keys.run('a')}:steer") == 8, "each stands for itself, and none is decoded"
-    assert len(await store.runs.take_steer(run, nonce="n")) == said
+    assert len(await store.runs.take_steering(run, nonce="n")) == said
     assert await steer(store, "later", texts(1)[0]) is SubmitOutcome.STEERED, "there is room again"
 
 
@@ -110,7 +110,7 @@ async def test_many_small_texts_are_refused_by_their_number(store: StoreScene) -
     run = await at_work(store)
     text = SteerText(ChatMessage(role=Role.USER, content="x"), b"{}")
     assert await say_until_refused(store, text) == 100
-    assert len(await store.runs.take_steer(run, nonce="n")) == 100
+    assert len(await store.runs.take_steering(run, nonce="n")) == 100
 
 
 async def test_one_text_is_taken_whatever_its_size(store: StoreScene) -> None:
@@ -136,7 +136,7 @@ async def test_what_an_earlier_version_kept_of_steering_is_heard(store: StoreSce
     await store.redis.hset(store.keys.run("a"), "steer", earlier)
     await steer(store, "s", SteerText(ChatMessage(role=Role.USER, content="second"), b"{}"))
     assert await store.runs.finish(run, end_of("a")) is None
-    assert [said.text() for said in await store.runs.take_steer(run, nonce="n")] == ["first", "second"]
+    assert [said.text() for said in await store.runs.take_steering(run, nonce="n")] == ["first", "second"]
     assert await store.runs.finish(run, end_of("a")) is not None
 
 
@@ -185,17 +185,17 @@ async def test_a_page_of_events_is_bounded_in_bytes_behind_a_large_one(store: St
     run = await at_work(store)
     small, large = event_of("tool_bash"), event_of("tool_bash", f'"{_BIG}"')
     await store.runs.append(run, RunWrite(1, events=[*[small] * 40, *[large] * 40, *[small] * 40]))
-    channel = Channel(store.keys.stream, store.keys.bell, page_bytes=1_000_000, mark=lambda _: None)
+    topic = StreamTopic(store.keys.stream, store.keys.channel, page_bytes=1_000_000, request_read=lambda _: None)
     pages, cursor, found = SharedPages(store.events), StreamId(0, 0), 0
     while True:
-        frames = await pages.read(channel, cursor)
+        frames = await pages.read(topic, cursor)
         assert sum(frame.size for frame in frames.frames) < 1_600_000
         found += len(frames.frames)
         if frames.is_short:
             break
         cursor = frames.frames[-1].id
     assert found == 120
-    cut = await store.events.page_with_first(channel.stream, after="0-0", limit=100, most_bytes=600_000)
+    cut = await store.events.page_with_first(topic.stream, after="0-0", limit=100, most_bytes=600_000)
     assert (len(cut.entries), cut.is_cut) == (42, True)
     await pages.close()
 
@@ -238,7 +238,7 @@ async def test_an_answer_that_came_before_the_look_was_put_off_is_looked_after(s
     question = Question(kind=QuestionKind.ASK_USER, call_id="c", question="Which?")
     assert await store.runs.wait(run, question, b"{}") is WaitOutcome.WAITING
     await store.runs.answer("t", "a", Answer(call_id="c", text="this one"))
-    await store.leases.watch_question(RunJob(thread_id="t", run_id="a"), due_in_seconds=86_400)
+    await store.leases.schedule_question_check(RunJob(thread_id="t", run_id="a"), due_in_seconds=86_400)
     seconds, _ = await store.redis.time()
     assert await store.redis.zscore(OPEN_RUNS_INDEX, "t a") < (seconds + 10) * 1000
 
@@ -247,7 +247,7 @@ async def test_a_question_that_nobody_answered_is_looked_at_when_its_time_is_up(
     run = await at_work(store)
     question = Question(kind=QuestionKind.ASK_USER, call_id="c", question="Which?")
     await store.runs.wait(run, question, b"{}")
-    await store.leases.watch_question(RunJob(thread_id="t", run_id="a"), due_in_seconds=86_400)
+    await store.leases.schedule_question_check(RunJob(thread_id="t", run_id="a"), due_in_seconds=86_400)
     seconds, _ = await store.redis.time()
     assert await store.redis.zscore(OPEN_RUNS_INDEX, "t a") > (seconds + 80_000) * 1000
     assert (await store.runs.get("t", "a")).status is RunStatus.WAITING

@@ -32,7 +32,7 @@ async def at_work(store: StoreScene) -> RunRecord:
 
 
 async def take(store: StoreScene, run: RunRecord, nonce: str = "") -> list[str]:
-    return [message.text() for message in await store.runs.take_steer(run, nonce=nonce or new_id())]
+    return [message.text() for message in await store.runs.take_steering(run, nonce=nonce or new_id())]
 
 
 async def logged(store: StoreScene) -> list[tuple[str, bytes]]:
@@ -149,14 +149,14 @@ async def test_taking_renews_every_life_and_rings(store: StoreScene) -> None:
     await store.runs.append(run, RunWrite(1, events=[b"x"], messages=[ChatMessage(role=Role.USER, content="x")]))
     await store.grow_old()
     await say(store, "b")
-    async with store.redis.pubsub() as bells:
-        await bells.subscribe(store.keys.bell)
+    async with store.redis.pubsub() as channels:
+        await channels.subscribe(store.keys.channel)
         await take(store, run)
-        await store.redis.publish(store.keys.bell, b"that was all")
-        heard: list[bytes] = []
-        while not heard or heard[-1] != b"that was all":
-            message = await bells.get_message(ignore_subscribe_messages=True, timeout=5)
+        await store.redis.publish(store.keys.channel, b"that was all")
+        received: list[bytes] = []
+        while not received or received[-1] != b"that was all":
+            message = await channels.get_message(ignore_subscribe_messages=True, timeout=5)
             if message is not None:
-                heard.append(message["data"])
-    assert heard == [b"", b"that was all"]
+                received.append(message["data"])
+    assert received == [b"", b"that was all"]
     assert all(left > 100 for key, left in (await store.lifetimes()).items() if key.startswith("thread:"))

@@ -189,12 +189,12 @@ async def test_a_reaper_ends_what_nobody_could_claim_and_looks_at_the_others(sto
     else:
         await store.redis.set(key if how == "kind" else store.keys.metadata, "not that")
     job = RunJob(thread_id="t", run_id="a")
-    found = await store.leases.look([job, RunJob(thread_id="u", run_id="x")])
+    found = await store.leases.inspect([job, RunJob(thread_id="u", run_id="x")])
     assert found[0] is UNREADABLE
     assert found[1] not in (None, UNREADABLE)
     await store.redis.zadd(OPEN_RUNS_INDEX, {"t a": 0, "u x": 0, b"\xff\xff": 0, b'["only one"]': 0})
     publisher = FakePublisher()
-    await reaper(store, publisher).look_once()
+    await reaper(store, publisher).inspect_once()
     assert await store.completions() == ["a"]
     assert (await store.runs.get("t", "a")).stop_reason is StopReason.POISON
     assert {job.run_id for job in publisher.jobs} == {"b", "x"}
@@ -256,5 +256,5 @@ async def test_a_run_that_waits_and_cannot_be_answered_is_ended_and_not_the_one_
     await store.redis.delete(OPEN_RUNS_INDEX)
     await store.redis.zadd(OPEN_RUNS_INDEX, {"t b": 0})
     publisher = FakePublisher()
-    await reaper(store, publisher).look_once()
+    await reaper(store, publisher).inspect_once()
     assert await has_ended_as_poison(store, "a", publisher, "b")

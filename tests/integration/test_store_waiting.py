@@ -115,7 +115,7 @@ async def test_a_run_does_not_wait_once_somebody_wants_something_of_it(
 async def test_a_queued_run_is_seen_behind_the_one_that_waits(store: StoreScene, waiting: RunRecord) -> None:
     await store.runs.submit(store.run("b"), on_busy=OnBusy.INTERRUPT)
     jobs = [RunJob(thread_id="t", run_id=run_id) for run_id in "ab"]
-    first, second = await store.leases.look(jobs)
+    first, second = await store.leases.inspect(jobs)
     assert isinstance(first, OpenRun)
     assert isinstance(second, OpenRun)
     assert (first.behind, first.is_cancel_requested, second.behind) == (None, True, "a")

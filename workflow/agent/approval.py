@@ -13,7 +13,7 @@ from workflow.tool.registry import RegisteredTool
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class Approval:
     """What is to be done about a call: make it as `call` says, or answer it with `refusal`."""
 
     call: ToolCall
@@ -41,15 +41,15 @@ def shorten(question: Question) -> Question:
     return question.model_copy(update={"question": both_ends(question.question)})
 
 
-def consent_to(call: ToolCall, answer: Answer | None) -> Consent:
+def approval_of(call: ToolCall, answer: Answer | None) -> Approval:
     """Return what the answer makes of a call."""
     if answer is None or answer.decision is None:
-        return Consent(call)
+        return Approval(call)
     if answer.decision is Decision.DENY:
-        return Consent(call, ToolResult(f"A person denied this call. {answer.text}".strip(), is_error=True))
+        return Approval(call, ToolResult(f"A person denied this call. {answer.text}".strip(), is_error=True))
     if answer.arguments is None:
-        return Consent(call)
-    return Consent(call.model_copy(update={"arguments": orjson.dumps(answer.arguments).decode()}))
+        return Approval(call)
+    return Approval(call.model_copy(update={"arguments": orjson.dumps(answer.arguments).decode()}))
 
 
 def question_of(call: ToolCall, result: ToolResult) -> Question:

@@ -9,7 +9,7 @@ from typing import Final
 from shared.contract.message import ChatMessage, Role
 from workflow.errors import ContextOverflowError
 from workflow.llm.model import ModelRequest
-from workflow.llm.token_counter import ContextGauge
+from workflow.llm.token_counter import TokenCounter
 
 # A quick bound that needs no tokenizer: code and English take 3 to 4 characters a token.
 _CHARS_PER_TOKEN: Final = 3
@@ -32,24 +32,24 @@ _LEFT_OUT: Final = "[{count} earlier messages of this conversation are left out.
 _UNANSWERED: Final = "This call was interrupted and its outcome is unknown. Check what it did before going on."
 
 
-async def fit_request(request: ModelRequest, gauge: ContextGauge, *, shrink: bool = False) -> ModelRequest:
+async def fit_request(request: ModelRequest, counter: TokenCounter, *, shrink: bool = False) -> ModelRequest:
     """Return the request, the oldest tool results cut head and tail where it would not fit the model's context.
 
     `shrink` cuts harder, after the provider has refused the request as too long. Raises ContextOverflowError.
     """
-    if _estimate(request.messages) * _CHARS_PER_TOKEN > gauge.context_window * _MOST_CHARS_PER_TOKEN:
+    if _estimate(request.messages) * _CHARS_PER_TOKEN > counter.context_window * _MOST_CHARS_PER_TOKEN:
         raise ContextOverflowError(
-            f"The conversation is far longer than the model can read ({gauge.context_window} tokens). Begin a new"
+            f"The conversation is far longer than the model can read ({counter.context_window} tokens). Begin a new"
             " thread, or give long texts to the agent as files."
         )
-    limit = int(gauge.context_window * (_SHRUNK_SHARE if shrink else _SHARE))
+    limit = int(counter.context_window * (_SHRUNK_SHARE if shrink else _SHARE))
     if not shrink and _estimate(request.messages) + len(request.system) // _CHARS_PER_TOKEN <= limit // 2:
         return request
     if shrink:
-        excess = max(await gauge.count_tokens(request) - limit, _estimate(request.messages) // 2)
+        excess = max(await counter.count_tokens(request) - limit, _estimate(request.messages) // 2)
         return replace(request, messages=_cut_old_results(request.messages, excess))
     for _ in range(_ROUNDS):
-        excess = await gauge.count_tokens(request) - limit
+        excess = await counter.count_tokens(request) - limit
         if excess <= 0:
             break
         cut = _cut_old_results(request.messages, excess)

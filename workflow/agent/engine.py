@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.config import AgentConfig
 from shared.contract.state import Phase
 from workflow.llm.model import Model
-from workflow.llm.token_counter import ContextGauge
+from workflow.llm.token_counter import TokenCounter
 from workflow.service.sandbox.base import Sandbox
 from workflow.tool.registry import ToolRegistry
 
@@ -24,7 +24,7 @@ class Engine:
     """Models and what measures their context by phase, tools, a sandbox on demand, limits."""
 
     models: Mapping[Phase, Model]
-    gauges: Mapping[Phase, ContextGauge]
+    counters: Mapping[Phase, TokenCounter]
     registry: ToolRegistry
     sandbox: Callable[[], Awaitable[Sandbox]]
     config: AgentConfig

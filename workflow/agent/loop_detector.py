@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shared.contract.message import ToolCall
 
 
-class Habits:
+class LoopDetector:
     """Counts bad habits in a row; good behaviour of one kind clears the counts of the others."""
 
     def __init__(self, max_repeats: int, max_empty: int) -> None:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from shared.contract.message import ToolCall
 from shared.contract.run import Question
 from shared.contract.state import Phase
-from workflow.agent.approval import answered, approval_question, consent_to, question_of
+from workflow.agent.approval import answered, approval_of, approval_question, question_of
 from workflow.agent.engine import Engine
 from workflow.journal.journal import Journal
 from workflow.service.sandbox.base import Sandbox
@@ -31,7 +31,7 @@ _UNKNOWN: Final = (
 )
 
 
-class Turn:
+class ToolCallRunner:
     """Runs the calls of a turn in order; neighbours that do not disturb each other run side by side."""
 
     def __init__(self, engine: Engine, journal: Journal, *, thread_id: str, run_id: str) -> None:
@@ -99,18 +99,18 @@ class Turn:
     def _approval_question(self, call: ToolCall) -> Question | None:
         if self._journal.is_in_flight(call):
             return None
-        return approval_question(self._engine.registry.find(call.name), call, self._journal.answer_to(call))
+        return approval_question(self._engine.registry.find(call.name), call, self._journal.decision_for(call))
 
     async def _one(self, call: ToolCall, phase: Phase, *, was_begun: bool) -> Question | None:
         if was_begun and not self._may_run_again(call):
             await self._journal.end_call(call, ToolResult(_UNKNOWN, is_error=True))
             return None
-        answer = self._journal.answer_to(call)
-        consent = consent_to(call, answer)
-        result = consent.refusal
+        answer = self._journal.decision_for(call)
+        approval = approval_of(call, answer)
+        result = approval.refusal
         if result is None:
             async with self._slots:
-                result = await execute_call(self._engine.registry, consent.call, phase, self._context_for(call))
+                result = await execute_call(self._engine.registry, approval.call, phase, self._context_for(call))
         if call.name == _ASK and not result.is_error:
             question = question_of(call, result)
             if answer is None:

@@ -21,7 +21,7 @@ from workflow.tool.base import ToolResult
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EventSpan:
     """One thing that has begun: its events share `uuid` and the time it began."""
 
     uuid: str
@@ -41,9 +41,9 @@ class EventFactory:
         """Return the time as it stands in events."""
         return self._clock.now().astimezone(UTC).isoformat(timespec="microseconds")
 
-    def begin(self, execute_type: str) -> Step:
+    def begin(self, execute_type: str) -> EventSpan:
         """Begin a step now."""
-        return Step(str(uuid.uuid4()), self.now(), execute_type)
+        return EventSpan(str(uuid.uuid4()), self.now(), execute_type)
 
     def user_message(self, run: RunRecord) -> AgentExecuteData:
         """The task, as the first event of its run."""
@@ -52,14 +52,14 @@ class EventFactory:
         )
         return self._whole(ExecuteType.USER_MESSAGE, {"user_message_result": result.model_dump(mode="json")})
 
-    def delta(self, step: Step, piece: TextDelta) -> AgentExecuteData:
+    def delta(self, step: EventSpan, piece: TextDelta) -> AgentExecuteData:
         """A piece of the model's text."""
         result = AssistantDeltaResult(text=piece.text, kind=piece.kind.value)
         return self._event(
             step, ExecuteState.PROCESSING, ExecuteType.ASSISTANT_DELTA, {"assistant_delta": result.model_dump()}
         )
 
-    def restarted(self, step: Step, reason: str, attempt: int) -> AgentExecuteData:
+    def restarted(self, step: EventSpan, reason: str, attempt: int) -> AgentExecuteData:
         """What the model said so far in this step is void."""
         return self._event(
             step,
@@ -77,7 +77,7 @@ class EventFactory:
         info = SandboxInfo(sandbox_id=self._thread_id, sandbox_url="", app_path="")
         return self._whole(ExecuteType.STATUS_SANDBOX_INFO, {"status_sandbox_info": info.model_dump(mode="json")})
 
-    def response(self, step: Step, text: str) -> AgentExecuteData:
+    def response(self, step: EventSpan, text: str) -> AgentExecuteData:
         """The whole text of one model call."""
         return self._event(
             step,
@@ -87,16 +87,16 @@ class EventFactory:
             end=True,
         )
 
-    def tool_init(self, step: Step, call: ToolCall) -> AgentExecuteData:
+    def tool_init(self, step: EventSpan, call: ToolCall) -> AgentExecuteData:
         """A tool call begins; what the tool is called with."""
         event = self._event(step, ExecuteState.INIT, step.execute_type)
         return event.model_copy(update={"execute_params": _readable_arguments(call)})
 
-    def tool_progress(self, step: Step, result: Mapping[str, JsonValue]) -> AgentExecuteData:
+    def tool_progress(self, step: EventSpan, result: Mapping[str, JsonValue]) -> AgentExecuteData:
         """Output of a tool as it comes."""
         return self._event(step, ExecuteState.PROCESSING, step.execute_type, bounded(dict(result)))
 
-    def tool_end(self, step: Step, result: ToolResult) -> AgentExecuteData:
+    def tool_end(self, step: EventSpan, result: ToolResult) -> AgentExecuteData:
         """A tool call ends, well or not; a failure without a result of its own carries its text."""
         state = ExecuteState.ERROR if result.is_error else ExecuteState.COMPLETE
         shown = dict(result.result)
@@ -104,7 +104,7 @@ class EventFactory:
             shown["error"] = result.text
         return self._event(step, state, result.execute_type or step.execute_type, bounded(shown), end=True)
 
-    def interrupt(self, step: Step, question: Question) -> AgentExecuteData:
+    def interrupt(self, step: EventSpan, question: Question) -> AgentExecuteData:
         """The run needs a person."""
         asked = question.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
         return self._event(step, ExecuteState.INTERRUPT, question.kind.value, {"interrupt_result": asked})
@@ -127,7 +127,7 @@ class EventFactory:
 
     def _event(
         self,
-        step: Step,
+        step: EventSpan,
         state: ExecuteState,
         execute_type: str,
         result: Mapping[str, JsonValue] | None = None,

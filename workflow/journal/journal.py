@@ -12,7 +12,7 @@ from shared.contract.run import Answer, Question, RunRecord
 from shared.contract.state import AgentState, CallInFlight, Phase
 from shared.errors import LeaseLostError
 from workflow.journal.calls_in_flight import count_lost_worker, with_unique_ids, without_call
-from workflow.journal.events import EventFactory, Step
+from workflow.journal.events import EventFactory, EventSpan
 from workflow.journal.ports import RunLog
 from workflow.journal.workspace_note import FindPlace, files_note, nowhere, processes_note, uses_sandbox, works_on_files
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
@@ -43,7 +43,7 @@ class Journal:
         self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
         self.messages: list[ChatMessage] = list(messages)
         self.state = state
-        self._in_flight: dict[str, tuple[Step, ToolCall]] = self._restore_in_flight()
+        self._in_flight: dict[str, tuple[EventSpan, ToolCall]] = self._restore_in_flight()
         self.usage = run.usage
         self._find_place: FindPlace = nowhere
         self._place: WorkspacePlace | None = None
@@ -88,7 +88,7 @@ class Journal:
                 return tuple(call for call in message.tool_calls if call.call_id not in answered)
         return ()
 
-    def has_last_word(self) -> bool:
+    def is_final_answer_written(self) -> bool:
         """Whether the run's last message is an answer of the model that asks for nothing."""
         own = self._own_messages()
         return bool(own) and own[-1].role is Role.ASSISTANT and not own[-1].tool_calls
@@ -105,26 +105,26 @@ class Journal:
         """From now on steps that could not be ended write nothing more: they get LeaseLostError."""
         self._is_sealed = True
 
-    async def settle(self) -> None:
+    async def wait_for_writes(self) -> None:
         """Wait until what is being written is written."""
         await asyncio.gather(*self._writes, return_exceptions=True)
 
-    async def listen(self) -> None:
+    async def take_steering(self) -> None:
         """Make what people said to the run meanwhile part of the conversation."""
         self._raise_if_sealed()
         async with self._lock:
-            self.messages.extend(await self._log.take_said())
+            self.messages.extend(await self._log.take_steering())
 
     async def note(self, text: str) -> None:
         """Say something to the model that no client sees: a nudge."""
         self._raise_if_sealed()
         await self._commit([], [ChatMessage(role=Role.USER, content=text)])
 
-    def begin_answer(self) -> Step:
+    def begin_answer(self) -> EventSpan:
         """Begin one model call."""
         return self._events.begin("assistant_response")
 
-    async def piece(self, step: Step, item: TextDelta | StreamRestarted) -> None:
+    async def piece(self, step: EventSpan, item: TextDelta | StreamRestarted) -> None:
         """Pass on text as it comes, or say that it is void."""
         self._raise_if_sealed()
         if isinstance(item, TextDelta):
@@ -132,7 +132,7 @@ class Journal:
         else:
             await self._log.emit(self._events.restarted(step, item.reason, item.attempt))
 
-    async def answer(self, step: Step, answer: ModelAnswer) -> ModelAnswer:
+    async def answer(self, step: EventSpan, answer: ModelAnswer) -> ModelAnswer:
         """Write a whole answer before anything is done about it, so that it is never paid for twice.
 
         Returns it as it was written: secrets are masked, and each call has an id of its own.
@@ -183,14 +183,14 @@ class Journal:
         step, _ = self._in_flight.get(question.call_id, (self._events.begin(question.kind.value), None))
         return self._events.interrupt(step, question)
 
-    def answer_to(self, call: ToolCall) -> Answer | None:
+    def decision_for(self, call: ToolCall) -> Answer | None:
         """Return what a person said to this call, if it was asked about."""
         answer = self._run.answer
         return answer if answer is not None and answer.call_id == call.call_id else None
 
     async def close_open_calls(self, reason: str) -> None:
         """End every call that is still open with an error, so that no `init` stays without an end."""
-        await self.settle()
+        await self.wait_for_writes()
         for _, call in list(self._in_flight.values()):
             await self._end_call(call, ToolResult(text=reason, is_error=True))
 
@@ -251,12 +251,12 @@ class Journal:
         flight when a worker died is counted before any of it can be begun again.
         """
         change = count_lost_worker if self._run.after_crash else None
-        is_answered = any(self.answer_to(call) for call in self.unanswered_calls())
+        is_answered = any(self.decision_for(call) for call in self.unanswered_calls())
         note = moved or (None if is_answered else processes_note(self.messages))
         events = [] if is_answered else [self._events.resumed(self._run.attempts)]
         if note:
             events.append(self._events.sandbox_replaced())
-        if self.has_last_word():
+        if self.is_final_answer_written():
             await self._commit(events, [], change=change)
         elif self.unanswered_calls():
             self._late_note = note
@@ -273,10 +273,10 @@ class Journal:
             return messages, self._late_note
         return [*messages, ChatMessage(role=Role.USER, content=self._late_note)], None
 
-    def _restore_in_flight(self) -> dict[str, tuple[Step, ToolCall]]:
+    def _restore_in_flight(self) -> dict[str, tuple[EventSpan, ToolCall]]:
         calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}
         return {
-            each.call_id: (Step(each.uuid, each.began_at, f"tool_{calls[each.call_id].name}"), calls[each.call_id])
+            each.call_id: (EventSpan(each.uuid, each.began_at, f"tool_{calls[each.call_id].name}"), calls[each.call_id])
             for each in self.state.in_flight
             if each.call_id in calls
         }

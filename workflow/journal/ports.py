@@ -38,7 +38,7 @@ class RunLog(Protocol):
     ) -> Written:
         """Write all of it in one atomic call, after everything emitted before; return it as it was written."""
 
-    async def take_said(self) -> Sequence[ChatMessage]:
+    async def take_steering(self) -> Sequence[ChatMessage]:
         """Return what people said to the run since the last call, already written down, secrets masked."""
 
 

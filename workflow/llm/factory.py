@@ -17,12 +17,12 @@ from workflow.llm.model import Model
 from workflow.llm.offline.model import OfflineModel
 from workflow.llm.retry import RetryingModel
 from workflow.llm.text_tools import TextToolsModel
-from workflow.llm.token_counter import ContextGauge, EstimatingGauge
+from workflow.llm.token_counter import EstimatingCounter, TokenCounter
 
 PYTHON_PREFIX = "python:"
 OFFLINE_PREFIX = "offline/"
 LITELLM_MODEL = "workflow.llm.litellm.model:LiteLLMModel"
-LITELLM_GAUGE = "workflow.llm.litellm.usage:LiteLLMGauge"
+LITELLM_COUNTER = "workflow.llm.litellm.usage:LiteLLMGauge"
 LITELLM_WARM_UP = "workflow.llm.litellm.warm_up:import_late_modules"
 
 PLACEHOLDER_KEY = "none"
@@ -51,13 +51,13 @@ def build_model(config: LLMConfig, env: Mapping[str, str]) -> Model:
     return RetryingModel(model, config)
 
 
-def build_gauge(config: LLMConfig, env: Mapping[str, str]) -> ContextGauge:
+def build_counter(config: LLMConfig, env: Mapping[str, str]) -> TokenCounter:
     """Return what counts tokens for this model; an estimate where LiteLLM does not know it."""
     name = resolve_model_name(config, env)
     if not _is_of_litellm(name):
-        return EstimatingGauge(config)
-    gauge: ContextGauge = _load(LITELLM_GAUGE)(config, name)
-    return gauge
+        return EstimatingCounter(config)
+    counter: TokenCounter = _load(LITELLM_COUNTER)(config, name)
+    return counter
 
 
 def warm_up(config: LLMConfig, env: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ CHARS_PER_TOKEN = 3  # on the safe side: English prose has four, code and JSON a
 TOKENS_PER_IMAGE = 1_000  # roughly what providers charge for one
 
 
-class ContextGauge(Protocol):
+class TokenCounter(Protocol):
     """Counts tokens before a request is sent."""
 
     @property
@@ -22,7 +22,7 @@ class ContextGauge(Protocol):
         """Return the tokens of the system prompt, the messages and the tools; never blocks the event loop."""
 
 
-class EstimatingGauge:
+class EstimatingCounter:
     """Counts characters; for models that come without a tokeniser."""
 
     def __init__(self, config: LLMConfig) -> None:

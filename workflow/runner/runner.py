@@ -50,7 +50,7 @@ class Runner:
             await asyncio.gather(stop, return_exceptions=True)
             if not steps.cancelling():  # this very run was cancelled
                 await self._end(steps)
-        await self._journal.settle()
+        await self._journal.wait_for_writes()
         if isinstance(outcome, Outcome):
             await self._journal.close_open_calls(f"The run ended before this call did: {outcome.stop_reason}.")
         return outcome

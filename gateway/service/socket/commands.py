@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
 from gateway.service.run.submit import RunSubmission, Threads
-from gateway.service.stream.types import Sign
-from gateway.service.validation_message import explain_problems
+from gateway.service.stream.types import ControlEvent
+from gateway.service.validation_message import validation_message
 from shared.clock import isoformat
 from shared.contract.api import CancelResponse, InputResponse
 from shared.contract.json_text import JsonSyntaxError, JsonTextError, read_json
@@ -38,7 +38,7 @@ class SocketCommands:
     cancellation: RunCancellation
     answering: RunAnswer
 
-    async def carry_out(self, command: Command) -> Sign:
+    async def carry_out(self, command: Command) -> ControlEvent:
         """Return the `ack` of a command, or a `pong`; raises what the use case raises."""
         if isinstance(command, PingCommand):
             return _answer("pong", command, {"time": isoformat(datetime.now(UTC))})
@@ -76,7 +76,7 @@ def read_command(text: str | None, *, max_bytes: int) -> Command:
     except JsonSyntaxError as error:
         raise InvalidMessageError(f"The message is not valid JSON: {error}") from error
     except ValidationError as error:
-        raise InvalidMessageError(explain_problems(error.errors(), root="message")) from error
+        raise InvalidMessageError(validation_message(error.errors(), root="message")) from error
 
 
 def request_id_of(text: str | None) -> str | None:
@@ -89,9 +89,9 @@ def request_id_of(text: str | None) -> str | None:
     return request_id if isinstance(request_id, str) and len(request_id) <= MAX_REQUEST_ID_CHARS else None
 
 
-def _acknowledge(command: Command, response: BaseModel) -> Sign:
+def _acknowledge(command: Command, response: BaseModel) -> ControlEvent:
     return _answer("ack", command, response.model_dump(mode="json"))
 
 
-def _answer(event: str, command: Command, data: Mapping[str, object]) -> Sign:
-    return Sign(event, orjson.dumps({"type": command.type, "request_id": command.request_id, **data}))
+def _answer(event: str, command: Command, data: Mapping[str, object]) -> ControlEvent:
+    return ControlEvent(event, orjson.dumps({"type": command.type, "request_id": command.request_id, **data}))

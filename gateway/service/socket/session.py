@@ -8,10 +8,10 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from gateway.service.socket.commands import SocketCommands, read_command, request_id_of
-from gateway.service.stream.stream_session import Tail
+from gateway.service.stream.stream_session import EventStreamSession
 from gateway.service.stream.topic import StreamEnd
 from gateway.service.stream.types import Item
-from gateway.service.stream.write_timeout import StallWatch
+from gateway.service.stream.write_timeout import WriteTimeout
 from shared.errors import BaudError
 
 # The first by a connection that breaks, the second by one that the other direction has closed.
@@ -31,9 +31,9 @@ class SocketSession:
     def __init__(
         self,
         socket: WebSocket,
-        tail: Tail,
+        tail: EventStreamSession,
         commands: SocketCommands,
-        watch: StallWatch | None,
+        write_timeout: WriteTimeout | None,
         *,
         max_message_bytes: int,
         refusal: Callable[[BaudError, str | None], Item],
@@ -41,7 +41,7 @@ class SocketSession:
         self._socket = socket
         self._tail = tail
         self._commands = commands
-        self._watch = watch
+        self._write_timeout = write_timeout
         self._max_message_bytes = max_message_bytes
         self._refusal = refusal
         self._turn = asyncio.Lock()  # answers and events share the wire, whose watch sees one sender at a time
@@ -54,8 +54,8 @@ class SocketSession:
                 await self._answer_commands()
                 self._tail.leave()
         finally:
-            if self._watch is not None:
-                self._watch.close()
+            if self._write_timeout is not None:
+                self._write_timeout.close()
 
     async def _send_events(self) -> None:
         with suppress(*_GONE):
@@ -81,16 +81,16 @@ class SocketSession:
 
     async def _send(self, item: Item) -> None:
         async with self._turn:
-            if self._watch is not None:
-                self._watch.begin()
+            if self._write_timeout is not None:
+                self._write_timeout.begin()
             await self._socket.send_text(item.message)
-            if self._watch is not None:
-                self._watch.end()
+            if self._write_timeout is not None:
+                self._write_timeout.end()
 
     async def _close(self, code: int) -> None:
         async with self._turn:
-            if self._watch is not None:
-                self._watch.begin()
+            if self._write_timeout is not None:
+                self._write_timeout.begin()
             await self._socket.close(code)
-            if self._watch is not None:
-                self._watch.end()
+            if self._write_timeout is not None:
+                self._write_timeout.end()

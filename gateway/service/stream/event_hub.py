@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.service.stream.event_filter import EventFilter
-from gateway.service.stream.node_reader import TailLane, TailReader
-from gateway.service.stream.notification_listener import BellLines, BellWatch
+from gateway.service.stream.node_reader import NodeStreamReader, StreamLogReader
+from gateway.service.stream.notification_listener import NotificationListener, NotificationSource
 from gateway.service.stream.page_reader import SharedPages
 from gateway.service.stream.removal_check import RemovalCheck
-from gateway.service.stream.subscriber import Follower, Pace
+from gateway.service.stream.subscriber import HubTimings, Subscriber
 from gateway.service.stream.timer_wheel import TimerWheel
-from gateway.service.stream.topic import Channel, StreamEnd
+from gateway.service.stream.topic import StreamEnd, StreamTopic
 from shared.ids import StreamId
 
 _SWEPT_PER_SECOND: Final = 300  # at most, so that thousands of idle streams cost next to nothing
@@ -31,21 +31,29 @@ class EventHub:
     """Owns the tail reader's tasks for as long as its `async with` block lasts."""
 
     def __init__(
-        self, reader: TailReader, bells: BellLines, *, buffer_bytes: int, max_length: int = 0, pace: Pace | None = None
+        self,
+        reader: StreamLogReader,
+        notifications: NotificationSource,
+        *,
+        buffer_bytes: int,
+        max_length: int = 0,
+        timings: HubTimings | None = None,
     ) -> None:
         self.wheel = TimerWheel()  # for whatever its streams wait for
         self._reader = reader
         self._pages = SharedPages(reader)
         self._buffer_bytes = buffer_bytes
         self._max_length = max_length
-        self._pace = pace or Pace()
-        self._channels: dict[str, Channel] = {}
-        self._by_bell: dict[str, set[Channel]] = {}
-        self._watch = BellWatch(bells, self._pace, wanted=self._by_bell.keys(), ring=self._mark_all)
+        self._timings = timings or HubTimings()
+        self._topics: dict[str, StreamTopic] = {}
+        self._by_channel: dict[str, set[StreamTopic]] = {}
+        self._listener = NotificationListener(
+            notifications, self._timings, wanted=self._by_channel.keys(), notify=self._request_read_of_all
+        )
         self._removals = RemovalCheck(reader)
-        self._lanes: dict[str, TailLane] = {}  # by place
-        self._lane_by_channel: dict[Channel, TailLane] = {}
-        self._lane_added = asyncio.Event()
+        self._readers: dict[str, NodeStreamReader] = {}  # by place
+        self._reader_by_topic: dict[StreamTopic, NodeStreamReader] = {}
+        self._reader_added = asyncio.Event()
         self._closing = False
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -69,77 +77,77 @@ class EventHub:
 
     def held_bytes(self) -> Iterator[int]:
         """Yield for each client what waits here for it."""
-        for channel in self._channels.values():
-            for follower in channel.followers:
-                yield follower.held_bytes
+        for topic in self._topics.values():
+            for subscriber in topic.subscribers:
+                yield subscriber.held_bytes
 
     @contextmanager
     def follow(
-        self, stream: str, bell: str, cursor: StreamId, *, run_id: str | None = None, only: EventFilter | None = None
-    ) -> Iterator[Follower]:
-        """Yield a place behind `cursor` in a stream whose appends ring `bell`; only one run's entries if named."""
-        channel = self._channels.get(stream) or self._add(stream, bell)
-        follower = Follower(
-            channel, self._pages, cursor, buffer_bytes=self._buffer_bytes, pace=self._pace, run_id=run_id, only=only
+        self, stream: str, channel: str, cursor: StreamId, *, run_id: str | None = None, only: EventFilter | None = None
+    ) -> Iterator[Subscriber]:
+        """Yield a place behind `cursor` in a stream whose appends ring `channel`; only one run's entries if named."""
+        topic = self._topics.get(stream) or self._add(stream, channel)
+        subscriber = Subscriber(
+            topic, self._pages, cursor, buffer_bytes=self._buffer_bytes, timings=self._timings, run_id=run_id, only=only
         )
-        channel.followers.add(follower)
+        topic.subscribers.add(subscriber)
         if self._closing:
-            follower.end(StreamEnd.SHUTDOWN)
+            subscriber.end(StreamEnd.SHUTDOWN)
         try:
-            yield follower
+            yield subscriber
         finally:
-            follower.detach()
-            channel.followers.discard(follower)
-            if not channel.followers:
-                self._remove(channel)
+            subscriber.detach()
+            topic.subscribers.discard(subscriber)
+            if not topic.subscribers:
+                self._remove(topic)
 
-    def _add(self, stream: str, bell: str) -> Channel:
-        lane = self._lane_of(stream)
-        channel = Channel(stream, bell, page_bytes=self._buffer_bytes, mark=self._mark)
-        lane.add(channel)
-        self._lane_by_channel[channel] = lane
-        self._channels[stream] = channel
-        self._by_bell.setdefault(bell, set()).add(channel)
-        self._watch.note_change(bell)
-        return channel
+    def _add(self, stream: str, channel: str) -> StreamTopic:
+        node_reader = self._reader_of(stream)
+        topic = StreamTopic(stream, channel, page_bytes=self._buffer_bytes, request_read=self._request_read)
+        node_reader.add(topic)
+        self._reader_by_topic[topic] = node_reader
+        self._topics[stream] = topic
+        self._by_channel.setdefault(channel, set()).add(topic)
+        self._listener.note_change(channel)
+        return topic
 
-    def _remove(self, channel: Channel) -> None:
-        del self._channels[channel.stream]
-        self._lane_by_channel.pop(channel).remove(channel)
-        sharing = self._by_bell[channel.bell]
-        sharing.discard(channel)
+    def _remove(self, topic: StreamTopic) -> None:
+        del self._topics[topic.stream]
+        self._reader_by_topic.pop(topic).remove(topic)
+        sharing = self._by_channel[topic.channel]
+        sharing.discard(topic)
         if not sharing:
-            del self._by_bell[channel.bell]
-            self._watch.note_change(channel.bell)
+            del self._by_channel[topic.channel]
+            self._listener.note_change(topic.channel)
 
-    def _lane_of(self, stream: str) -> TailLane:
+    def _reader_of(self, stream: str) -> NodeStreamReader:
         place = self._reader.place(stream)
-        if place not in self._lanes:
-            self._lanes[place] = TailLane(
-                self._reader, self._pace, max_length=self._max_length, note_empty=self._removals.suspect
+        if place not in self._readers:
+            self._readers[place] = NodeStreamReader(
+                self._reader, self._timings, max_length=self._max_length, note_empty=self._removals.suspect
             )
-            self._lane_added.set()
-        return self._lanes[place]
+            self._reader_added.set()
+        return self._readers[place]
 
-    def _mark(self, channel: Channel) -> None:
-        if lane := self._lane_by_channel.get(channel):  # else nobody follows it any more
-            lane.mark(channel)
+    def _request_read(self, topic: StreamTopic) -> None:
+        if node_reader := self._reader_by_topic.get(topic):  # else nobody follows it any more
+            node_reader.request_read(topic)
 
-    def _follow_place(self, channel: Channel) -> None:
+    def _follow_place(self, topic: StreamTopic) -> None:
         """Have a stream whose slot has moved read with those of its new place: the old one may be gone or hang."""
-        lane, former = self._lane_of(channel.stream), self._lane_by_channel.get(channel)
-        if former is not None and lane is not former:
-            former.remove(channel)
-            lane.add(channel)
-            self._lane_by_channel[channel] = lane
+        node_reader, former = self._reader_of(topic.stream), self._reader_by_topic.get(topic)
+        if former is not None and node_reader is not former:
+            former.remove(topic)
+            node_reader.add(topic)
+            self._reader_by_topic[topic] = node_reader
 
-    def _mark_all(self, bell: str) -> None:
-        for channel in self._by_bell.get(bell, ()):
-            channel.mark(channel)
+    def _request_read_of_all(self, channel: str) -> None:
+        for topic in self._by_channel.get(channel, ()):
+            topic.request_read(topic)
 
     def _end_all(self, reason: StreamEnd) -> None:
-        for channel in self._channels.values():
-            channel.end(reason)
+        for topic in self._topics.values():
+            topic.end(reason)
 
     async def _supervise(self) -> None:
         """Keep the tasks running; a fault in one is logged, ends the streams, and all are started again."""
@@ -152,35 +160,39 @@ class EventHub:
                 await asyncio.wait([work])
             logger.error("the event hub failed; its streams are ended", exc_info=work.exception())
             self._end_all(StreamEnd.FAILED)
-            await asyncio.sleep(self._pace.retry)
+            await asyncio.sleep(self._timings.retry)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_lanes())
+            tasks.create_task(self._run_readers())
             tasks.create_task(self._sweep())
             tasks.create_task(self._removals.run())
-            tasks.create_task(self._watch.run())
+            tasks.create_task(self._listener.run())
 
-    async def _run_lanes(self) -> None:
+    async def _run_readers(self) -> None:
         running: set[str] = set()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                self._lane_added.clear()
-                for place in self._lanes.keys() - running:
-                    tasks.create_task(self._lanes[place].run())
-                running = set(self._lanes)
-                await self._lane_added.wait()
+                self._reader_added.clear()
+                for place in self._readers.keys() - running:
+                    tasks.create_task(self._readers[place].run())
+                running = set(self._readers)
+                await self._reader_added.wait()
 
     async def _sweep(self) -> None:
         while True:
-            channels = iter(tuple(self._channels.values()))
-            slices = max(1, -(-len(self._channels) // _SWEEP_SLICE))
+            topics = iter(tuple(self._topics.values()))
+            slices = max(1, -(-len(self._topics) // _SWEEP_SLICE))
             for _ in range(slices):
-                for channel in islice(channels, _SWEEP_SLICE):
-                    self._follow_place(channel)
-                    self._mark(channel)
+                for topic in islice(topics, _SWEEP_SLICE):
+                    self._follow_place(topic)
+                    self._request_read(topic)
                 await asyncio.sleep(self._sweep_seconds() / slices)
 
     def _sweep_seconds(self) -> float:
-        seconds = self._pace.sweep if self._watch.is_heard else min(self._pace.sweep, self._pace.deaf_sweep)
-        return max(seconds, len(self._channels) / _SWEPT_PER_SECOND)
+        seconds = (
+            self._timings.sweep
+            if self._listener.is_connected
+            else min(self._timings.sweep, self._timings.fallback_poll_interval)
+        )
+        return max(seconds, len(self._topics) / _SWEPT_PER_SECOND)

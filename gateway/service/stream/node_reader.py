@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from gateway.service.stream.page_reader import PageReader
 from gateway.service.stream.removal_check import StreamRegistry
-from gateway.service.stream.subscriber import Pace
-from gateway.service.stream.topic import Channel, StreamEnd
+from gateway.service.stream.subscriber import HubTimings
+from gateway.service.stream.topic import StreamEnd, StreamTopic
 from gateway.service.stream.types import frame_of
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError, UnreadableRecordError
@@ -18,7 +18,7 @@ _FEW_ENTRIES: Final = 8  # of a stream of which fewer would fill a page
 _STREAMS_PER_READ: Final = 256
 
 
-class TailReader(PageReader, StreamRegistry, Protocol):
+class StreamLogReader(PageReader, StreamRegistry, Protocol):
     """Reads pages, and many tails at once; knows which streams there are."""
 
     async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
@@ -28,34 +28,39 @@ class TailReader(PageReader, StreamRegistry, Protocol):
         """Return where a stream is; the tails of one place are read together."""
 
 
-class TailLane:
+class NodeStreamReader:
     """Reads the marked channels of one place."""
 
     def __init__(
-        self, reader: TailReader, pace: Pace, *, max_length: int, note_empty: Callable[[Channel], None]
+        self,
+        reader: StreamLogReader,
+        timings: HubTimings,
+        *,
+        max_length: int,
+        note_empty: Callable[[StreamTopic], None],
     ) -> None:
         self._reader = reader
         self._note_empty = note_empty
-        self._pace = pace
+        self._timings = timings
         # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
         self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
-        self._channels: set[Channel] = set()
-        self._dirty: dict[Channel, None] = {}
+        self._topics: set[StreamTopic] = set()
+        self._dirty: dict[StreamTopic, None] = {}
         self._something_dirty = asyncio.Event()
         self._lost_since: float | None = None
 
-    def add(self, channel: Channel) -> None:
+    def add(self, topic: StreamTopic) -> None:
         """Be responsible for a channel."""
-        self._channels.add(channel)
+        self._topics.add(topic)
 
-    def remove(self, channel: Channel) -> None:
+    def remove(self, topic: StreamTopic) -> None:
         """Nobody follows the channel any more."""
-        self._channels.discard(channel)
-        self._dirty.pop(channel, None)
+        self._topics.discard(topic)
+        self._dirty.pop(topic, None)
 
-    def mark(self, channel: Channel) -> None:
+    def request_read(self, topic: StreamTopic) -> None:
         """Read this channel's stream soon."""
-        self._dirty[channel] = None
+        self._dirty[topic] = None
         self._something_dirty.set()
 
     async def run(self) -> None:
@@ -66,73 +71,73 @@ class TailLane:
             try:
                 await self._read(batch)
             except StoreUnavailableError:
-                self._dirty.update(dict.fromkeys(channel for channel in batch if channel in self._channels))
+                self._dirty.update(dict.fromkeys(topic for topic in batch if topic in self._topics))
                 await self._bear_loss()
             else:
                 self._lost_since = None
             if self._dirty:
                 self._something_dirty.set()
 
-    def _take_dirty(self) -> list[Channel]:
+    def _take_dirty(self) -> list[StreamTopic]:
         self._something_dirty.clear()
-        batch = [channel for channel in self._dirty if channel.joined][:_STREAMS_PER_READ]
+        batch = [topic for topic in self._dirty if topic.live][:_STREAMS_PER_READ]
         if len(batch) < _STREAMS_PER_READ:
             self._dirty.clear()
-        for channel in batch:
-            self._dirty.pop(channel, None)
+        for topic in batch:
+            self._dirty.pop(topic, None)
         return batch
 
-    async def _read(self, batch: Sequence[Channel]) -> None:
-        issued = {channel: channel.position for channel in batch}
+    async def _read(self, batch: Sequence[StreamTopic]) -> None:
+        issued = {topic: topic.position for topic in batch}
         if not issued:
             return
-        for limit, channels in self._by_limit(batch).items():
-            found = await self._tails(channels, issued, limit)
-            for channel in channels:
-                entries = found.get(channel.stream)
+        for limit, topics in self._by_limit(batch).items():
+            found = await self._tails(topics, issued, limit)
+            for topic in topics:
+                entries = found.get(topic.stream)
                 if entries:
-                    self._hand_out(channel, issued[channel], entries, limit)
+                    self._hand_out(topic, issued[topic], entries, limit)
                 else:
-                    self._note_empty(channel)
+                    self._note_empty(topic)
 
     async def _tails(
-        self, channels: Sequence[Channel], issued: Mapping[Channel, StreamId], limit: int
+        self, topics: Sequence[StreamTopic], issued: Mapping[StreamTopic, StreamId], limit: int
     ) -> Mapping[str, Sequence[StreamEntry]]:
         """Return what stands behind each position; a stream that cannot be read is ended, the others go on."""
-        positions = {channel.stream: str(issued[channel]) for channel in channels}
+        positions = {topic.stream: str(issued[topic]) for topic in topics}
         try:
             return await self._reader.tails(positions, limit=limit)
         except UnreadableRecordError:
-            if len(channels) == 1:
-                channels[0].end(StreamEnd.FAILED)
+            if len(topics) == 1:
+                topics[0].end(StreamEnd.FAILED)
                 return {}
-        half = len(channels) // 2
-        first = await self._tails(channels[:half], issued, limit)
-        return {**first, **await self._tails(channels[half:], issued, limit)}
+        half = len(topics) // 2
+        first = await self._tails(topics[:half], issued, limit)
+        return {**first, **await self._tails(topics[half:], issued, limit)}
 
-    def _by_limit(self, batch: Sequence[Channel]) -> Mapping[int, Sequence[Channel]]:
+    def _by_limit(self, batch: Sequence[StreamTopic]) -> Mapping[int, Sequence[StreamTopic]]:
         """Return the channels by how many entries may be read of each: few, where they are large."""
-        found: dict[int, list[Channel]] = {}
-        for channel in batch:
-            is_large = channel.page_entries < _FEW_ENTRIES
+        found: dict[int, list[StreamTopic]] = {}
+        for topic in batch:
+            is_large = topic.page_entries < _FEW_ENTRIES
             found.setdefault(min(_FEW_ENTRIES, self._tail_entries) if is_large else self._tail_entries, []).append(
-                channel
+                topic
             )
         return found
 
-    def _hand_out(self, channel: Channel, issued_from: StreamId, entries: Sequence[StreamEntry], limit: int) -> None:
+    def _hand_out(self, topic: StreamTopic, issued_from: StreamId, entries: Sequence[StreamEntry], limit: int) -> None:
         if len(entries) >= limit:
             # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
-            channel.large_to = LAST_STREAM_ID  # what else is there nobody has seen
-            for follower in tuple(channel.joined):
-                follower.detach()
-        elif not channel.deliver(issued_from, [frame_of(entry) for entry in entries]):
-            self.mark(channel)
+            topic.large_to = LAST_STREAM_ID  # what else is there nobody has seen
+            for subscriber in tuple(topic.live):
+                subscriber.detach()
+        elif not topic.deliver(issued_from, [frame_of(entry) for entry in entries]):
+            self.request_read(topic)
 
     async def _bear_loss(self) -> None:
         now = asyncio.get_running_loop().time()
         self._lost_since = self._lost_since or now
-        if now - self._lost_since > self._pace.give_up:
-            for channel in self._channels:
-                channel.end(StreamEnd.UNAVAILABLE)
-        await asyncio.sleep(self._pace.retry)
+        if now - self._lost_since > self._timings.give_up:
+            for topic in self._topics:
+                topic.end(StreamEnd.UNAVAILABLE)
+        await asyncio.sleep(self._timings.retry)

@@ -6,104 +6,111 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from gateway.service.stream.subscriber import Pace
+from gateway.service.stream.subscriber import HubTimings
 from shared.errors import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
 
-class Line(Protocol):
+class NotificationSubscription(Protocol):
     """An open connection on which bells are heard."""
 
-    async def watch(self, bells: Iterable[str]) -> None:
+    async def watch(self, channels: Iterable[str]) -> None:
         """Listen to these as well."""
 
-    async def forget(self, bells: Iterable[str]) -> None:
+    async def forget(self, channels: Iterable[str]) -> None:
         """Listen to these no longer."""
 
     async def ping(self) -> None:
-        """Make `heard` return."""
+        """Make `received` return."""
 
-    async def heard(self) -> Sequence[str]:
+    async def received(self) -> Sequence[str]:
         """Return the next bells that rang or are watched from now on; none for an answer to a ping."""
 
 
-class BellLines(Protocol):
+class NotificationSource(Protocol):
     """Opens lines."""
 
-    def open(self) -> AbstractAsyncContextManager[Line]:
+    def open(self) -> AbstractAsyncContextManager[NotificationSubscription]:
         """Yield a line that is closed at the end of the block."""
 
 
-class BellWatch:
-    """Listens to the bells that `wanted` names and calls `ring` for each that is heard, or heard from now on."""
+class NotificationListener:
+    """Listens to the bells that `wanted` names and calls `notify` for each that is heard, or heard from now on."""
 
-    def __init__(self, bells: BellLines, pace: Pace, *, wanted: Collection[str], ring: Callable[[str], None]) -> None:
-        self._bells = bells
-        self._pace = pace
+    def __init__(
+        self,
+        notifications: NotificationSource,
+        timings: HubTimings,
+        *,
+        wanted: Collection[str],
+        notify: Callable[[str], None],
+    ) -> None:
+        self._notifications = notifications
+        self._timings = timings
         self._wanted = wanted
-        self._ring = ring
+        self._notify = notify
         self._stale: set[str] = set()  # bells that may have become wanted or unwanted
         self._changed = asyncio.Event()
-        self._heard_at = 0.0
-        self.is_heard = True
+        self._received_at = 0.0
+        self.is_connected = True
 
-    def note_change(self, bell: str) -> None:
+    def note_change(self, channel: str) -> None:
         """Look whether this bell is wanted still, or now."""
-        self._stale.add(bell)
+        self._stale.add(channel)
         self._changed.set()
 
     async def run(self) -> None:
         """Hear bells until cancelled; a line that breaks is opened again."""
         while True:
             try:
-                async with self._bells.open() as line, asyncio.TaskGroup() as tasks:
-                    self._say_whether_heard(True)
-                    self._heard_at = asyncio.get_running_loop().time()
-                    tasks.create_task(self._listen(line))
-                    tasks.create_task(self._keep_watch(line))
+                async with self._notifications.open() as subscription, asyncio.TaskGroup() as tasks:
+                    self._log_whether_connected(True)
+                    self._received_at = asyncio.get_running_loop().time()
+                    tasks.create_task(self._listen(subscription))
+                    tasks.create_task(self._keep_subscribed(subscription))
             except* (StoreUnavailableError, TimeoutError):
-                self._say_whether_heard(False)
-            await asyncio.sleep(self._pace.retry)
+                self._log_whether_connected(False)
+            await asyncio.sleep(self._timings.retry)
 
-    def _say_whether_heard(self, is_heard: bool) -> None:
-        if is_heard and not self.is_heard:
+    def _log_whether_connected(self, is_connected: bool) -> None:
+        if is_connected and not self.is_connected:
             logger.info("the bells of the streams are heard again")
-        elif self.is_heard and not is_heard:
+        elif self.is_connected and not is_connected:
             logger.warning("the bells of the streams are not heard; streams are read every few seconds")
-        self.is_heard = is_heard
+        self.is_connected = is_connected
 
-    async def _listen(self, line: Line) -> None:
+    async def _listen(self, subscription: NotificationSubscription) -> None:
         while True:
-            bells = await line.heard()
-            self._heard_at = asyncio.get_running_loop().time()
-            for bell in bells:
-                self._ring(bell)
-            await asyncio.sleep(self._pace.breath)
+            channels = await subscription.received()
+            self._received_at = asyncio.get_running_loop().time()
+            for channel in channels:
+                self._notify(channel)
+            await asyncio.sleep(self._timings.batch_interval)
 
-    async def _keep_watch(self, line: Line) -> None:
+    async def _keep_subscribed(self, subscription: NotificationSubscription) -> None:
         """Watch what is wanted and nothing else; ping now and then, so that a dead connection is noticed."""
         watched: set[str] = set()
         self._stale.update(self._wanted)
         while True:
             self._changed.clear()
             stale, self._stale = self._stale, set()
-            added = {bell for bell in stale if bell in self._wanted and bell not in watched}
-            removed = {bell for bell in stale if bell in watched and bell not in self._wanted}
+            added = {channel for channel in stale if channel in self._wanted and channel not in watched}
+            removed = {channel for channel in stale if channel in watched and channel not in self._wanted}
             if added:
                 watched |= added
-                await line.watch(added)
+                await subscription.watch(added)
             if removed:
                 watched -= removed
-                await line.forget(removed)
-            await self._rest(line)
+                await subscription.forget(removed)
+            await self._rest(subscription)
 
-    async def _rest(self, line: Line) -> None:
+    async def _rest(self, subscription: NotificationSubscription) -> None:
         """Wait for a change; without one, ping."""
         try:
-            async with asyncio.timeout(self._pace.silence / 3):
+            async with asyncio.timeout(self._timings.dead_after / 3):
                 await self._changed.wait()
         except TimeoutError:
-            if asyncio.get_running_loop().time() - self._heard_at > self._pace.silence:
+            if asyncio.get_running_loop().time() - self._received_at > self._timings.dead_after:
                 raise
-            await line.ping()
+            await subscription.ping()

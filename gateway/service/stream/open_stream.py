@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Protocol
 
-from gateway.service.stream.stream_session import ActiveRuns, TailRequest
+from gateway.service.stream.stream_session import ActiveRuns, StreamRequest
 from gateway.service.stream.topic import START
 from shared.contract.run import RunRecord
 from shared.errors import InvalidStreamIdError, RunNotFoundError, ThreadNotFoundError
@@ -41,28 +41,28 @@ class Events(Protocol):
         """Return the id of the newest entry, or `0-0`."""
 
 
-async def request_thread_tail(
+async def open_thread_stream(
     threads: Threads, events: Events, keys: ThreadKeys, last_id: str, *, until_completion: bool
-) -> TailRequest:
+) -> StreamRequest:
     """Return the request for a thread's stream; raises ThreadNotFoundError, InvalidStreamIdError."""
     cursor = parse_last_id(last_id)
     if not await threads.exists(keys.thread_id):
         raise ThreadNotFoundError
     resolved = await _resolve(events, keys.stream, cursor)
-    return TailRequest(keys.thread_id, keys.stream, keys.bell, resolved, until_completion=until_completion)
+    return StreamRequest(keys.thread_id, keys.stream, keys.channel, resolved, until_completion=until_completion)
 
 
-async def request_run_tail(
+async def open_run_stream(
     runs: Runs, events: Events, keys: ThreadKeys, run_id: str, *, last_id: str
-) -> TailRequest | None:
+) -> StreamRequest | None:
     """Return the request for a run's events; None when all were seen. Raises RunNotFoundError."""
     cursor = parse_last_id(last_id)
     resolved = await _resolve(events, keys.stream, cursor)
     run = await runs.get(keys.thread_id, run_id)  # later, so that no end comes between the two unseen
     if run.completion_id is not None and resolved >= parse_stream_id(run.completion_id):
         return None
-    return TailRequest(
-        keys.thread_id, keys.stream, keys.bell, resolved, run_id=run_id, has_ended=run.status.is_terminal
+    return StreamRequest(
+        keys.thread_id, keys.stream, keys.channel, resolved, run_id=run_id, has_ended=run.status.is_terminal
     )
 
 
@@ -81,13 +81,13 @@ class FlowRuns:
         return await self._runs.active_run(thread_id)
 
 
-async def request_legacy_tail(events: Events, keys: ThreadKeys, flow_input_uuid: str, last_id: str) -> TailRequest:
+async def open_legacy_stream(events: Events, keys: ThreadKeys, flow_input_uuid: str, last_id: str) -> StreamRequest:
     """Return the request for a legacy stream, whether its flow exists yet or not."""
     stream = keys.legacy_stream(flow_input_uuid)
     cursor = parse_last_id(last_id)
     # Also with an id: that Redis answers is to be known before the stream begins.
     newest = await _resolve(events, stream, None)
-    return TailRequest(keys.thread_id, stream, keys.bell, newest if cursor is None else cursor)
+    return StreamRequest(keys.thread_id, stream, keys.channel, newest if cursor is None else cursor)
 
 
 def parse_last_id(last_id: str) -> StreamId | None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.service.stream.topic import START, Channel
+from gateway.service.stream.topic import START, StreamTopic
 from gateway.service.stream.types import Frame, frame_of
 from shared.errors import InvalidStreamIdError
 from shared.ids import StreamId, parse_stream_id
@@ -46,15 +46,15 @@ class SharedPages:
         self._newest: dict[tuple[str, StreamId], _Reading] = {}
         self._tasks: set[asyncio.Task[FramePage]] = set()
 
-    async def read(self, channel: Channel, after: StreamId, *, behind: int = 0) -> FramePage:
+    async def read(self, topic: StreamTopic, after: StreamId, *, behind: int = 0) -> FramePage:
         """Return what stands behind `after`, out of a reading that came behind so many; raises StoreUnavailableError.
 
         Who knows that something has been written passes what had `begun` by then: an earlier reading may lack it.
         """
-        key = (channel.stream, after)
+        key = (topic.stream, after)
         reading = self._newest.get(key)
         if reading is None or reading.number <= behind:
-            reading = self._newest[key] = self._begin(channel, after)
+            reading = self._newest[key] = self._begin(topic, after)
         return await asyncio.shield(reading.task)  # who leaves takes nothing from the others
 
     async def close(self) -> None:
@@ -65,23 +65,23 @@ class SharedPages:
         if readings:
             await asyncio.wait(readings)
 
-    def _begin(self, channel: Channel, after: StreamId) -> _Reading:
+    def _begin(self, topic: StreamTopic, after: StreamId) -> _Reading:
         self.begun += 1
-        task = asyncio.create_task(self._read(channel, after), name="page")
+        task = asyncio.create_task(self._read(topic, after), name="page")
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._forget((channel.stream, after), done))
+        task.add_done_callback(lambda done: self._forget((topic.stream, after), done))
         return _Reading(self.begun, task)
 
-    async def _read(self, channel: Channel, after: StreamId) -> FramePage:
-        seen_position, limit = channel.position, channel.page_entries
-        most_bytes = channel.page_bytes if channel.large_to > after else 0
-        page = await self._reader.page_with_first(channel.stream, after=str(after), limit=limit, most_bytes=most_bytes)
+    async def _read(self, topic: StreamTopic, after: StreamId) -> FramePage:
+        seen_position, limit = topic.position, topic.page_entries
+        most_bytes = topic.page_bytes if topic.large_to > after else 0
+        page = await self._reader.page_with_first(topic.stream, after=str(after), limit=limit, most_bytes=most_bytes)
         frames = tuple(frame_of(entry) for entry in page.entries)
-        channel.large_to = _parse(page.large_to) or START
-        channel.note_sizes(frames)
-        channel.has_existed |= page.first_id is not None
+        topic.large_to = _parse(page.large_to) or START
+        topic.note_sizes(frames)
+        topic.has_existed |= page.first_id is not None
         first_id, whole_after = _parse(page.first_id), _parse(page.whole_after)
-        kept = tuple(_as_many_as_fit(frames, channel.page_bytes))
+        kept = tuple(_as_many_as_fit(frames, topic.page_bytes))
         is_short = len(kept) == len(frames) < limit and not page.is_cut
         return FramePage(kept, first_id, whole_after, is_short, seen_position)
 

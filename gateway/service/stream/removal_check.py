@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Final, Protocol
 
-from gateway.service.stream.topic import Channel, StreamEnd
+from gateway.service.stream.topic import StreamEnd, StreamTopic
 from shared.errors import StoreUnavailableError
 
 # Suspicions are cheap and mostly wrong: a notification often comes with what an earlier reading has brought.
@@ -27,13 +27,13 @@ class RemovalCheck:
 
     def __init__(self, registry: StreamRegistry) -> None:
         self._registry = registry
-        self._suspected: dict[Channel, None] = {}
+        self._suspected: dict[StreamTopic, None] = {}
         self._is_something_suspected = asyncio.Event()
 
-    def suspect(self, channel: Channel) -> None:
+    def suspect(self, topic: StreamTopic) -> None:
         """Ask soon whether this stream is there still; one that has never been there may come yet."""
-        if channel.has_existed:
-            self._suspected[channel] = None
+        if topic.has_existed:
+            self._suspected[topic] = None
             self._is_something_suspected.set()
 
     async def run(self) -> None:
@@ -41,21 +41,21 @@ class RemovalCheck:
         while True:
             await self._is_something_suspected.wait()
             await asyncio.sleep(_COLLECT_SECONDS)
-            suspected = [channel for channel in self._suspected if channel.followers][:_AT_ONCE]
+            suspected = [topic for topic in self._suspected if topic.subscribers][:_AT_ONCE]
             if len(suspected) < _AT_ONCE:
                 self._suspected.clear()
                 self._is_something_suspected.clear()
-            for channel in suspected:
-                self._suspected.pop(channel, None)
+            for topic in suspected:
+                self._suspected.pop(topic, None)
             await self._ask(suspected)
 
-    async def _ask(self, suspected: Collection[Channel]) -> None:
+    async def _ask(self, suspected: Collection[StreamTopic]) -> None:
         if not suspected:
             return
         try:
-            missing = await self._registry.missing({channel.stream for channel in suspected})
+            missing = await self._registry.missing({topic.stream for topic in suspected})
         except StoreUnavailableError:
             return  # the next reading of each stream suspects it again
-        for channel in suspected:
-            if channel.stream in missing:
-                channel.end(StreamEnd.DELETED)
+        for topic in suspected:
+            if topic.stream in missing:
+                topic.end(StreamEnd.DELETED)

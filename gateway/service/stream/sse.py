@@ -10,11 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.service.stream.stream_limits import StreamAdmission, client_of
-from gateway.service.stream.stream_session import Tail
+from gateway.service.stream.stream_limits import StreamLimits, client_of
+from gateway.service.stream.stream_session import EventStreamSession
 from gateway.service.stream.timer_wheel import TimerWheel
 from gateway.service.stream.types import Item
-from gateway.service.stream.write_timeout import StallWatch, Wire
+from gateway.service.stream.write_timeout import Wire, WriteTimeout
 from shared.config import StreamConfig
 
 # In a scope's `extensions`: the Wire below the request. Without it nobody can tell a slow client from a stalled one.
@@ -31,7 +31,7 @@ _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering
 logger = logging.getLogger(__name__)
 
 
-class Carrier:
+class DeferredStream:
     """Takes over the streams of one request once its route has returned, so that what the route needed is freed."""
 
     stream: "EventStream | None" = None
@@ -42,12 +42,14 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, tail: Tail, wheel: TimerWheel, admission: StreamAdmission, config: StreamConfig) -> None:
+    def __init__(
+        self, tail: EventStreamSession, wheel: TimerWheel, stream_limits: StreamLimits, config: StreamConfig
+    ) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._tail = tail
         self._wheel = wheel
-        self._admission = admission
+        self._admission = stream_limits
         self._admitted: str | None = None  # the address that a place is held for
         self._send_timeout = config.send_timeout
         self._chunk_bytes = config.client_buffer_bytes // CHUNK_SHARE
@@ -57,7 +59,7 @@ class EventStream(Response):
 
         Raises ShuttingDownError, TooManyStreamsError before anything was sent.
         """
-        carrier: Carrier | None = scope.get("extensions", {}).get(CARRIER_EXTENSION)
+        carrier: DeferredStream | None = scope.get("extensions", {}).get(CARRIER_EXTENSION)
         client = client_of(scope)
         self._admission.enter(client)
         self._admitted = client
@@ -80,17 +82,17 @@ class EventStream(Response):
     async def carry(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the stream over one connection of the server."""
         wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
-        watch = None
+        write_timeout = None
         if wire is not None:
-            watch = StallWatch(self._wheel, wire, self._send_timeout)
-            watch.let_wait(at_most_bytes=self._chunk_bytes)
+            write_timeout = WriteTimeout(self._wheel, wire, self._send_timeout)
+            write_timeout.let_wait(at_most_bytes=self._chunk_bytes)
         listener = asyncio.create_task(self._await_departure(receive), name="departure")
         try:
-            await self._carry(send, watch)
-            await self._finish(send, watch)
+            await self._carry(send, write_timeout)
+            await self._finish(send, write_timeout)
         finally:
-            if watch is not None:
-                watch.close()
+            if write_timeout is not None:
+                write_timeout.close()
             listener.cancel()
             await asyncio.wait([listener])
 
@@ -103,26 +105,26 @@ class EventStream(Response):
             logger.info("a stream is ended: its request has a body that breaks the limits")
         self._tail.leave()
 
-    async def _carry(self, send: Send, watch: StallWatch | None) -> None:
+    async def _carry(self, send: Send, write_timeout: WriteTimeout | None) -> None:
         await send({"type": "http.response.body", "body": RETRY, "more_body": True})
         async with aclosing(self._tail.items()) as bursts:
             async for items in bursts:
-                await self._send(items, send, watch)
+                await self._send(items, send, write_timeout)
                 del items  # a stream that waits holds nothing of what it has sent
 
-    async def _finish(self, send: Send, watch: StallWatch | None) -> None:
+    async def _finish(self, send: Send, write_timeout: WriteTimeout | None) -> None:
         """End the response, watched like the rest: the client may take nothing of what was sent last either."""
-        if watch is not None:
-            watch.begin()
+        if write_timeout is not None:
+            write_timeout.begin()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send(self, items: Sequence[Item], send: Send, watch: StallWatch | None) -> None:
+    async def _send(self, items: Sequence[Item], send: Send, write_timeout: WriteTimeout | None) -> None:
         for chunk in _join(items, self._chunk_bytes):
-            if watch is not None:
-                watch.begin()
+            if write_timeout is not None:
+                write_timeout.begin()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if watch is not None:
-                watch.end()
+            if write_timeout is not None:
+                write_timeout.end()
 
 
 def _join(items: Sequence[Item], chunk_bytes: int) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ def client_of(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-class StreamAdmission:
+class StreamLimits:
     """Counts the open streams of this gateway, over whatever they are sent."""
 
     def __init__(self, config: GatewayConfig) -> None:

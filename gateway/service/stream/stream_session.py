@@ -12,9 +12,9 @@ from typing import Final, Protocol, Self
 
 from gateway.service.stream.event_filter import EventFilter
 from gateway.service.stream.event_hub import EventHub
-from gateway.service.stream.subscriber import Batch, Follower, Gap
+from gateway.service.stream.subscriber import Batch, Gap, Subscriber
 from gateway.service.stream.topic import StreamEnd
-from gateway.service.stream.types import Item, Sign, error_sign, sign_of
+from gateway.service.stream.types import ControlEvent, Item, control_event_of, error_event
 from shared.clock import isoformat
 from shared.config import StreamConfig
 from shared.errors import StoreUnavailableError
@@ -23,12 +23,12 @@ from shared.ids import StreamId
 _SOONEST_RETRY_MS: Final = 100
 _RETRY_SPREAD_MS: Final = 1400
 _FAREWELLS: Final = {
-    StreamEnd.SHUTDOWN: error_sign("This server stops; connect again.", "shutdown", 503),
-    StreamEnd.UNAVAILABLE: error_sign("Redis does not answer; connect again later.", "unavailable", 503),
-    StreamEnd.DELETED: error_sign("The thread was removed or has expired: nothing more can come.", "deleted", 410),
-    StreamEnd.FAILED: error_sign("The server met a fault; connect again.", "internal_error", 500),
+    StreamEnd.SHUTDOWN: error_event("This server stops; connect again.", "shutdown", 503),
+    StreamEnd.UNAVAILABLE: error_event("Redis does not answer; connect again later.", "unavailable", 503),
+    StreamEnd.DELETED: error_event("The thread was removed or has expired: nothing more can come.", "deleted", 410),
+    StreamEnd.FAILED: error_event("The server met a fault; connect again.", "internal_error", 500),
 }
-_IDLE: Final = error_sign("No run is active and nothing has happened for a while.", "timeout", 408)
+_IDLE: Final = error_event("No run is active and nothing has happened for a while.", "timeout", 408)
 
 
 class ActiveRuns(Protocol):
@@ -39,12 +39,12 @@ class ActiveRuns(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TailRequest:
+class StreamRequest:
     """What a client asked for. `has_ended`: the run that it follows had ended when it asked."""
 
     thread_id: str
     stream: str
-    bell: str
+    channel: str
     cursor: StreamId
     until_completion: bool = False
     run_id: str | None = None
@@ -59,17 +59,17 @@ class TailRequest:
         return replace(self, only=replace(only, keeps_final=keeps_final))
 
 
-class Tail:
+class EventStreamSession:
     """Makes the items of one stream; `hub` carries the entries, `runs` tells whether more can come."""
 
-    def __init__(self, hub: EventHub, runs: ActiveRuns, request: TailRequest, config: StreamConfig) -> None:
+    def __init__(self, hub: EventHub, runs: ActiveRuns, request: StreamRequest, config: StreamConfig) -> None:
         self._hub = hub
         self._runs = runs
         self._request = request
         self._config = config
         self._now = asyncio.get_running_loop().time
         self._timer = hub.wheel.timer(self._on_time)
-        self._follower: Follower | None = None
+        self._follower: Subscriber | None = None
         self._opened_at = self._sent_at = self._event_at = self._now()
         self._is_greeted = False  # whether the client has got an item, or knows that there is none yet
         self._is_leaving = False  # nothing more will be written; what is in the log by now is still sent
@@ -87,18 +87,18 @@ class Tail:
         request = self._request
         try:
             with self._hub.follow(
-                request.stream, request.bell, request.cursor, run_id=request.run_id, only=request.only
-            ) as follower:
-                self._follower = follower
+                request.stream, request.channel, request.cursor, run_id=request.run_id, only=request.only
+            ) as subscriber:
+                self._follower = subscriber
                 while not self._has_left and self._now() < self._opened_at + self._config.max_duration:
                     self._timer.set(self._due_at())
-                    batch = await follower.next()
+                    batch = await subscriber.next()
                     for burst in self._bursts(batch):
                         yield burst
                         self._sent_at = self._now()
                         del burst
                     self.end = batch.end
-                    if batch.end is not None or await self._is_over(follower, batch):
+                    if batch.end is not None or await self._is_over(subscriber, batch):
                         return
                     del batch  # a stream that waits holds nothing of what it has sent
                     if sign := await self._sign_of_time():
@@ -114,11 +114,11 @@ class Tail:
         """Return when something is due even if no entry comes."""
         return min(
             self._sent_at + self._config.keep_alive_interval,
-            self._heard_at() + self._config.idle_timeout,
+            self._received_at() + self._config.idle_timeout,
             self._opened_at + self._config.max_duration,
         )
 
-    def _heard_at(self) -> float:
+    def _received_at(self) -> float:
         """Return when the log last had an entry, whether the client wants it or not."""
         return self._event_at if self._follower is None else max(self._event_at, self._follower.passed_at)
 
@@ -132,47 +132,47 @@ class Tail:
 
     def _bursts(self, batch: Batch) -> Iterator[Sequence[Item]]:
         if batch.gap is not None:
-            yield (_gap_sign(batch.gap),)
+            yield (_gap_event(batch.gap),)
         if batch.frames:
             self._event_at = self._now()
             self._is_greeted = True
             yield batch.frames
         if batch.is_caught_up and not self._is_greeted:
             self._is_greeted = True
-            yield (_time_sign("waiting"),)
+            yield (_time_event("waiting"),)
         if batch.end in _FAREWELLS:
             yield (_farewell(batch.end),)
 
-    async def _sign_of_time(self) -> Sign | None:
+    async def _sign_of_time(self) -> ControlEvent | None:
         """Return what the passing of time makes due."""
         if await self._is_idle():
             return _IDLE
         is_due = self._now() >= self._sent_at + self._config.keep_alive_interval
-        return _time_sign("keep_alive") if is_due else None
+        return _time_event("keep_alive") if is_due else None
 
-    async def _is_over(self, follower: Follower, batch: Batch) -> bool:
+    async def _is_over(self, subscriber: Subscriber, batch: Batch) -> bool:
         has_final = any(frame.is_final for frame in batch.frames)
         if self._is_leaving and batch.is_caught_up and not batch.frames:
             return True
         if self._request.run_id is not None:
             if batch.is_caught_up and self._request.has_ended:
                 self._is_leaving = True
-                follower.look_again()
+                subscriber.look_again()
             return has_final
         if self._request.until_completion and (has_final or batch.is_caught_up):
-            await self._ask_whether_to_leave(follower)
+            await self._ask_whether_to_leave(subscriber)
         return False
 
-    async def _ask_whether_to_leave(self, follower: Follower) -> None:
+    async def _ask_whether_to_leave(self, subscriber: Subscriber) -> None:
         is_active = await self._is_a_run_active()
         self._is_leaving = is_active is False
         if self._is_leaving:
-            follower.look_again()
+            subscriber.look_again()
         elif is_active is None:
-            await follower.look_again_later()  # nobody else would make us ask again
+            await subscriber.look_again_later()  # nobody else would make us ask again
 
     async def _is_idle(self) -> bool:
-        if self._now() - self._heard_at() < self._config.idle_timeout:
+        if self._now() - self._received_at() < self._config.idle_timeout:
             return False
         if await self._is_a_run_active() is False:
             return True
@@ -187,7 +187,7 @@ class Tail:
             return None
 
 
-def _farewell(end: StreamEnd) -> Sign:
+def _farewell(end: StreamEnd) -> ControlEvent:
     sign = _FAREWELLS[end]
     if end is not StreamEnd.SHUTDOWN:
         return sign
@@ -195,9 +195,9 @@ def _farewell(end: StreamEnd) -> Sign:
     return replace(sign, retry_ms=_SOONEST_RETRY_MS + secrets.randbelow(_RETRY_SPREAD_MS))
 
 
-def _gap_sign(gap: Gap) -> Sign:
-    return sign_of("gap", {"requested": str(gap.requested), "first_available": str(gap.first_available)})
+def _gap_event(gap: Gap) -> ControlEvent:
+    return control_event_of("gap", {"requested": str(gap.requested), "first_available": str(gap.first_available)})
 
 
-def _time_sign(event: str) -> Sign:
-    return sign_of(event, {"time": isoformat(datetime.now(UTC))})
+def _time_event(event: str) -> ControlEvent:
+    return control_event_of(event, {"time": isoformat(datetime.now(UTC))})

@@ -11,22 +11,24 @@ from typing import Final
 
 from gateway.service.stream.event_filter import EventFilter
 from gateway.service.stream.page_reader import FramePage, SharedPages
-from gateway.service.stream.topic import START, Channel, StreamEnd
+from gateway.service.stream.topic import START, StreamEnd, StreamTopic
 from gateway.service.stream.types import Frame
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class HubTimings:
     """How long things are waited for, in seconds."""
 
     sweep: float = 5.0  # every watched stream is read so often, bell or not
-    deaf_sweep: float = 2.0  # the same while no bell can be heard
-    breath: float = 0.001  # between two readings of the bells: those of a busy time are heard, and answered, together
+    fallback_poll_interval: float = 2.0  # the same while no bell can be heard
+    batch_interval: float = (
+        0.001  # between two readings of the bells: those of a busy time are heard, and answered, together
+    )
     retry: float = 0.5  # between two tries to reach a Redis that does not answer
     give_up: float = 10.0  # without Redis for so long, streams are ended
-    silence: float = 6.0  # the line of the bells is pinged; silent for so long it is dead
+    dead_after: float = 6.0  # the line of the bells is pinged; silent for so long it is dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Batch:
 _NOTHING: Final = Batch()
 
 
-class Follower:
+class Subscriber:
     """One client's place in a stream: `cursor` is the last entry that was handed to it or that it does not want.
 
     `passed_at` is the loop's time at which an entry was last passed over, which is a sign of life of the log.
@@ -58,21 +60,21 @@ class Follower:
 
     def __init__(
         self,
-        channel: Channel,
+        topic: StreamTopic,
         pages: SharedPages,
         cursor: StreamId,
         *,
         buffer_bytes: int,
-        pace: Pace,
+        timings: HubTimings,
         run_id: str | None = None,
         only: EventFilter | None = None,
     ) -> None:
         self.cursor = cursor
         self.passed_at = 0.0
-        self._channel = channel
+        self._topic = topic
         self._pages = pages
         self._limit = buffer_bytes
-        self._pace = pace
+        self._timings = timings
         self._run_id = run_id
         self._only = only
         self._offered = cursor  # the last entry of the tail that was looked at; ahead of the cursor while one waits
@@ -112,7 +114,7 @@ class Follower:
 
     def detach(self) -> None:
         """Leave the tail: what is buffered is forgotten and read again from the log."""
-        self._channel.joined.discard(self)
+        self._topic.live.discard(self)
         self._buffer.clear()
         self._buffered = 0
         self._offered = self.cursor
@@ -125,7 +127,7 @@ class Follower:
 
     async def look_again_later(self) -> None:
         """Do so after the time that a Redis is given which did not answer."""
-        await asyncio.sleep(self._pace.retry)
+        await asyncio.sleep(self._timings.retry)
         self.look_again()
 
     def end(self, reason: StreamEnd) -> None:
@@ -167,7 +169,7 @@ class Follower:
         # What was read before its log was removed is still handed on: nobody can read it again.
         if self._end is not None and not (self._end is StreamEnd.DELETED and self._buffer):
             return Batch(end=self._end)
-        if self in self._channel.joined:
+        if self in self._topic.live:
             return self._take()
         return await self._catch_up()
 
@@ -184,7 +186,7 @@ class Follower:
         """Return one page; a page that came short joins the tail. The next call is due at once otherwise."""
         requested = self.cursor
         try:
-            page = await self._pages.read(self._channel, requested, behind=self._read_behind)
+            page = await self._pages.read(self._topic, requested, behind=self._read_behind)
         except StoreUnavailableError:
             await self._bear_failure()
             return _NOTHING
@@ -194,7 +196,7 @@ class Follower:
             self._note_passed()
         if page.frames:
             self.cursor = self._offered = page.frames[-1].id
-        is_caught_up = page.is_short and self._channel.join(self, seen_position=page.seen_position)
+        is_caught_up = page.is_short and self._topic.join(self, seen_position=page.seen_position)
         if not is_caught_up:
             self._wake()
         self._in_hand = sum(frame.size for frame in frames)
@@ -203,10 +205,10 @@ class Follower:
     async def _bear_failure(self) -> None:
         now = asyncio.get_running_loop().time()
         self._failing_since = self._failing_since or now
-        if now - self._failing_since > self._pace.give_up:
+        if now - self._failing_since > self._timings.give_up:
             self.end(StreamEnd.UNAVAILABLE)
         else:
-            await asyncio.sleep(self._pace.retry)
+            await asyncio.sleep(self._timings.retry)
         self._wake()
 
     def _wants(self, frame: Frame) -> bool:

@@ -24,7 +24,7 @@ class StreamEnd(Enum):
     DELETED = "deleted"  # the thread was removed, or has expired
 
 
-class Member(Protocol):
+class TopicSubscriber(Protocol):
     """A follower, as its channel sees it; `cursor` is the last entry that was handed to its client."""
 
     cursor: StreamId
@@ -43,29 +43,31 @@ class Member(Protocol):
         """End the stream of this client."""
 
 
-class Channel:
+class StreamTopic:
     """A stream as the tail reader sees it; `position` counts only while somebody has joined.
 
-    `mark` tells the tail reader to read the stream soon.
+    `request_read` tells the tail reader to read the stream soon.
     """
 
-    def __init__(self, stream: str, bell: str, *, page_bytes: int, mark: Callable[["Channel"], None]) -> None:
+    def __init__(
+        self, stream: str, channel: str, *, page_bytes: int, request_read: Callable[["StreamTopic"], None]
+    ) -> None:
         self.stream = stream
-        self.bell = bell
+        self.channel = channel
         self.position = START
-        self.followers: set[Member] = set()
-        self.joined: set[Member] = set()
+        self.subscribers: set[TopicSubscriber] = set()
+        self.live: set[TopicSubscriber] = set()
         self.page_entries = _FIRST_PAGE_ENTRIES
         self.large_to = START  # the newest entry that is known to be large; what ends there is read by bytes
         self.page_bytes = page_bytes
-        self.mark = mark
+        self.request_read = request_read
         # A thread's stream is opened only if the thread exists; a legacy stream may be opened before its flow begins.
         self.has_existed = metadata_beside(stream) is not None
 
     def end(self, reason: StreamEnd) -> None:
         """End the streams of all clients."""
-        for follower in self.followers:
-            follower.end(reason)
+        for subscriber in self.subscribers:
+            subscriber.end(reason)
 
     def note_sizes(self, frames: Sequence[Frame]) -> None:
         """Make the next pages so long that entries of this size fit into what a client may hold."""
@@ -81,21 +83,21 @@ class Channel:
             return False
         self.note_sizes(frames)
         self.has_existed = True
-        for follower in tuple(self.joined):
-            follower.offer(frames)
+        for subscriber in tuple(self.live):
+            subscriber.offer(frames)
         self.position = max(self.position, frames[-1].id)
         return True
 
-    def join(self, follower: Member, *, seen_position: StreamId) -> bool:
+    def join(self, subscriber: TopicSubscriber, *, seen_position: StreamId) -> bool:
         """Let a follower in whose page came short; False when the tail moved on since `seen_position`.
 
         The page was read after the tail had reached `seen_position`, so it would hold what stands up to there.
         """
-        if self.joined and self.position > max(follower.cursor, seen_position):
+        if self.live and self.position > max(subscriber.cursor, seen_position):
             return False
-        if not self.joined or follower.cursor < self.position:
+        if not self.live or subscriber.cursor < self.position:
             # Also when others have joined: one of them may have named an id that the log has not reached yet.
-            self.position = follower.cursor
-            self.mark(self)
-        self.joined.add(follower)
+            self.position = subscriber.cursor
+            self.request_read(self)
+        self.live.add(subscriber)
         return True

@@ -66,7 +66,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class ControlEvent:
     """An event of the gateway's own; without an id, so that Last-Event-ID stays that of the last entry.
 
     `retry_ms` tells an SSE client when to connect again.
@@ -88,7 +88,7 @@ class Sign:
         return _encode_message(None, self.event, self.data)
 
 
-Item = Frame | Sign
+Item = Frame | ControlEvent
 
 
 def frame_of(entry: StreamEntry) -> Frame:
@@ -96,18 +96,18 @@ def frame_of(entry: StreamEntry) -> Frame:
     entry_id = parse_stream_id(entry.id)
     if entry.event and entry.data and not _EVENT_LINE_BREAK.search(entry.event):
         return Frame(entry_id, entry.event, entry.data, entry.run_id, entry.is_final, stored_type=entry.type)
-    sign = error_sign(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
+    sign = error_event(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
     return Frame(entry_id, sign.event, sign.data, entry.run_id, entry.is_final, is_usable=False)
 
 
-def sign_of(event: str, data: Mapping[str, object]) -> Sign:
+def control_event_of(event: str, data: Mapping[str, object]) -> ControlEvent:
     """Return an event of the gateway's own."""
-    return Sign(event, orjson.dumps(data))
+    return ControlEvent(event, orjson.dumps(data))
 
 
-def error_sign(sentence: str, error_type: str, status: int) -> Sign:
+def error_event(sentence: str, error_type: str, status: int) -> ControlEvent:
     """Return an `error` event."""
-    return sign_of("error", {"error": sentence, "error_type": error_type, "status": status})
+    return control_event_of("error", {"error": sentence, "error_type": error_type, "status": status})
 
 
 def _encode_sse(wire_id: str | None, event: str, data: bytes) -> bytes:

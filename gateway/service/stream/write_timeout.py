@@ -22,7 +22,7 @@ class Wire(Protocol):
         """Close at once; what waits is lost."""
 
 
-class StallWatch:
+class WriteTimeout:
     """Watches one connection while something is being sent; any byte taken is a sign of life."""
 
     __slots__ = (

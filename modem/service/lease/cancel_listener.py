@@ -8,7 +8,7 @@ from typing import Final
 from modem.service.lease.active_runs import ActiveRuns
 from modem.service.lease.keep_leases import LeaseKeeper
 from shared.errors import StoreUnavailableError
-from shared.store.notifications import BellLine, Bells
+from shared.store.notifications import Notifications, Subscription
 
 _log = logging.getLogger(__name__)
 _RECONNECT_SECONDS: Final = 0.5
@@ -16,8 +16,13 @@ _RECONNECT_SECONDS: Final = 0.5
 _SILENCE_SECONDS: Final = 15.0
 
 
-async def hear_bell(
-    bells: Bells, bell: str, keeper: LeaseKeeper, active: ActiveRuns, *, silence_seconds: float = _SILENCE_SECONDS
+async def listen_for_cancels(
+    channels: Notifications,
+    channel: str,
+    keeper: LeaseKeeper,
+    active: ActiveRuns,
+    *,
+    silence_seconds: float = _SILENCE_SECONDS,
 ) -> None:
     """Listen until cancelled; a lost connection is opened again, and renewals see what was missed.
 
@@ -25,10 +30,10 @@ async def hear_bell(
     """
     while True:
         try:
-            async with bells.open() as line:
-                await line.watch([bell])
+            async with channels.open() as subscription:
+                await subscription.watch([channel])
                 while True:
-                    if bell in await _next(line, silence_seconds):
+                    if channel in await _next(subscription, silence_seconds):
                         await keeper.renew(list(active))
         except TimeoutError:
             _log.warning("the connection for cancel notifications no longer answers; it is opened anew")
@@ -38,12 +43,12 @@ async def hear_bell(
         await asyncio.sleep(_RECONNECT_SECONDS)
 
 
-async def _next(line: BellLine, silence_seconds: float) -> Sequence[str]:
+async def _next(subscription: Subscription, silence_seconds: float) -> Sequence[str]:
     """Return what is heard next. Raises TimeoutError when the connection is dead."""
     try:
         async with asyncio.timeout(silence_seconds):
-            return await line.heard()
+            return await subscription.received()
     except TimeoutError:
-        await line.ping()
+        await subscription.ping()
     async with asyncio.timeout(silence_seconds):
-        return await line.heard()
+        return await subscription.received()

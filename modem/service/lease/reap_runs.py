@@ -14,7 +14,7 @@ from modem.service.redis_retry import NOTICE_SECONDS
 from shared.config import ModemConfig
 from shared.contract.run import Question, RunJob, RunStatus
 from shared.errors import StoreUnavailableError, UnreadableRecordError
-from shared.store.leases import UNSEEN, LeaseStore, OpenRun, Unseen
+from shared.store.leases import UNREACHABLE, LeaseStore, OpenRun, Unreachable
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Reaper:
         """Look until cancelled, several times in the length of a lease."""
         while True:
             try:
-                await self.look_once()
+                await self.inspect_once()
             except StoreUnavailableError:
                 _log.warning("the reaper cannot reach Redis")
                 await self._let_owners_go_first()
@@ -65,22 +65,22 @@ class Reaper:
         await asking(self._leases.ping)
         await asyncio.sleep(NOTICE_SECONDS)
 
-    async def look_once(self) -> int:
+    async def inspect_once(self) -> int:
         """Look at all runs that are due; return how many jobs were published."""
         published = 0
         while True:
             due = await self._leases.take_due(limit=_BATCH, hold_seconds=self._config.lease_seconds)
-            for job, found in zip(due, await self._leases.look(due), strict=True):
+            for job, found in zip(due, await self._leases.inspect(due), strict=True):
                 published += await self._settle_alone(job, found)
             if len(due) < _BATCH:
                 return published
 
-    async def _settle_alone(self, job: RunJob, found: OpenRun | Unseen | None) -> int:
+    async def _settle_alone(self, job: RunJob, found: OpenRun | Unreachable | None) -> int:
         """Settle a run; one that cannot be read is ended, and costs the others nothing."""
-        if found is UNSEEN:  # it is due again soon
+        if found is UNREACHABLE:  # it is due again soon
             return 0
         try:
-            if not isinstance(found, Unseen):
+            if not isinstance(found, Unreachable):
                 return await self._settle(job, found)
         except UnreadableRecordError:
             _log.exception("what is stored of run %s cannot be read", job.run_id)
@@ -94,7 +94,7 @@ class Reaper:
         """
         left_seconds = self._expiry.seconds_left(question)
         if left_seconds > 0 and not is_cancelled:
-            await self._leases.watch_question(job, due_in_seconds=left_seconds + _MARGIN_SECONDS)
+            await self._leases.schedule_question_check(job, due_in_seconds=left_seconds + _MARGIN_SECONDS)
             return False
         return await self._expiry.answer(job, question)
 
@@ -103,10 +103,10 @@ class Reaper:
         if queued.behind is None:
             return 0
         job = RunJob(thread_id=queued.job.thread_id, run_id=queued.behind)
-        (active,) = await self._leases.look([job])
+        (active,) = await self._leases.inspect([job])
         if (
             active is None
-            or isinstance(active, Unseen)
+            or isinstance(active, Unreachable)
             or active.status is not RunStatus.WAITING
             or not active.is_cancel_requested
         ):
@@ -118,7 +118,7 @@ class Reaper:
             await self._leases.forget(job)
             return 0
         if found.status is RunStatus.PROCESSING and found.lease_left_seconds > 0:
-            await self._leases.watch(job, due_in_seconds=found.lease_left_seconds + _MARGIN_SECONDS)
+            await self._leases.schedule_check(job, due_in_seconds=found.lease_left_seconds + _MARGIN_SECONDS)
             return 0
         if found.status is RunStatus.WAITING:
             if found.question is None or not await self._is_answered(
@@ -126,7 +126,9 @@ class Reaper:
             ):
                 return 0
         elif found.status is RunStatus.PENDING:
-            await self._leases.watch(job, due_in_seconds=_PENDING_SECONDS if found.is_active else _INBOX_SECONDS)
+            await self._leases.schedule_check(
+                job, due_in_seconds=_PENDING_SECONDS if found.is_active else _INBOX_SECONDS
+            )
             if not found.is_active:
                 return await self._see_who_is_before(found)
             if len(self._active) >= self._config.concurrency:

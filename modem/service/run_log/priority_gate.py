@@ -9,7 +9,7 @@ from typing import Final
 _MOST_SECONDS: Final = 0.25
 
 
-class Arrivals:
+class PriorityGate:
     """Knows whether runs of this process wait for their claim or their first event. Belongs to the event loop."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Arrivals:
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def arriving(self) -> Iterator[None]:
+    def priority(self) -> Iterator[None]:
         """Go ahead inside the block."""
         if not self._count:
             self._is_clear.clear()
@@ -33,7 +33,7 @@ class Arrivals:
                 self._timer.cancel()
                 self._is_clear.set()
 
-    async def give_way(self) -> None:
+    async def yield_to_new_runs(self) -> None:
         """Return when nothing arrives, or has for too long."""
         while not self._is_clear.is_set():
             await self._is_clear.wait()

@@ -5,12 +5,12 @@ import uuid
 from collections.abc import Callable, Sequence, Set
 from typing import Final
 
-from modem.service.redis_retry import patience
+from modem.service.redis_retry import redis_retry
 from modem.service.run_log.event_buffer import EventBuffer
 from modem.service.run_log.flush_interval import pause_seconds
 from modem.service.run_log.mask_pieces import PieceMask
 from modem.service.run_log.mask_secrets import SecretMask
-from modem.service.run_log.priority_gate import Arrivals
+from modem.service.run_log.priority_gate import PriorityGate
 from shared.config import StreamConfig
 from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role
@@ -38,14 +38,14 @@ class StoreRunLog:
         config: StreamConfig,
         *,
         mask: SecretMask | None = None,
-        arrivals: Arrivals | None = None,
+        priority_gate: PriorityGate | None = None,
         pace: Callable[[float, float], float] = pause_seconds,
     ) -> None:
         self._runs = runs
         self._run = run
         self._config = config
         self._mask = mask or SecretMask()
-        self._arrivals = arrivals or Arrivals()
+        self._priority_gate = priority_gate or PriorityGate()
         self._pace = pace
         self._pieces = PieceMask(self._mask)
         self._buffer = EventBuffer(coalesce=config.coalesce_deltas, drop=config.drop_deltas)
@@ -58,7 +58,7 @@ class StoreRunLog:
 
     async def emit(self, event: AgentExecuteData) -> None:
         """Hand over an event; it is written within `flush_interval`. Raises LeaseLostError."""
-        await self._arrivals.give_way()
+        await self._priority_gate.yield_to_new_runs()
         self._raise_failure()
         self._add(event)
         if self._buffer and (self._flusher is None or self._flusher.done()):
@@ -94,13 +94,13 @@ class StoreRunLog:
             await self._append(masked)
             return Written(masked.messages, masked.state)
 
-    async def take_said(self) -> Sequence[ChatMessage]:
+    async def take_steering(self) -> Sequence[ChatMessage]:
         """Return what was said to the run meanwhile. Raises LeaseLostError, StoreUnavailableError."""
         await self.commit([])
         nonce = uuid.uuid4().hex
-        async for attempt in patience(self._run.run_id):
+        async for attempt in redis_retry(self._run.run_id):
             with attempt:
-                said = await self._runs.take_steer(self._run, nonce=nonce)
+                said = await self._runs.take_steering(self._run, nonce=nonce)
                 return [self._mask.message(message) for message in said]
         raise StoreUnavailableError
 
@@ -113,7 +113,7 @@ class StoreRunLog:
         event = interrupt(shown).to_json()
         await self.commit([])
         await self.close()
-        async for attempt in patience(self._run.run_id):
+        async for attempt in redis_retry(self._run.run_id):
             with attempt:
                 return await self._runs.wait(self._run, shown, event)
         raise StoreUnavailableError
@@ -129,7 +129,7 @@ class StoreRunLog:
             self._buffer_rests()
             await self.commit([])
         await self.close()
-        async for attempt in patience(self._run.run_id):
+        async for attempt in redis_retry(self._run.run_id):
             with attempt:
                 return await self._runs.finish(self._run, self._mask.end(end))
         raise StoreUnavailableError
@@ -166,7 +166,7 @@ class StoreRunLog:
 
     async def _append(self, write: RunWrite) -> None:
         try:
-            async for attempt in patience(self._run.run_id):
+            async for attempt in redis_retry(self._run.run_id):
                 with attempt:
                     await self._runs.append(self._run, write)
         except Exception as error:

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.errors import StoreUnavailableError
 from shared.store.cluster.connection import ClusterConnection
 from shared.store.cluster.node_map import Address, ClusterMap
-from shared.store.notifications import BellLine, Bells, line_errors, open_line
+from shared.store.notifications import Notifications, Subscription, open_subscription, subscription_errors
 from shared.store.redis.connection import Connection
 
 _log = logging.getLogger(__name__)
@@ -28,30 +28,30 @@ _RETRY_SECONDS: Final = 0.5
 _BREATH_SECONDS: Final = 0.002
 
 
-class ShardLine(BellLine):
+class ShardSubscription(Subscription):
     """The line to one node of a cluster."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self._forgotten: set[bytes] = set()
 
-    async def watch(self, bells: Iterable[str]) -> None:
+    async def watch(self, channels: Iterable[str]) -> None:
         """Listen to these as well."""
-        await self._send_each("SSUBSCRIBE", bells)
+        await self._send_each("SSUBSCRIBE", channels)
 
-    async def forget(self, bells: Iterable[str]) -> None:
+    async def forget(self, channels: Iterable[str]) -> None:
         """Listen to these no longer."""
-        gone = list(bells)
-        self._forgotten.update(bell.encode() for bell in gone)
+        gone = list(channels)
+        self._forgotten.update(channel.encode() for channel in gone)
         await self._send_each("SUNSUBSCRIBE", gone)
 
-    async def _send_each(self, command: str, bells: Iterable[str]) -> None:
+    async def _send_each(self, command: str, channels: Iterable[str]) -> None:
         """Send a command for each bell, all at once: those of one command would have to share a slot."""
-        with line_errors():
-            packed = self._connection.pack_commands([(command, bell) for bell in bells])
+        with subscription_errors():
+            packed = self._connection.pack_commands([(command, channel) for channel in channels])
             await self._connection.send_packed_command(packed, check_health=False)
 
-    def _rung(self) -> Iterator[str]:
+    def _notified(self) -> Iterator[str]:
         while (reply := self._replies.gets()) is not False:
             if isinstance(reply, Exception):  # MOVED among them
                 raise reply
@@ -62,13 +62,13 @@ class ShardLine(BellLine):
             elif reply[0] == b"sunsubscribe":
                 self._note_end(reply[1])
 
-    def _note_end(self, bell: bytes) -> None:
-        if bell not in self._forgotten:
+    def _note_end(self, channel: bytes) -> None:
+        if channel not in self._forgotten:
             raise RedisConnectionError("The node has given the slot of a bell away.")
-        self._forgotten.discard(bell)
+        self._forgotten.discard(channel)
 
 
-class ClusterLine:
+class ClusterSubscription:
     """The lines to all nodes; every line has a task of `tasks` that keeps it open."""
 
     def __init__(self, nodes: ClusterMap, tasks: asyncio.TaskGroup, *, silence_seconds: float) -> None:
@@ -78,46 +78,46 @@ class ClusterLine:
         self._keepers: dict[Address, asyncio.Task[None]] = {}
         self._wanted: dict[Address, set[str]] = {}
         self._homeless: set[str] = set()  # of a slot that no node has
-        self._lines: dict[Address, ShardLine] = {}  # those that are open
+        self._subscriptions: dict[Address, ShardSubscription] = {}  # those that are open
         self._heard: set[str] = set()
         self._something_heard = asyncio.Event()
         for address in nodes.masters():
             self._keep_open(address)
 
-    async def watch(self, bells: Iterable[str]) -> None:
-        """Listen to these as well; `heard` returns each once more when its node has confirmed it."""
-        for address, group in self._by_node(bells).items():
+    async def watch(self, channels: Iterable[str]) -> None:
+        """Listen to these as well; `received` returns each once more when its node has confirmed it."""
+        for address, group in self._by_node(channels).items():
             self._keep_open(address)
             self._wanted[address].update(group)
-            if line := self._lines.get(address):
+            if subscription := self._subscriptions.get(address):
                 with suppress(StoreUnavailableError):  # its keeper finds that out too
-                    await line.watch(group)
+                    await subscription.watch(group)
 
-    async def forget(self, bells: Iterable[str]) -> None:
+    async def forget(self, channels: Iterable[str]) -> None:
         """Listen to these no longer."""
-        gone = set(bells)
+        gone = set(channels)
         self._homeless -= gone
         for address, wanted in self._wanted.items():
             if unwanted := wanted & gone:
                 wanted -= unwanted
-                if line := self._lines.get(address):
+                if subscription := self._subscriptions.get(address):
                     with suppress(StoreUnavailableError):
-                        await line.forget(unwanted)
+                        await subscription.forget(unwanted)
 
     async def ping(self) -> None:
-        """Ask every node for a sign of life; `heard` returns then, if with nothing."""
-        for line in tuple(self._lines.values()):
+        """Ask every node for a sign of life; `received` returns then, if with nothing."""
+        for subscription in tuple(self._subscriptions.values()):
             with suppress(StoreUnavailableError):
-                await line.ping()
+                await subscription.ping()
         homeless, self._homeless = self._homeless, set()
         await self.watch(homeless)
 
-    async def heard(self) -> Sequence[str]:
+    async def received(self) -> Sequence[str]:
         """Wait for the next bells of any node that rang, or are watched only from now on."""
         await self._something_heard.wait()
         self._something_heard.clear()
-        heard, self._heard = self._heard, set()
-        return list(heard)
+        received, self._heard = self._heard, set()
+        return list(received)
 
     async def close(self) -> None:
         """Close all lines; a cancellation can get lost in a connection that is just being made, so it is said again."""
@@ -126,13 +126,13 @@ class ClusterLine:
                 keeper.cancel()
             await asyncio.wait(keepers, timeout=_RETRY_SECONDS)
 
-    def _by_node(self, bells: Iterable[str]) -> Mapping[Address, set[str]]:
+    def _by_node(self, channels: Iterable[str]) -> Mapping[Address, set[str]]:
         groups: dict[Address, set[str]] = {}
-        for bell in bells:
+        for channel in channels:
             try:
-                groups.setdefault(self._nodes.owner(bell), set()).add(bell)
+                groups.setdefault(self._nodes.owner(channel), set()).add(channel)
             except StoreUnavailableError:
-                self._homeless.add(bell)
+                self._homeless.add(channel)
         return groups
 
     def _keep_open(self, address: Address) -> None:
@@ -144,14 +144,14 @@ class ClusterLine:
         """Hear one node until it has no slots any more."""
         while address in self._nodes.masters() or self._wanted[address]:
             try:
-                async with open_line(self._nodes.client(address), ShardLine) as line:
-                    self._lines[address] = line
-                    await line.watch(tuple(self._wanted[address]))
-                    await self._listen(line)
+                async with open_subscription(self._nodes.client(address), ShardSubscription) as subscription:
+                    self._subscriptions[address] = subscription
+                    await subscription.watch(tuple(self._wanted[address]))
+                    await self._listen(subscription)
             except (StoreUnavailableError, TimeoutError):
                 _log.warning("the bells of the Redis at %s:%d are not heard; it is tried again", *address)
             finally:
-                self._lines.pop(address, None)
+                self._subscriptions.pop(address, None)
             await asyncio.sleep(_RETRY_SECONDS)
             with suppress(StoreUnavailableError):
                 await self._nodes.refresh()
@@ -159,16 +159,16 @@ class ClusterLine:
             await self.watch(here)
         del self._keepers[address]
 
-    async def _listen(self, line: ShardLine) -> None:
+    async def _listen(self, subscription: ShardSubscription) -> None:
         while True:
             async with asyncio.timeout(self._silence):
-                rung = await line.heard()
-            self._heard.update(rung)
+                notified = await subscription.received()
+            self._heard.update(notified)
             self._something_heard.set()
             await asyncio.sleep(_BREATH_SECONDS)
 
 
-class ClusterBells:
+class ClusterNotifications:
     """Opens lines to all nodes."""
 
     def __init__(self, connection: ClusterConnection, *, silence_seconds: float = _SILENCE_SECONDS) -> None:
@@ -176,17 +176,17 @@ class ClusterBells:
         self._silence = silence_seconds
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[ClusterLine]:
+    async def open(self) -> AsyncIterator[ClusterSubscription]:
         """Yield a line that listens to nothing yet; raises StoreUnavailableError when no node answers."""
         await self._nodes.load()
         async with asyncio.TaskGroup() as tasks:
-            line = ClusterLine(self._nodes, tasks, silence_seconds=self._silence)
+            subscription = ClusterSubscription(self._nodes, tasks, silence_seconds=self._silence)
             try:
-                yield line
+                yield subscription
             finally:
-                await line.close()
+                await subscription.close()
 
 
-def open_bells(connection: Connection) -> Bells | ClusterBells:
+def open_notifications(connection: Connection) -> Notifications | ClusterNotifications:
     """Return what opens lines on which the bells of threads are heard."""
-    return ClusterBells(connection) if isinstance(connection, ClusterConnection) else Bells(connection)
+    return ClusterNotifications(connection) if isinstance(connection, ClusterConnection) else Notifications(connection)

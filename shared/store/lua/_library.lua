@@ -178,10 +178,10 @@ local function keep_deltas(run)
   redis.call('HDEL', METADATA, 'log_lost_text_to')
 end
 
--- RING stands before this text: PUBLISH, or SPUBLISH in a cluster.
-local function ring(bell, legacy_bell)
-  redis.call(RING, bell, '')
-  if legacy_bell ~= '' then redis.call(RING, legacy_bell, '') end
+-- PUBLISH_COMMAND stands before this text: PUBLISH, or SPUBLISH in a cluster.
+local function notify(channel, legacy_channel)
+  redis.call(PUBLISH_COMMAND, channel, '')
+  if legacy_channel ~= '' then redis.call(PUBLISH_COMMAND, legacy_channel, '') end
 end
 
 local function is_held(lease_until)
@@ -189,7 +189,7 @@ local function is_held(lease_until)
 end
 
 -- Make the next run of the inbox active, if `run_id` was the active one; returns its id or ''.
-local function hand_on(run_id, run_prefix)
+local function promote_next(run_id, run_prefix)
   redis.call('LREM', INBOX, 0, run_id)
   if redis.call('HGET', METADATA, 'active_run_id') ~= run_id then return '' end
   local candidate = redis.call('LPOP', INBOX)
@@ -201,13 +201,13 @@ local function hand_on(run_id, run_prefix)
 end
 
 -- Whether something was said to a run that it has not taken; `earlier` is its field `steer`.
-local function is_spoken_to(run, earlier)
+local function has_steering(run, earlier)
   return earlier or redis.call('EXISTS', steering_of(run)) == 1
 end
 
 -- Let what was said to a run become part of its conversation and its log; returns where it stands there, and how many.
 local STEER_LOT = 20
-local function take_said(run, legacy, run_id, max_length, event)
+local function take_steering(run, legacy, run_id, max_length, event)
   local function take(message, data)
     redis.call('RPUSH', MESSAGES, message)
     append(run, legacy, max_length, run_id, event, data, false)
@@ -245,22 +245,22 @@ local function close_open_calls(run, legacy, run_id, max_length, kind, event, me
 end
 
 -- The one end of a run. `first` is the position in ARGV of:
--- run_id, ttl, max_length, bell, legacy bell or '', now, run prefix, status, stop reason, message, usage, event, data.
+-- run_id, ttl, max_length, channel, legacy channel or '', now, run prefix, status, stop reason, message, usage, event, data.
 -- Returns {id of the last event, next run or ''}. The caller has made sure that the run may end.
 local function finish(run, legacy, first)
-  local run_id, ttl, max_length, bell, legacy_bell, now, run_prefix, status, reason, message, usage, event, data =
+  local run_id, ttl, max_length, channel, legacy_channel, now, run_prefix, status, reason, message, usage, event, data =
     unpack(ARGV, first, first + 12)
   -- What came too late for this run stands in the conversation that the next one reads.
-  take_said(run, legacy, run_id, tonumber(max_length), event)
+  take_steering(run, legacy, run_id, tonumber(max_length), event)
   local completion_id = append(run, legacy, tonumber(max_length), run_id, event, data, true)
   trim(tonumber(max_length))
   keep_deltas(run)
-  local next_run = hand_on(run_id, run_prefix)
+  local next_run = promote_next(run_id, run_prefix)
   redis.call('HSET', METADATA, 'updated_at', now)
   redis.call('HDEL', run, 'owner', 'lease_until', 'waiting')
   redis.call('HSET', run, 'status', status, 'stop_reason', reason, 'message', message, 'usage', usage,
     'ended_at', now, 'completion_id', completion_id, 'next_run_id', next_run)
   keep_alive(ttl, run, legacy)
-  ring(bell, legacy_bell)
+  notify(channel, legacy_channel)
   return {completion_id, next_run}
 end

@@ -1,6 +1,6 @@
 -- Write what a run has to say, all or nothing, if the caller still owns the run.
 -- KEYS[8] the run, KEYS[9] its legacy stream or the stream again.
--- ARGV: run_id, token, sequence, ttl, max_length, bell, legacy bell or '', usage or '',
+-- ARGV: run_id, token, sequence, ttl, max_length, channel, legacy channel or '', usage or '',
 -- '1' when this supersedes the text that was streamed before, number of state items, of messages,
 -- state field, value, …, messages, …, and event, data, … for the rest.
 -- Returns nil when the token is not the run's; 1 when written, 0 when this sequence was written before.
@@ -27,5 +27,5 @@ for index = first_event, #ARGV, 2 do
 end
 trim(max_length)
 keep_alive(ARGV[4], run, legacy)
-if first_event <= #ARGV then ring(ARGV[6], ARGV[7]) end
+if first_event <= #ARGV then notify(ARGV[6], ARGV[7]) end
 return 1

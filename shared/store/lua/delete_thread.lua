@@ -18,7 +18,7 @@ if ARGV[5] == '1' and redis.call('EXISTS', left) == 0
   if redis.call('TYPE', RUNS).ok == 'list' then redis.call('RENAME', RUNS, left) end
   redis.call('UNLINK', unpack(KEYS, 1, 7))
   redis.call('SET', KEYS[8], now_ms(), 'EX', ARGV[4])
-  ring(ARGV[3], '')
+  notify(ARGV[3], '')
 end
 local run_ids = redis.call('LRANGE', left, -LOT, -1)
 for _, run_id in ipairs(run_ids) do drop(ARGV[1] .. run_id) end

@@ -29,15 +29,10 @@ from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.keys import ThreadKeys
 from shared.store.redis.master_pool import open_pool
 from shared.store.redis.round_trips import SharedRoundTrips
-from shared.store.redis.stream_read_connection import RawEntry, TailLine
+from shared.store.redis.stream_read_connection import RawEntry, StreamReadConnection
 
 # Every script may be sent twice without a second effect, so a lost answer may be asked for again.
 RETRIES: Final = 3
-_SCRIPTS: Final = (
-    "answer_run", "append_run", "cancel_run", "claim_run", "create_thread", "delete_thread", "end_unreadable",
-    "fail_pending", "finish_run", "look_run", "name_run", "read_messages", "release_run", "renew_index", "renew_run",
-    "submit_run", "take_due", "take_steer", "wait_run", "watch_run",
-)  # fmt: skip
 
 # A replica during fail-over, a full memory, a failed fork, a slot on its way: the command was refused, not wrong.
 _REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError, AskError)
@@ -49,7 +44,7 @@ _REFUSED: Final = re.compile(
 )
 
 # In a cluster PUBLISH reaches every node; a bell of a thread is rung where the thread is.
-_RING: Final = {False: "local RING = 'PUBLISH'\n", True: "local RING = 'SPUBLISH'\n"}
+_PUBLISH: Final = {False: "local PUBLISH_COMMAND = 'PUBLISH'\n", True: "local PUBLISH_COMMAND = 'SPUBLISH'\n"}
 
 logger = logging.getLogger(__name__)
 
@@ -112,12 +107,13 @@ class Connection:
         self.redis = redis
         self._cluster = cluster
         self._round_trips = SharedRoundTrips(self._exchange)
-        self._tail_line: TailLine | None = None
+        self._stream_read_connection: StreamReadConnection | None = None
         folder = resources.files("shared.store") / "lua"
-        library = _RING[cluster] + (folder / "_library.lua").read_text()
+        library = _PUBLISH[cluster] + (folder / "_library.lua").read_text()
         self._scripts: dict[str, AsyncScript] = {
-            name: self.redis.register_script((library + (folder / f"{name}.lua").read_text()).encode())
-            for name in _SCRIPTS
+            file.name.removesuffix(".lua"): self.redis.register_script((library + file.read_text()).encode())
+            for file in folder.iterdir()
+            if file.name.endswith(".lua") and not file.name.startswith("_")
         }
 
     def keys(self, thread_id: str) -> ThreadKeys:
@@ -147,9 +143,9 @@ class Connection:
         self, positions: Mapping[str, str], *, limit: int
     ) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
         """Return what stands behind each stream's position, without blocking; raises RedisError, OSError."""
-        if self._tail_line is None:
-            self._tail_line = TailLine(self.redis.connection_pool)
-        return await self._tail_line.read(positions, limit=limit)
+        if self._stream_read_connection is None:
+            self._stream_read_connection = StreamReadConnection(self.redis.connection_pool)
+        return await self._stream_read_connection.read(positions, limit=limit)
 
     async def load_scripts(self) -> None:
         """Make all scripts known to Redis, so that the first calls need not; raises StoreUnavailableError."""

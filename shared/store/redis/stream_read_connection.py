@@ -17,7 +17,7 @@ _READ_BYTES: Final = 262_144
 RawEntry = tuple[bytes, dict[bytes, bytes] | None]
 
 
-class TailLine:
+class StreamReadConnection:
     """Asks for tails; opens its connection when it is first needed and after each failure."""
 
     def __init__(self, pool: Any) -> None:  # of redis-py, which leaves what we need of it untyped

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.soak import Findings
 from benchmarks.stream.cut_follower import Seen
 from benchmarks.stream.memory_slope import slope
-from benchmarks.stream.reader import Follower, Tally
+from benchmarks.stream.reader import Subscriber, Tally
 from benchmarks.stream.stamp import append_command, stamp
 from benchmarks.stream.whole import find_fault
 
@@ -21,12 +21,12 @@ def frame(number: int) -> bytes:
 
 
 def followed(*numbers: int, cut_at: int = 10_000) -> Tally:
-    follower = Follower("t", Tally())
-    follower.expected = 0
+    subscriber = Subscriber("t", Tally())
+    subscriber.expected = 0
     stream = b"".join(frame(number) for number in numbers)
-    follower.take(stream[:cut_at])
-    follower.take(stream[cut_at:])
-    return follower.tally
+    subscriber.take(stream[:cut_at])
+    subscriber.take(stream[cut_at:])
+    return subscriber.tally
 
 
 def event(number: int, kind: str, text: str = "") -> Seen:

@@ -9,9 +9,9 @@ import pytest
 from gateway.service.stream.event_filter import EventFilter, parse_filter
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.page_reader import SharedPages
-from gateway.service.stream.stream_session import Tail, TailRequest
-from gateway.service.stream.subscriber import Follower, Pace
-from gateway.service.stream.topic import START, Channel
+from gateway.service.stream.stream_session import EventStreamSession, StreamRequest
+from gateway.service.stream.subscriber import HubTimings, Subscriber
+from gateway.service.stream.topic import START, StreamTopic
 from gateway.service.stream.types import Frame, frame_of
 from shared.config import StreamConfig
 from shared.contract.event import StreamEntry
@@ -72,14 +72,14 @@ def test_an_entry_that_cannot_be_sent_is_reported_through_any_filter() -> None:
     assert _ONLY_BASH.passes(_frame("tool_grep", event=""))
 
 
-async def _joined(log: FakeEventLog, channel: Channel) -> Follower:
-    follower = Follower(channel, SharedPages(log), START, buffer_bytes=4096, pace=Pace(), only=_ONLY_BASH)
-    while not (await follower.next()).is_caught_up:
+async def _joined(log: FakeEventLog, channel: StreamTopic) -> Subscriber:
+    subscriber = Subscriber(channel, SharedPages(log), START, buffer_bytes=4096, timings=HubTimings(), only=_ONLY_BASH)
+    while not (await subscriber.next()).is_caught_up:
         pass
-    return follower
+    return subscriber
 
 
-def _append(log: FakeEventLog, channel: Channel, *kinds: str) -> list[StreamId]:
+def _append(log: FakeEventLog, channel: StreamTopic, *kinds: str) -> list[StreamId]:
     """Write entries and hand them out as the tail reader does."""
     ids = [parse_stream_id(log.append("stream", kind=kind)) for kind in kinds]
     frames = [
@@ -91,43 +91,43 @@ def _append(log: FakeEventLog, channel: Channel, *kinds: str) -> list[StreamId]:
 
 
 @pytest.fixture
-def channel() -> Channel:
-    return Channel("stream", "bell", page_bytes=4096, mark=lambda channel: None)
+def channel() -> StreamTopic:
+    return StreamTopic("stream", "bell", page_bytes=4096, request_read=lambda channel: None)
 
 
-async def test_the_cursor_moves_over_entries_that_are_not_wanted(channel: Channel) -> None:
+async def test_the_cursor_moves_over_entries_that_are_not_wanted(channel: StreamTopic) -> None:
     log = FakeEventLog()
-    follower = await _joined(log, channel)
+    subscriber = await _joined(log, channel)
     *_, last = _append(log, channel, "tool_grep", "tool_grep", "tool_grep")
-    assert follower.cursor == last
+    assert subscriber.cursor == last
     # Had it stayed behind, what is trimmed now would be told as missed.
     log.trim("stream", keep=1)
-    follower.detach()
-    assert (await follower.next()).gap is None
+    subscriber.detach()
+    assert (await subscriber.next()).gap is None
 
 
-async def test_entries_that_wait_are_read_again_whatever_was_passed_over_behind_them(channel: Channel) -> None:
+async def test_entries_that_wait_are_read_again_whatever_was_passed_over_behind_them(channel: StreamTopic) -> None:
     log = FakeEventLog()
-    follower = await _joined(log, channel)
+    subscriber = await _joined(log, channel)
     first, _, second, _ = _append(log, channel, "tool_bash", "tool_grep", "tool_bash", "tool_grep")
-    follower.detach()
-    assert [frame.id for frame in (await follower.next()).frames] == [first, second]
+    subscriber.detach()
+    assert [frame.id for frame in (await subscriber.next()).frames] == [first, second]
 
 
-async def _kinds(log: FakeEventLog, request: TailRequest, config: StreamConfig | None = None) -> list[str]:
-    async with EventHub(log, FakeBells(), buffer_bytes=4096, pace=Pace(sweep=0.02)) as hub:
+async def _kinds(log: FakeEventLog, request: StreamRequest, config: StreamConfig | None = None) -> list[str]:
+    async with EventHub(log, FakeBells(), buffer_bytes=4096, timings=HubTimings(sweep=0.02)) as hub:
         async with asyncio.timeout(_LIMIT_SECONDS):
-            bursts = Tail(hub, log, request, config or StreamConfig()).items()
+            bursts = EventStreamSession(hub, log, request, config or StreamConfig()).items()
             items = [item async for burst in bursts for item in burst]
     return [item.type if isinstance(item, Frame) else item.event for item in items]
 
 
 @pytest.mark.parametrize(
-    "request_", [TailRequest("t", "stream", "bell", START, run_id="run"),
-                 TailRequest("t", "stream", "bell", START, until_completion=True)],
+    "request_", [StreamRequest("t", "stream", "bell", START, run_id="run"),
+                 StreamRequest("t", "stream", "bell", START, until_completion=True)],
     ids=["a run's", "until completion"],
 )  # fmt: skip
-async def test_a_stream_that_ends_with_a_run_gets_its_end_through_any_filter(request_: TailRequest) -> None:
+async def test_a_stream_that_ends_with_a_run_gets_its_end_through_any_filter(request_: StreamRequest) -> None:
     log = FakeEventLog()
     log.append("stream", kind="tool_grep")
     log.append("stream", kind="tool_bash")
@@ -139,8 +139,8 @@ async def test_entries_that_are_not_wanted_put_off_the_idle_limit() -> None:
     log = FakeEventLog()
     config = StreamConfig(keep_alive_interval=0.1, idle_timeout=1.5)
     kinds: list[str] = []
-    async with EventHub(log, FakeBells(), buffer_bytes=4096, pace=Pace(sweep=0.02)) as hub:
-        tail = Tail(hub, log, TailRequest("t", "stream", "bell", START).filtered(_ONLY_BASH), config)
+    async with EventHub(log, FakeBells(), buffer_bytes=4096, timings=HubTimings(sweep=0.02)) as hub:
+        tail = EventStreamSession(hub, log, StreamRequest("t", "stream", "bell", START).filtered(_ONLY_BASH), config)
         async with asyncio.timeout(_LIMIT_SECONDS), aclosing(tail.items()) as bursts:
             async for (item,) in bursts:
                 kinds.append(item.event)

@@ -7,18 +7,18 @@ from gateway.service.run.explain import explain_run
 from shared.clock import isoformat
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.contract.state import AgentState, CallInFlight, Phase
-from shared.store.run_diagnosis import Situation
+from shared.store.run_diagnosis import RunDiagnosis
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BEFORE, LATER = NOW - timedelta(seconds=5), NOW + timedelta(seconds=5)
 RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at=isoformat(BEFORE))
 
 
-def situation(status: RunStatus, *, state: AgentState | None = None, **members: object) -> Situation:
+def diagnosis(status: RunStatus, *, state: AgentState | None = None, **members: object) -> RunDiagnosis:
     """Return a run that is active, spoke a while ago, and is looked at later; an owned one has a lease."""
     is_owned = status is RunStatus.PROCESSING
     run = RUN.model_copy(update={"status": status, "owner": "w" if is_owned else None, **members})
-    return Situation(
+    return RunDiagnosis(
         run=run,
         state=state or AgentState(),
         now=NOW,
@@ -32,7 +32,7 @@ def situation(status: RunStatus, *, state: AgentState | None = None, **members: 
 
 
 def test_a_run_that_nobody_has_claimed_waits_for_a_worker() -> None:
-    found = explain_run(situation(RunStatus.PENDING))
+    found = explain_run(diagnosis(RunStatus.PENDING))
     assert (found.doing, found.since) == ("It waits for a free worker.", RUN.created_at)
     assert found.next.what == "A worker's reaper publishes its job again."
     assert found.next.at == isoformat(LATER)
@@ -40,7 +40,7 @@ def test_a_run_that_nobody_has_claimed_waits_for_a_worker() -> None:
 
 
 def test_a_run_that_waits_its_turn_says_behind_how_many() -> None:
-    found = explain_run(replace(situation(RunStatus.PENDING), is_active=False, waiting_behind=2))
+    found = explain_run(replace(diagnosis(RunStatus.PENDING), is_active=False, waiting_behind=2))
     assert found.doing == "It waits behind 2 run(s) of its thread."
     assert (found.next.what, found.next.at) == ("It begins when the runs before it have ended.", None)
     assert found.last_progress_at is None, "the thread's last event is another run's"
@@ -48,7 +48,7 @@ def test_a_run_that_waits_its_turn_says_behind_how_many() -> None:
 
 def test_a_run_in_its_tools_says_how_many_and_since_when() -> None:
     calls = tuple(CallInFlight(call_id=name, name="bash", uuid=name, began_at=RUN.created_at) for name in "ab")
-    found = explain_run(situation(RunStatus.PROCESSING, state=AgentState(in_flight=calls)))
+    found = explain_run(diagnosis(RunStatus.PROCESSING, state=AgentState(in_flight=calls)))
     assert (found.doing, found.since) == ("It carries out 2 tool call(s).", RUN.created_at)
     assert found.next.what == "If its worker falls silent, another one takes it over."
     assert found.next.at == isoformat(LATER)
@@ -56,14 +56,14 @@ def test_a_run_in_its_tools_says_how_many_and_since_when() -> None:
 
 
 def test_a_run_between_its_tools_waits_for_the_model() -> None:
-    planning = explain_run(situation(RunStatus.PROCESSING))
-    working = explain_run(situation(RunStatus.PROCESSING, state=AgentState(phase=Phase.EXECUTION)))
+    planning = explain_run(diagnosis(RunStatus.PROCESSING))
+    working = explain_run(diagnosis(RunStatus.PROCESSING, state=AgentState(phase=Phase.EXECUTION)))
     assert planning.doing == "It waits for the model's plan."
     assert (working.doing, working.since) == ("It waits for the model's next step.", isoformat(BEFORE))
 
 
 def test_a_run_whose_worker_was_lost_waits_for_another() -> None:
-    found = explain_run(replace(situation(RunStatus.PROCESSING), lease_until=BEFORE, is_owner_alive=True))
+    found = explain_run(replace(diagnosis(RunStatus.PROCESSING), lease_until=BEFORE, is_owner_alive=True))
     assert (found.doing, found.since) == (
         "Its worker was lost; another one has to take it over.", isoformat(BEFORE),
     )  # fmt: skip
@@ -72,14 +72,14 @@ def test_a_run_whose_worker_was_lost_waits_for_another() -> None:
 
 
 def test_a_run_that_was_cancelled_says_so_until_it_has_ended() -> None:
-    found = explain_run(situation(RunStatus.PROCESSING, cancel_requested_at=isoformat(NOW)))
+    found = explain_run(diagnosis(RunStatus.PROCESSING, cancel_requested_at=isoformat(NOW)))
     assert (found.doing, found.since) == ("It is being cancelled.", isoformat(NOW))
     assert found.next.what == "Its worker ends it, or a reaper does if the worker is gone."
 
 
 def test_an_ended_run_tells_why_and_what_it_has_used() -> None:
     usage = Usage(steps=3, cost_usd=0.5)
-    ended = situation(
+    ended = diagnosis(
         RunStatus.FAILED, stop_reason=StopReason.POISON, message="Too much.", ended_at=isoformat(NOW), usage=usage
     )
     found = explain_run(replace(ended, is_active=False))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.service.stream.event_hub import EventHub
-from gateway.service.stream.subscriber import Batch, Follower, Gap, Pace
+from gateway.service.stream.subscriber import Batch, Gap, HubTimings, Subscriber
 from gateway.service.stream.topic import START
 from shared.ids import StreamId, parse_stream_id
 from tests.fakes.fake_bells import FakeBells
@@ -21,7 +21,9 @@ from tests.fakes.fake_event_log import FakeEventLog
 
 _STREAM, _BELL = "thread:t:stream", "thread:t:bell"
 _LIMIT_SECONDS = 10.0
-_PACE = Pace(sweep=0.02, deaf_sweep=0.01, breath=0.0, retry=0.002, give_up=3600.0, silence=1.0)
+_PACE = HubTimings(
+    sweep=0.02, fallback_poll_interval=0.01, batch_interval=0.0, retry=0.002, give_up=3600.0, dead_after=1.0
+)
 _FUTURE = StreamId(10**15, 0)
 
 
@@ -71,7 +73,7 @@ class _Adversity:
 
     async def run(self, clients: int) -> None:
         room, keeps = self._weather.room, self._weather.keeps
-        hub = EventHub(self._log, self._bells, buffer_bytes=room, max_length=keeps, pace=_PACE)
+        hub = EventHub(self._log, self._bells, buffer_bytes=room, max_length=keeps, timings=_PACE)
         async with asyncio.timeout(_LIMIT_SECONDS), hub, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write())
             tasks.create_task(self._stand_in_the_future(hub))
@@ -138,9 +140,9 @@ class _Adversity:
 
     async def _stand_in_the_future(self, hub: EventHub) -> None:
         """A client that asked for what is not there yet gets nothing and disturbs nobody."""
-        with hub.follow(_STREAM, _BELL, _FUTURE) as follower:
+        with hub.follow(_STREAM, _BELL, _FUTURE) as subscriber:
             while not self._is_written:
-                assert not (await _within(0.01, follower)).frames
+                assert not (await _within(0.01, subscriber)).frames
 
 
 class _Client:
@@ -156,12 +158,12 @@ class _Client:
         adversity = self._adversity
         await adversity.dawdle()
         while not self._is_done():
-            with hub.follow(_STREAM, _BELL, self._got[-1] if self._got else START) as follower:
+            with hub.follow(_STREAM, _BELL, self._got[-1] if self._got else START) as subscriber:
                 steps = self._chance.randrange(1, 20)
                 # Once all is written it stays: dropping and asking anew would heal what the tail had lost.
                 while not self._is_done() and (steps or adversity.is_written):
                     steps = max(steps - 1, 0)
-                    self._take(await _within(0.004, follower))
+                    self._take(await _within(0.004, subscriber))
                     await adversity.dawdle()
         adversity.check(self._got, self._gaps)
 
@@ -176,10 +178,10 @@ class _Client:
         return self._adversity.is_written and (newest is None or self._got[-1:] >= [newest])
 
 
-async def _within(seconds: float, follower: Follower) -> Batch:
+async def _within(seconds: float, subscriber: Subscriber) -> Batch:
     """Return the next batch, empty when nothing came within this time."""
-    timer = asyncio.get_running_loop().call_later(seconds, follower.nudge)
+    timer = asyncio.get_running_loop().call_later(seconds, subscriber.nudge)
     try:
-        return await follower.next()
+        return await subscriber.next()
     finally:
         timer.cancel()

@@ -4,10 +4,10 @@ import pytest
 
 from gateway.service.stream.open_stream import (
     FlowRuns,
+    open_legacy_stream,
+    open_run_stream,
+    open_thread_stream,
     parse_last_id,
-    request_legacy_tail,
-    request_run_tail,
-    request_thread_tail,
 )
 from gateway.service.stream.topic import START
 from shared.contract.run import RunRecord, RunStatus
@@ -65,14 +65,14 @@ def test_a_position_that_is_none_is_refused(last_id: str) -> None:
 
 async def test_from_now_on_becomes_the_newest_id_once() -> None:
     stores = FakeStores()
-    request = await request_thread_tail(stores, stores, _KEYS, "$", until_completion=False)
+    request = await open_thread_stream(stores, stores, _KEYS, "$", until_completion=False)
     assert request.cursor == StreamId(9, 1)
 
 
 async def test_an_unknown_thread_has_no_stream() -> None:
     stores = FakeStores()
     with pytest.raises(ThreadNotFoundError):
-        await request_thread_tail(stores, stores, ThreadKeys("other"), "", until_completion=False)
+        await open_thread_stream(stores, stores, ThreadKeys("other"), "", until_completion=False)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ async def test_an_ended_run_that_was_seen_to_its_end_has_nothing_more(
     completion_id: str | None, last_id: str, has_more: bool
 ) -> None:
     stores = FakeStores(completion_id=completion_id)
-    request = await request_run_tail(stores, stores, _KEYS, "r", last_id=last_id)
+    request = await open_run_stream(stores, stores, _KEYS, "r", last_id=last_id)
     assert (request is not None) is has_more
     assert request is None or request.has_ended is (completion_id is not None)
 
 
 async def test_a_legacy_stream_has_its_own_key_and_the_bell_of_its_flow() -> None:
-    request = await request_legacy_tail(FakeStores(), ThreadKeys("flow"), "input", "")
-    assert (request.stream, request.bell, request.cursor) == ("stream:flow:input", "thread:flow:bell", START)
+    request = await open_legacy_stream(FakeStores(), ThreadKeys("flow"), "input", "")
+    assert (request.stream, request.channel, request.cursor) == ("stream:flow:input", "thread:flow:bell", START)
 
 
 async def test_a_run_that_ends_while_its_stream_is_opened_is_followed_to_its_end() -> None:
@@ -110,7 +110,7 @@ async def test_a_run_that_ends_while_its_stream_is_opened_is_followed_to_its_end
             return newest
 
     stores = _EndsMeanwhile()
-    request = await request_run_tail(stores, stores, _KEYS, "r", last_id="$")
+    request = await open_run_stream(stores, stores, _KEYS, "r", last_id="$")
     assert request is not None
     assert (request.cursor, request.has_ended) == (StreamId(9, 1), True)
 
@@ -131,4 +131,4 @@ async def test_a_stream_that_ends_with_the_last_of_all_ids_cannot_be_followed_fr
     stores = FakeStores()
     stores.newest = str(LAST_STREAM_ID)
     with pytest.raises(InvalidStreamIdError):
-        await request_thread_tail(stores, stores, _KEYS, "$", until_completion=False)
+        await open_thread_stream(stores, stores, _KEYS, "$", until_completion=False)

@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.service.stream.page_reader import SharedPages
-from gateway.service.stream.topic import START, Channel
+from gateway.service.stream.topic import START, StreamTopic
 from shared.store.events import Page
 from tests.fakes.fake_event_log import FakeEventLog
 
@@ -33,17 +33,17 @@ class _GatedLog(FakeEventLog):
 
 async def test_an_older_reading_that_ends_leaves_a_newer_one_to_be_shared() -> None:
     log = _GatedLog()
-    pages, channel = SharedPages(log), Channel("stream", "bell", page_bytes=4096, mark=lambda _: None)
+    pages, topic = SharedPages(log), StreamTopic("stream", "bell", page_bytes=4096, request_read=lambda _: None)
     async with asyncio.timeout(_LIMIT_SECONDS):
-        old = asyncio.create_task(pages.read(channel, START))
+        old = asyncio.create_task(pages.read(topic, START))
         await log.until_read()
         log.append("stream")
         begun = pages.begun
-        new = asyncio.create_task(pages.read(channel, START, behind=begun))
+        new = asyncio.create_task(pages.read(topic, START, behind=begun))
         await log.until_read()
         log.gates[0].set()
         assert not (await old).frames
-        sharing = asyncio.create_task(pages.read(channel, START, behind=begun))
+        sharing = asyncio.create_task(pages.read(topic, START, behind=begun))
         await asyncio.sleep(0)
         assert pages.begun == begun + 1
         log.gates[1].set()

@@ -15,8 +15,8 @@ from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import DENIAL_EXTENSION, BodyLimit, RequestEdge
 from gateway.service.socket.commands import SocketCommands
 from gateway.service.socket.session import SocketSession
-from gateway.service.stream.stream_session import Tail
-from gateway.service.stream.types import sign_of
+from gateway.service.stream.stream_session import EventStreamSession
+from gateway.service.stream.types import control_event_of
 from shared.errors import ThreadNotFoundError
 
 
@@ -120,8 +120,8 @@ class _Flood:
 async def test_a_flood_of_messages_leaves_the_loop_to_others() -> None:
     flood = _Flood()
     session = SocketSession(
-        cast("WebSocket", flood), cast("Tail", None), cast("SocketCommands", None), None,
-        max_message_bytes=100, refusal=lambda error, request_id: sign_of("error", {}),
+        cast("WebSocket", flood), cast("EventStreamSession", None), cast("SocketCommands", None), None,
+        max_message_bytes=100, refusal=lambda error, request_id: control_event_of("error", {}),
     )  # fmt: skip
     counting = asyncio.create_task(flood.count_turns())
     await session._answer_commands()

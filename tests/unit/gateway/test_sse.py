@@ -8,8 +8,8 @@ from starlette.types import Message, Scope
 
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.sse import WIRE_EXTENSION, EventStream
-from gateway.service.stream.stream_limits import StreamAdmission
-from gateway.service.stream.stream_session import Tail, TailRequest
+from gateway.service.stream.stream_limits import StreamLimits
+from gateway.service.stream.stream_session import EventStreamSession, StreamRequest
 from gateway.service.stream.topic import START
 from shared.config import GatewayConfig, StreamConfig
 from tests.fakes.fake_bells import FakeBells
@@ -60,11 +60,11 @@ class _FakeConnection:
 async def _stream(
     log: FakeEventLog, connection: _FakeConnection, *, send_timeout: float = 30.0, until_completion: bool = False
 ) -> AsyncIterator[asyncio.Task[None]]:
-    request = TailRequest("t", "stream", "bell", START, until_completion=until_completion)
+    request = StreamRequest("t", "stream", "bell", START, until_completion=until_completion)
     config = StreamConfig(send_timeout=send_timeout)
     async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
-        admission = StreamAdmission(GatewayConfig())
-        stream = EventStream(Tail(hub, log, request, config), hub.wheel, admission, config)
+        stream_limits = StreamLimits(GatewayConfig())
+        stream = EventStream(EventStreamSession(hub, log, request, config), hub.wheel, stream_limits, config)
         task = asyncio.create_task(stream(connection.scope, connection.receive, connection.send))
         yield task
         await task

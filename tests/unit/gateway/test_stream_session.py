@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from gateway.service.stream.event_hub import EventHub
-from gateway.service.stream.stream_session import Tail, TailRequest
-from gateway.service.stream.subscriber import Pace
+from gateway.service.stream.stream_session import EventStreamSession, StreamRequest
+from gateway.service.stream.subscriber import HubTimings
 from gateway.service.stream.topic import START
 from gateway.service.stream.types import Item
 from shared.config import StreamConfig
@@ -16,17 +16,17 @@ from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
 
 _LIMIT_SECONDS = 5.0
-_REQUEST = TailRequest("t", "stream", "bell", START)
+_REQUEST = StreamRequest("t", "stream", "bell", START)
 
 
 @asynccontextmanager
 async def _bursts(
-    log: FakeEventLog, request: TailRequest, config: StreamConfig | None = None, bells: FakeBells | None = None
+    log: FakeEventLog, request: StreamRequest, config: StreamConfig | None = None, channels: FakeBells | None = None
 ) -> AsyncIterator[AsyncIterator[Sequence[Item]]]:
-    pace = Pace(sweep=0.02, retry=0.005, give_up=0.05, silence=1.0)
-    async with EventHub(log, bells or FakeBells(), buffer_bytes=4096, pace=pace) as hub:
+    timings = HubTimings(sweep=0.02, retry=0.005, give_up=0.05, dead_after=1.0)
+    async with EventHub(log, channels or FakeBells(), buffer_bytes=4096, timings=timings) as hub:
         async with asyncio.timeout(_LIMIT_SECONDS):
-            yield Tail(hub, log, request, config or StreamConfig()).items()
+            yield EventStreamSession(hub, log, request, config or StreamConfig()).items()
 
 
 async def _all(bursts: AsyncIterator[Sequence[Item]]) -> list[str]:
@@ -41,7 +41,7 @@ async def test_a_stream_with_nothing_to_send_says_that_it_waits() -> None:
 
 async def test_a_stream_whose_client_left_ends_without_a_word() -> None:
     async with EventHub(FakeEventLog(), FakeBells(), buffer_bytes=4096) as hub:
-        tail = Tail(hub, FakeEventLog(), _REQUEST, StreamConfig())
+        tail = EventStreamSession(hub, FakeEventLog(), _REQUEST, StreamConfig())
         bursts = tail.items()
         assert [item.event for item in await anext(bursts)] == ["waiting"]
         tail.leave()
@@ -51,7 +51,7 @@ async def test_a_stream_whose_client_left_ends_without_a_word() -> None:
 async def test_nothing_waits_when_there_is_something_to_send() -> None:
     log = FakeEventLog()
     log.append("stream")
-    async with _bursts(log, TailRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
         assert await _all(bursts) == ["task_agent_execute"]
 
 
@@ -61,14 +61,14 @@ async def test_a_run_stream_closes_after_its_final_entry() -> None:
     log.append("stream", run_id="b", is_final=True)
     log.append("stream", run_id="a", is_final=True)
     log.append("stream", run_id="a")
-    async with _bursts(log, TailRequest("t", "stream", "bell", START, run_id="b")) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "bell", START, run_id="b")) as bursts:
         assert await _all(bursts) == ["task_agent_execute"]
 
 
 async def test_the_stream_of_an_ended_run_closes_even_if_its_end_was_trimmed() -> None:
     log = FakeEventLog()
     log.append("stream", run_id="other")
-    async with _bursts(log, TailRequest("t", "stream", "bell", START, run_id="a", has_ended=True)) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "bell", START, run_id="a", has_ended=True)) as bursts:
         assert await _all(bursts) == ["waiting"]
 
 
@@ -81,7 +81,7 @@ async def test_what_was_written_before_the_last_run_ended_is_sent_before_the_clo
                 self.append("stream", is_final=True)
             return await super().active_run(thread_id)
 
-    async with _bursts(_EndsMeanwhile(), TailRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+    async with _bursts(_EndsMeanwhile(), StreamRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
         assert await _all(bursts) == ["waiting", "task_agent_execute"]
 
 
@@ -124,7 +124,7 @@ async def test_a_question_that_redis_did_not_answer_is_asked_again() -> None:
 
     log = _FailsOnce()
     log.append("stream", is_final=True)
-    async with _bursts(log, TailRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
         assert await _all(bursts) == ["task_agent_execute"]
 
 
@@ -154,10 +154,13 @@ async def test_the_last_look_is_no_reading_that_another_client_began_before_the_
 
     log = _SlowAnswers()
     opened: list[asyncio.Task[Sequence[Item]]] = []
-    request = TailRequest("t", "stream", "bell", START, until_completion=True)
+    request = StreamRequest("t", "stream", "bell", START, until_completion=True)
     async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
-        other = Tail(hub, log, _REQUEST, StreamConfig()).items()
-        assert await _all(Tail(hub, log, request, StreamConfig()).items()) == ["waiting", "task_agent_execute"]
+        other = EventStreamSession(hub, log, _REQUEST, StreamConfig()).items()
+        assert await _all(EventStreamSession(hub, log, request, StreamConfig()).items()) == [
+            "waiting",
+            "task_agent_execute",
+        ]
         await asyncio.gather(*opened)
         await other.aclose()
 
@@ -174,13 +177,13 @@ async def test_the_stream_of_an_ended_run_shares_no_reading_begun_before_its_end
             return page
 
     log, began, goes_on = _SlowOnce(), asyncio.Event(), asyncio.Event()
-    request = TailRequest("t", "stream", "bell", START, run_id="run", has_ended=True)
+    request = StreamRequest("t", "stream", "bell", START, run_id="run", has_ended=True)
     async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
-        other = Tail(hub, log, _REQUEST, StreamConfig()).items()
+        other = EventStreamSession(hub, log, _REQUEST, StreamConfig()).items()
         first = asyncio.create_task(anext(other))
         await began.wait()
         log.append("stream", is_final=True)
-        bursts = Tail(hub, log, request, StreamConfig()).items()
+        bursts = EventStreamSession(hub, log, request, StreamConfig()).items()
         asyncio.get_running_loop().call_later(0.05, goes_on.set)
         assert await _all(bursts) == ["waiting", "task_agent_execute"]
         await first

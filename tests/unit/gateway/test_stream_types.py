@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.service.stream.types import error_sign, frame_of, sign_of
+from gateway.service.stream.types import control_event_of, error_event, frame_of
 from shared.contract.event import StreamEntry
 from shared.ids import StreamId
 
@@ -49,7 +49,7 @@ def test_data_is_passed_on_untouched() -> None:
 
 
 def test_system_events_carry_their_fields_and_no_id() -> None:
-    assert sign_of("waiting", {"time": "now"}).sse == b'event: waiting\ndata: {"time":"now"}\n\n'
-    assert error_sign("why", "timeout", 408).sse == (
+    assert control_event_of("waiting", {"time": "now"}).sse == b'event: waiting\ndata: {"time":"now"}\n\n'
+    assert error_event("why", "timeout", 408).sse == (
         b'event: error\ndata: {"error":"why","error_type":"timeout","status":408}\n\n'
     )

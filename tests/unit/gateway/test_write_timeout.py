@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.service.stream.timer_wheel import TimerWheel
-from gateway.service.stream.write_timeout import StallWatch
+from gateway.service.stream.write_timeout import WriteTimeout
 
 _LIMIT_SECONDS = 5.0
 _SEND_TIMEOUT = 0.2
@@ -35,7 +35,7 @@ class _FakeWire:
 
 async def test_what_the_server_adds_itself_is_no_sign_of_life() -> None:
     wire = _FakeWire(step=6)
-    watch = StallWatch(TimerWheel(), wire, _SEND_TIMEOUT)
+    watch = WriteTimeout(TimerWheel(), wire, _SEND_TIMEOUT)
     watch.begin()
     async with asyncio.timeout(_LIMIT_SECONDS):
         await wire.is_cut.wait()
@@ -43,7 +43,7 @@ async def test_what_the_server_adds_itself_is_no_sign_of_life() -> None:
 
 async def test_a_client_that_takes_a_little_is_not_cut() -> None:
     wire = _FakeWire(step=-6)
-    watch = StallWatch(TimerWheel(), wire, _SEND_TIMEOUT)
+    watch = WriteTimeout(TimerWheel(), wire, _SEND_TIMEOUT)
     watch.begin()
     async with asyncio.timeout(_LIMIT_SECONDS):
         await wire.was_often_seen.wait()
@@ -52,4 +52,4 @@ async def test_a_client_that_takes_a_little_is_not_cut() -> None:
 
 
 async def test_a_connection_that_is_closed_already_can_be_limited() -> None:
-    StallWatch(TimerWheel(), _FakeWire(step=0), _SEND_TIMEOUT).let_wait(at_most_bytes=1)
+    WriteTimeout(TimerWheel(), _FakeWire(step=0), _SEND_TIMEOUT).let_wait(at_most_bytes=1)

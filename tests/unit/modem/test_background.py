@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from modem.core.background import keep_going
+from modem.core.background import run_forever
 
 
 async def fail() -> None:
@@ -31,7 +31,7 @@ async def test_work_that_ended_begins_again(way: object, caplog: pytest.LogCaptu
         assert callable(way)
         await way()
 
-    keeping = asyncio.create_task(keep_going("the keeper", work, pause_seconds=0))
+    keeping = asyncio.create_task(run_forever("the keeper", work, pause_seconds=0))
     async with asyncio.timeout(5):
         for _ in range(3):
             await begun.acquire()
@@ -51,7 +51,7 @@ async def test_work_that_swallows_a_cancellation_ends_all_the_same() -> None:
         except asyncio.CancelledError:
             await asyncio.Event().wait()  # as redis-py does while it opens a connection
 
-    keeper = asyncio.create_task(keep_going("deaf", deaf))
+    keeper = asyncio.create_task(run_forever("deaf", deaf))
     await started.wait()
     keeper.cancel()
     async with asyncio.timeout(5):

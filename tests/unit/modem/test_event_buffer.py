@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from modem.service.run_log.event_buffer import EventBuffer, Taken
 from shared.contract.event import AgentExecuteData
 from tests.fakes.fake_clock import FakeClock
-from workflow.journal.events import EventFactory, Step
+from workflow.journal.events import EventFactory, EventSpan
 from workflow.llm.model import DeltaKind, TextDelta
 
 EVENTS = EventFactory("t", "r", FakeClock())
@@ -20,7 +20,7 @@ Item = tuple[str, DeltaKind | None, str]
 
 def event_of(item: Item) -> AgentExecuteData:
     name, kind, text = item
-    step = Step(name, EVENTS.now(), "tool_x")
+    step = EventSpan(name, EVENTS.now(), "tool_x")
     if kind is None:
         return EVENTS.tool_progress(step, {"x": text})
     return EVENTS.delta(step, TextDelta(text, kind))
@@ -78,7 +78,7 @@ def test_the_size_is_about_what_goes_on_the_wire(kind: DeltaKind | None) -> None
     assert estimate == pytest.approx(sum(len(data) for data in buffer.take().events), rel=0.05)
 
 
-STEP = Step("a", EVENTS.now(), "assistant_response")
+STEP = EventSpan("a", EVENTS.now(), "assistant_response")
 SUPERSEDING = {
     "a whole message": EVENTS.response(STEP, "one two"),
     "a try that failed": EVENTS.restarted(STEP, "the model broke off", 2),

@@ -31,7 +31,7 @@ from tests.fakes.scripted_tool import LookTool, ScriptedParameters
 from tests.unit.workflow.runner.scene import NOW, PLAN, looks, registry_with
 from workflow.agent.engine import Engine, PromptFacts
 from workflow.llm.model import ModelRequest
-from workflow.llm.token_counter import EstimatingGauge
+from workflow.llm.token_counter import EstimatingCounter
 from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.registry import ToolRegistry
@@ -66,7 +66,7 @@ class FakeEngineBuilder(EngineBuilder):
             raise self._error
         return Engine(
             models=dict.fromkeys(Phase, self.model),
-            gauges={phase: EstimatingGauge(LLMConfig()) for phase in Phase},
+            counters={phase: EstimatingCounter(LLMConfig()) for phase in Phase},
             registry=self._engine_registry,
             sandbox=_sandbox,
             config=AgentConfig(),
@@ -162,11 +162,11 @@ async def test_a_run_that_cannot_begin_gets_its_user_message_and_one_end(error: 
 
 
 async def test_a_fault_in_the_middle_of_a_call_closes_it_before_the_end() -> None:
-    async def look(params: ScriptedParameters, context: ToolContext) -> ToolResult:
+    async def inspect(params: ScriptedParameters, context: ToolContext) -> ToolResult:
         return ToolResult("seen")
 
     store = FakeWorkerRunStore(CLAIM)
-    broken = registry_with(LookTool(look), max_output_chars=cast("int", "no number"))
+    broken = registry_with(LookTool(inspect), max_output_chars=cast("int", "no number"))
     await execute(store, FakeEngineBuilder([PLAN, looks(1)], broken))
     assert kinds(store)[-2:] == [("tool_look", "init"), ("tool_look", "error")]
     assert [end.stop_reason for end in store.ends] == [StopReason.INTERNAL_ERROR]

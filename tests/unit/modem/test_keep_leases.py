@@ -8,13 +8,13 @@ from typing import cast
 import pytest
 
 from modem.service.lease.active_runs import ActiveRun, ActiveRuns
-from modem.service.lease.cancel_listener import hear_bell
+from modem.service.lease.cancel_listener import listen_for_cancels
 from modem.service.lease.keep_leases import LeaseKeeper
 from shared.config import ModemConfig
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import StoreUnavailableError
 from shared.store.leases import RenewalOutcome
-from shared.store.notifications import Bells
+from shared.store.notifications import Notifications
 from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_lease_store import FakeLeaseStore
@@ -137,40 +137,44 @@ async def test_the_keeper_renews_again_and_again_until_it_is_cancelled(kept: Kep
 
 
 async def test_a_bell_has_the_leases_looked_at_at_once_even_on_a_second_line(kept: Kept) -> None:
-    bells = FakeBells()
-    hearing = asyncio.create_task(hear_bell(cast(Bells, bells), "bell", kept.keeper, kept.active))
+    channels = FakeBells()
+    hearing = asyncio.create_task(listen_for_cancels(cast(Notifications, channels), "bell", kept.keeper, kept.active))
     await kept.leases.until(lambda: len(kept.leases.renewed) == 1)
-    bells.ring("bell")
+    channels.ring("bell")
     await kept.leases.until(lambda: len(kept.leases.renewed) == 2)
-    bells.cut()
+    channels.cut()
     await kept.leases.until(lambda: len(kept.leases.renewed) == 3)
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
 
 
 async def test_a_line_that_is_silent_but_answers_is_kept(kept: Kept) -> None:
-    bells = FakeBells()
-    hearing = asyncio.create_task(hear_bell(cast(Bells, bells), "bell", kept.keeper, kept.active, silence_seconds=0.01))
+    channels = FakeBells()
+    hearing = asyncio.create_task(
+        listen_for_cancels(cast(Notifications, channels), "bell", kept.keeper, kept.active, silence_seconds=0.01)
+    )
     async with asyncio.timeout(5):
-        await bells.changed.wait()
-        assert bells.line is not None
-        while bells.line.pings < 5:
-            bells.line.pinged.clear()
-            await bells.line.pinged.wait()
-    assert bells.opened == 1
+        await channels.changed.wait()
+        assert channels.line is not None
+        while channels.line.pings < 5:
+            channels.line.pinged.clear()
+            await channels.line.pinged.wait()
+    assert channels.opened == 1
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
 
 
 async def test_a_line_that_no_longer_answers_is_opened_anew(kept: Kept) -> None:
-    bells = FakeBells()
-    hearing = asyncio.create_task(hear_bell(cast(Bells, bells), "bell", kept.keeper, kept.active, silence_seconds=0.01))
+    channels = FakeBells()
+    hearing = asyncio.create_task(
+        listen_for_cancels(cast(Notifications, channels), "bell", kept.keeper, kept.active, silence_seconds=0.01)
+    )
     async with asyncio.timeout(5):
-        while bells.opened < 3:
-            await bells.changed.wait()
-            bells.changed.clear()
-            if bells.line is not None:
-                bells.line.is_dead = True
+        while channels.opened < 3:
+            await channels.changed.wait()
+            channels.changed.clear()
+            if channels.line is not None:
+                channels.line.is_dead = True
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
 

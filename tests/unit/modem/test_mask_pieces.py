@@ -9,12 +9,12 @@ from modem.service.run_log.mask_secrets import SecretMask
 from shared.contract.event import AgentExecuteData, ExecuteState
 from shared.contract.secret import MASKED
 from tests.fakes.fake_clock import FakeClock
-from workflow.journal.events import EventFactory, Step
+from workflow.journal.events import EventFactory, EventSpan
 from workflow.llm.model import DeltaKind, TextDelta
 from workflow.tool.base import ToolResult
 
 EVENTS = EventFactory("t", "r", FakeClock())
-SAID, RUN = Step("s", EVENTS.now(), "assistant_response"), Step("b", EVENTS.now(), "tool_bash")
+SAID, RUN = EventSpan("s", EVENTS.now(), "assistant_response"), EventSpan("b", EVENTS.now(), "tool_bash")
 
 
 def test_text_without_a_secret_is_said_at_once_and_untouched() -> None:

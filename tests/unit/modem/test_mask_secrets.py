@@ -14,7 +14,7 @@ from shared.secret_values import secret_values
 from shared.store.run_values import RunEnd
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
-from workflow.journal.events import EventFactory, Step
+from workflow.journal.events import EventFactory, EventSpan
 from workflow.journal.outcome import Outcome
 
 RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at="2026-01-02T03:04:05+00:00", token=1)
@@ -33,7 +33,7 @@ async def test_nothing_that_a_run_writes_holds_a_secret(secret: str) -> None:
     log = log_with(store, MASKED)
     arguments = orjson.dumps({"cmd": f"echo {secret}"}).decode()
     call = ToolCall(call_id="c", name="bash", arguments=arguments)
-    step = Step("s", EVENTS.now(), "tool_bash")
+    step = EventSpan("s", EVENTS.now(), "tool_bash")
     told = (ContentPart(type="text", text=f"it is {secret}"),)
     await log.emit(EVENTS.tool_progress(step, {"result": f"{secret}\n"}))
     await log.commit(
@@ -65,7 +65,7 @@ async def test_nothing_that_a_run_writes_holds_a_secret(secret: str) -> None:
 async def test_a_secret_that_is_also_a_word_of_ours_breaks_nothing() -> None:
     store = FakeWorkerRunStore()
     log = log_with(store, SecretMask(("assistant", "thread_id", "assistant_response")))
-    step = Step("s", EVENTS.now(), "assistant_response")
+    step = EventSpan("s", EVENTS.now(), "assistant_response")
     event = EVENTS.response(step, "my thread_id")
     await log.commit([event], [ChatMessage(role=Role.ASSISTANT, content="my assistant")])
     (data,) = store.data

@@ -52,31 +52,31 @@ def standing(status: RunStatus, *, is_active: bool = True, left: float = 0.0, is
     return OpenRun(JOB, status, is_active, is_cancelled, left)
 
 
-async def look(run: OpenRun | None) -> tuple[list[RunJob], FakeLeaseStore]:
+async def inspect(run: OpenRun | None) -> tuple[list[RunJob], FakeLeaseStore]:
     """Return what a reaper published that found the run due, and what it left behind."""
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [JOB]
     if run is not None:
         leases.standing = {"r": run}
-    assert await reaper(leases, publisher).look_once() == len(publisher.jobs)
+    assert await reaper(leases, publisher).inspect_once() == len(publisher.jobs)
     return publisher.jobs, leases
 
 
 @pytest.mark.parametrize("left", [0.0, -3.0], ids=["given back", "ran out"])
 async def test_a_run_without_a_lease_is_published_again(left: float) -> None:
-    published, leases = await look(standing(RunStatus.PROCESSING, left=left))
+    published, leases = await inspect(standing(RunStatus.PROCESSING, left=left))
     assert published == [JOB]
     assert leases.holds == [10], "looked at again after a lease, should the job be lost"
     assert (leases.watched, leases.forgotten) == ([], [])
 
 
 async def test_a_cancelled_run_without_a_lease_is_published_again() -> None:
-    published, _ = await look(standing(RunStatus.PROCESSING, is_cancelled=True))
+    published, _ = await inspect(standing(RunStatus.PROCESSING, is_cancelled=True))
     assert published == [JOB], "its next owner ends it"
 
 
 async def test_a_run_with_a_lease_is_looked_at_when_the_lease_can_have_run_out() -> None:
-    published, leases = await look(standing(RunStatus.PROCESSING, left=4.0))
+    published, leases = await inspect(standing(RunStatus.PROCESSING, left=4.0))
     ((run_id, seconds),) = leases.watched
     assert (published, run_id) == ([], "r")
     assert 4.0 < seconds < 5.0
@@ -90,12 +90,12 @@ async def test_a_run_that_waits_for_a_slot_gets_no_second_message_while_all_are_
     leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PENDING)}
     config = ModemConfig(lease_seconds=10, concurrency=slots)
     with active.enter(CLAIM.run, FakeClock().now()):
-        await reaper(leases, publisher, config=config, active=active).look_once()
+        await reaper(leases, publisher, config=config, active=active).inspect_once()
     assert (publisher.jobs, leases.watched) == (published, [("r", 60.0)])
 
 
 async def test_an_active_run_that_nobody_claimed_is_published_again_and_given_time() -> None:
-    published, leases = await look(standing(RunStatus.PENDING))
+    published, leases = await inspect(standing(RunStatus.PENDING))
     assert (published, leases.watched) == ([JOB], [("r", 60.0)])
 
 
@@ -105,12 +105,12 @@ async def test_an_active_run_that_nobody_claimed_is_published_again_and_given_ti
     ids=["queued"],
 )
 async def test_a_run_that_waits_its_turn_is_left_alone(run: OpenRun, seconds: float) -> None:
-    published, leases = await look(run)
+    published, leases = await inspect(run)
     assert (published, leases.watched, leases.forgotten) == ([], [("r", seconds)], [])
 
 
 async def test_an_open_question_is_looked_at_again_when_its_time_is_up() -> None:
-    published, leases = await look(asked(QuestionKind.ASK_USER, seconds_left=30))
+    published, leases = await inspect(asked(QuestionKind.ASK_USER, seconds_left=30))
     assert (published, leases.watched) == ([], [("r", 30.25)])
 
 
@@ -120,7 +120,7 @@ async def test_a_question_whose_time_is_up_is_answered_with_the_default(
 ) -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     leases.due, leases.standing = [JOB], {"r": asked(kind, seconds_left=-1)}
-    assert await reaper(leases, publisher, store).look_once() == 1
+    assert await reaper(leases, publisher, store).inspect_once() == 1
     assert store.answers == [Answer(call_id="c", text=DEFAULT, decision=decision)]
 
 
@@ -128,7 +128,7 @@ async def test_a_person_who_was_quicker_than_the_default_keeps_the_word() -> Non
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     store.answer_failure = RunNotWaitingError()
     leases.due, leases.standing = [JOB], {"r": asked(QuestionKind.ASK_USER, seconds_left=-1)}
-    assert await reaper(leases, publisher, store).look_once() == 0
+    assert await reaper(leases, publisher, store).inspect_once() == 0
     assert publisher.jobs == []
 
 
@@ -136,7 +136,7 @@ async def test_a_question_of_a_run_that_shall_stop_is_not_waited_for() -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=True)
     leases.due, leases.standing = [JOB], {"r": waiting}
-    assert await reaper(leases, publisher, store).look_once() == 1
+    assert await reaper(leases, publisher, store).inspect_once() == 1
     assert (publisher.jobs, len(store.answers)) == ([JOB], 1), "its next owner ends it"
 
 
@@ -146,13 +146,13 @@ async def test_whoever_is_to_take_the_place_of_a_run_that_waits_gets_it(is_cance
     queued = OpenRun(RunJob(thread_id="t", run_id="next"), RunStatus.PENDING, False, False, 0.0, behind="r")
     waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=is_cancelled)
     leases.due, leases.standing = [queued.job], {"next": queued, "r": waiting}
-    assert await reaper(leases, publisher, store).look_once() == int(is_cancelled)
+    assert await reaper(leases, publisher, store).inspect_once() == int(is_cancelled)
     assert publisher.jobs == [JOB] * is_cancelled
     assert leases.watched == [("next", 10.0)]
 
 
 async def test_a_run_that_ended_or_is_gone_is_forgotten() -> None:
-    published, leases = await look(None)
+    published, leases = await inspect(None)
     assert (published, leases.watched, leases.forgotten) == ([], [], ["r"])
 
 
@@ -160,7 +160,7 @@ async def test_a_run_of_which_nothing_is_known_now_stays_due_and_stops_no_other(
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [RunJob(thread_id="t", run_id="unseen"), JOB]
     leases.unseen, leases.standing = {"unseen"}, {"r": standing(RunStatus.PROCESSING)}
-    assert await reaper(leases, publisher).look_once() == 1
+    assert await reaper(leases, publisher).inspect_once() == 1
     assert publisher.jobs == [JOB]
     assert (leases.watched, leases.forgotten) == ([], [])
 
@@ -169,7 +169,7 @@ async def test_every_run_that_is_due_is_looked_at_batch_by_batch() -> None:
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [RunJob(thread_id="t", run_id=f"r{number}") for number in range(450)]
     leases.standing = {job.run_id: OpenRun(job, RunStatus.PROCESSING, True, False, 0.0) for job in leases.due}
-    assert await reaper(leases, publisher).look_once() == 450
+    assert await reaper(leases, publisher).inspect_once() == 450
     assert len({job.run_id for job in publisher.jobs}) == 450
     assert len(leases.holds) == 3
 

@@ -16,12 +16,12 @@ from shared.errors import LeaseLostError, StoreUnavailableError
 from shared.store.run_values import RunEnd
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
-from workflow.journal.events import EventFactory, Step
+from workflow.journal.events import EventFactory, EventSpan
 from workflow.llm.model import TextDelta
 
 RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at="2026-01-02T03:04:05+00:00", token=1)
 EVENTS = EventFactory("t", "r", FakeClock())
-STEP = Step("s", EVENTS.now(), "assistant_response")
+STEP = EventSpan("s", EVENTS.now(), "assistant_response")
 END = RunEnd(RunStatus.COMPLETED, StopReason.COMPLETED, "", Usage(), b"end")
 NEVER = StreamConfig(flush_interval=1000.0)  # only what must not wait is written
 AUDIT = NEVER.model_copy(update={"drop_deltas": False})
@@ -344,10 +344,10 @@ async def test_what_was_said_is_asked_for_again_under_the_same_nonce() -> None:
     store = FakeWorkerRunStore()
     store.said, store.steer_failures = [ChatMessage(role=Role.USER, content="milk")], [StoreUnavailableError()]
     log = StoreRunLog(store, RUN, NEVER)
-    assert [message.text() for message in await log.take_said()] == ["milk"]
+    assert [message.text() for message in await log.take_steering()] == ["milk"]
     assert len(store.nonces) == 2
     assert len(set(store.nonces)) == 1
-    assert await log.take_said() == []
+    assert await log.take_steering() == []
     assert len(set(store.nonces)) == 2
 
 

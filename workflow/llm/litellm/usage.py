@@ -15,7 +15,7 @@ from workflow.llm.token_counter import CHARS_PER_TOKEN, DEFAULT_CONTEXT_WINDOW
 _COUNTED_CHARS_PER_TOKEN = 16  # more characters for each token of the context do not fit anyway
 
 
-class LiteLLMGauge:
+class LiteLLMCounter:
     """Counts with the tokeniser that LiteLLM ships for the model."""
 
     def __init__(self, config: LLMConfig, model: str) -> None:

@@ -45,7 +45,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScriptedCall:
     """One call of a job: due once, when its tool is on offer and its condition holds."""
 
     name: str
@@ -140,8 +140,8 @@ _count = _bash(lambda talk: find_words(_file(talk), _escaped(talk)))
 _words_missing = _failed("check", "WORDS_FOUND")
 _page_missing = _failed("fetch", "PAGE_OK")
 
-STEPS: tuple[Step, ...] = (
-    Step(
+STEPS: tuple[ScriptedCall, ...] = (
+    ScriptedCall(
         "plan",
         "job_plan",
         "I am Baud's offline model: I follow a fixed script, without any language model behind it. Here is my plan.",
@@ -150,87 +150,89 @@ STEPS: tuple[Step, ...] = (
             "plan": "\n".join(f"{number}. {text}" for number, text in enumerate(plan_steps(talk), start=1)),
         },
     ),
-    Step("todos", "todo_write", "I write the steps down.", _todos("pending")),
-    Step(
+    ScriptedCall("todos", "todo_write", "I write the steps down.", _todos("pending")),
+    ScriptedCall(
         "probe",
         "bash",
         "An API is wanted. Is FastAPI there?",
         _bash(lambda _: PROBE_FASTAPI),
         lambda talk: talk.app is None and bool(_API_WORDS.search(talk.task)),
     ),
-    Step(
+    ScriptedCall(
         "template",
         "use_template",
         "I begin {slug} from a template.",
         lambda talk: {"web_framework": "fastapi" if _is_api(talk) else "static-site", "web_app_name": talk.slug},
         lambda talk: talk.app is None,
     ),
-    Step(
+    ScriptedCall(
         "write_api",
         "files_creation",
         "Now the service itself.",
         _api_files,
         lambda talk: talk.app is None and _is_api(talk),
     ),
-    Step(
+    ScriptedCall(
         "write",
         "files_creation",
         "Now the page, with your words on it.",
         lambda talk: {"files": [{"file_path": _file(talk), "content": _whole(talk)}]},
         lambda talk: talk.app is None and not _is_api(talk),
     ),
-    Step(
+    ScriptedCall(
         "read",
         "file_read",
         "{slug} is there already, so I go on with it.",
         lambda talk: {"file_path": _file(talk)},
         lambda talk: talk.app is not None,
     ),
-    Step("edit", "file_edit", "I add the new words.", _edit, lambda talk: talk.app is not None),
-    Step(
+    ScriptedCall("edit", "file_edit", "I add the new words.", _edit, lambda talk: talk.app is not None),
+    ScriptedCall(
         "compile",
         "bash",
         "Does the code compile?",
         _bash(lambda talk: f"python3 -m py_compile {talk.slug}/app/main.py && echo COMPILES"),
         lambda talk: talk.app is None and _is_api(talk),
     ),
-    Step("check", "bash", "Are the words in the file?", _count),
-    Step(
+    ScriptedCall("check", "bash", "Are the words in the file?", _count),
+    ScriptedCall(
         "rewrite",
         "bash",
         "They are not, so writing the file did not work. I write it with the shell instead.",
         _bash(lambda talk: overwrite(_file(talk), _whole(talk))),
         _words_missing,
     ),
-    Step("check_again", "bash", "And now?", _count, _words_missing),
-    Step(
+    ScriptedCall("check_again", "bash", "And now?", _count, _words_missing),
+    ScriptedCall(
         "fetch",
         "bash",
         "Does the server still answer, and with the new words?",
         _fetch,
         lambda talk: talk.app is not None and talk.port is not None,
     ),
-    Step("port", "bash", "I look for a free port.", _bash(lambda _: find_free_port()), lambda talk: talk.port is None),
-    Step("serve", "bash", "I start the server.", _serve, lambda talk: "PORT=" in talk.results.get("port", "")),
-    Step("fetch", "bash", "I open it as a browser would.", _fetch, lambda talk: talk.port is not None),
-    Step(
+    ScriptedCall(
+        "port", "bash", "I look for a free port.", _bash(lambda _: find_free_port()), lambda talk: talk.port is None
+    ),
+    ScriptedCall("serve", "bash", "I start the server.", _serve, lambda talk: "PORT=" in talk.results.get("port", "")),
+    ScriptedCall("fetch", "bash", "I open it as a browser would.", _fetch, lambda talk: talk.port is not None),
+    ScriptedCall(
         "port_again",
         "bash",
         "That did not work. I try one other port.",
         _bash(lambda _: find_free_port()),
         _page_missing,
     ),
-    Step("serve_again", "bash", "I start the server there.", _serve, _page_missing),
-    Step("fetch_again", "bash", "And open it once more.", _fetch, _page_missing),
-    Step(
+    ScriptedCall("serve_again", "bash", "I start the server there.", _serve, _page_missing),
+    ScriptedCall("fetch_again", "bash", "And open it once more.", _fetch, _page_missing),
+    ScriptedCall(
         "expose",
         "url_expose",
         "It works. Now its address.",
         lambda talk: {"port": talk.port, "app_folder": talk.slug},
         _page_is_there,
     ),
-    Step("todos_done", "todo_write", "That is all of it.", _todos("completed"), _page_is_there),
-    Step(
+    ScriptedCall("todos_done", "todo_write", "That is all of it.", _todos("completed"), _page_is_there),
+    ScriptedCall(
         "next",
         "suggest_next_steps",
         "",

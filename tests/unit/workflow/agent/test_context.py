@@ -13,7 +13,7 @@ from workflow.errors import ContextOverflowError
 from workflow.llm.model import ModelRequest
 
 
-class FakeGauge:
+class FakeCounter:
     """Counts a token for every four characters, and how often it was asked."""
 
     def __init__(self, context_window: int) -> None:
@@ -42,16 +42,16 @@ def conversation(turns: int, characters: int) -> ModelRequest:
 
 
 async def test_a_short_conversation_is_neither_counted_nor_changed() -> None:
-    gauge = FakeGauge(10_000)
+    counter = FakeCounter(10_000)
     request = conversation(2, 100)
-    assert await fit_request(request, gauge) is request
-    assert gauge.asked == 0
+    assert await fit_request(request, counter) is request
+    assert counter.asked == 0
 
 
 async def test_the_oldest_results_are_cut_first_and_the_newest_never() -> None:
-    gauge = FakeGauge(10_000)
+    counter = FakeCounter(10_000)
     request = conversation(10, 4000)
-    fitted = await fit_request(request, gauge)
+    fitted = await fit_request(request, counter)
     results = [m.text() for m in fitted.messages if m.role is Role.TOOL]
     lengths = [len(text) for text in results]
     assert lengths[0] < 800
@@ -60,7 +60,7 @@ async def test_the_oldest_results_are_cut_first_and_the_newest_never() -> None:
     assert "characters left out" in results[0]
     assert lengths == sorted(lengths), "no result is shorter than an older one"
     assert fitted.messages[-4:] == request.messages[-4:]
-    assert await gauge.count_tokens(fitted) <= 8000
+    assert await counter.count_tokens(fitted) <= 8000
     assert [(m.role, m.tool_calls, m.tool_call_id) for m in fitted.messages] == [
         (m.role, m.tool_calls, m.tool_call_id) for m in request.messages
     ]
@@ -68,7 +68,7 @@ async def test_the_oldest_results_are_cut_first_and_the_newest_never() -> None:
 
 async def test_a_refused_conversation_is_cut_harder_though_the_count_says_it_fits() -> None:
     request = conversation(10, 4000)
-    fitted = await fit_request(request, FakeGauge(1_000_000), shrink=True)
+    fitted = await fit_request(request, FakeCounter(1_000_000), shrink=True)
     before, after = (sum(len(m.text()) for m in r.messages) for r in (request, fitted))
     assert after < before * 0.6
     assert fitted.messages[-4:] == request.messages[-4:]
@@ -76,29 +76,29 @@ async def test_a_refused_conversation_is_cut_harder_though_the_count_says_it_fit
 
 async def test_the_newest_messages_stay_whole_though_the_rest_does_not_suffice() -> None:
     request = conversation(4, 4000)
-    fitted = await fit_request(request, FakeGauge(1000))
+    fitted = await fit_request(request, FakeCounter(1000))
     assert fitted.messages[-4:] == request.messages[-4:]
     assert len(fitted.messages[2].text()) < 800
 
 
 async def test_what_cannot_be_cut_is_sent_as_it_is() -> None:
     request = replace(conversation(0, 0), messages=(ChatMessage(role=Role.USER, content="x" * 50_000),))
-    assert (await fit_request(request, FakeGauge(1000))).messages == request.messages
+    assert (await fit_request(request, FakeCounter(1000))).messages == request.messages
 
 
 async def test_a_text_far_beyond_the_model_is_refused_before_anything_is_counted() -> None:
-    gauge = FakeGauge(128_000)
+    counter = FakeCounter(128_000)
     request = replace(conversation(0, 0), messages=(ChatMessage(role=Role.USER, content="x" * 50_000_000),))
     with pytest.raises(ContextOverflowError, match="far longer than the model can read"):
-        await fit_request(request, gauge)
-    assert gauge.asked == 0
+        await fit_request(request, counter)
+    assert counter.asked == 0
 
 
 async def test_what_cannot_be_cut_is_counted_once() -> None:
-    gauge = FakeGauge(100_000)
+    counter = FakeCounter(100_000)
     tiny = tuple(ChatMessage(role=Role.USER, content="tiny " * 10) for _ in range(10_000))
-    assert (await fit_request(replace(conversation(0, 0), messages=tiny), gauge)).messages == tiny
-    assert gauge.asked == 1
+    assert (await fit_request(replace(conversation(0, 0), messages=tiny), counter)).messages == tiny
+    assert counter.asked == 1
 
 
 async def test_of_very_many_messages_the_newest_and_the_task_are_sent() -> None:

@@ -143,7 +143,7 @@ async def test_usage_sums_over_all_calls_and_earlier_attempts() -> None:
     scene = Scene(
         [calls(("job_plan", {"name": "a", "plan": "b"}), usage=usage), says("done", usage=usage)],
         usage=Usage(steps=3, input_tokens=7, cost_usd=1.0),
-        gauge=LLMConfig(context_window=100_000),
+        counter=LLMConfig(context_window=100_000),
     )
     outcome = await scene.play()
     expected = Usage(steps=5, input_tokens=207, output_tokens=40, cached_tokens=100, cost_usd=1.5)

@@ -8,9 +8,9 @@ from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Usage
 from shared.errors import ConfigurationError
-from workflow.llm.factory import build_gauge, build_model, resolve_model_name
+from workflow.llm.factory import build_counter, build_model, resolve_model_name
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem
-from workflow.llm.token_counter import EstimatingGauge
+from workflow.llm.token_counter import EstimatingCounter
 
 HERE = "tests.unit.workflow.llm.test_factory"
 REQUEST = ModelRequest("", (ChatMessage(role=Role.USER, content="go"),))
@@ -76,11 +76,11 @@ def test_a_name_that_leads_nowhere_says_why(target: str, words: str) -> None:
 
 
 def test_a_model_of_ones_own_is_measured_by_estimate() -> None:
-    gauge = build_gauge(LLMConfig(model=f"python:{HERE}:OwnModel", context_window=1234), {})
-    assert isinstance(gauge, EstimatingGauge)
-    assert gauge.context_window == 1234
+    counter = build_counter(LLMConfig(model=f"python:{HERE}:OwnModel", context_window=1234), {})
+    assert isinstance(counter, EstimatingCounter)
+    assert counter.context_window == 1234
 
 
 @pytest.mark.parametrize("name", ["anthropic/claude-sonnet-5-5", "openai/gpt-5.5"])
 def test_the_models_of_auto_are_in_the_price_table(name: str) -> None:
-    assert build_gauge(LLMConfig(model=name), {}).context_window > 200_000
+    assert build_counter(LLMConfig(model=name), {}).context_window > 200_000

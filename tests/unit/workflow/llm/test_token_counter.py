@@ -4,17 +4,17 @@ import pytest
 
 from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, ContentPart, Role, ToolCall
-from workflow.llm.litellm.usage import LiteLLMGauge, to_usage
+from workflow.llm.litellm.usage import LiteLLMCounter, to_usage
 from workflow.llm.model import ModelRequest, ToolSpec
-from workflow.llm.token_counter import DEFAULT_CONTEXT_WINDOW, ContextGauge, EstimatingGauge
+from workflow.llm.token_counter import DEFAULT_CONTEXT_WINDOW, EstimatingCounter, TokenCounter
 
 CONFIG = LLMConfig()
 IMAGE = ContentPart(type="image_url", image_url={"url": "https://example.invalid/a.png"})
 
 
-def gauges() -> list[ContextGauge]:
+def counters() -> list[TokenCounter]:
     models = ("openai/gpt-5.5", "anthropic/claude-sonnet-5-5", "openai/unheard-of")
-    return [EstimatingGauge(CONFIG), *(LiteLLMGauge(CONFIG, model) for model in models)]
+    return [EstimatingCounter(CONFIG), *(LiteLLMCounter(CONFIG, model) for model in models)]
 
 
 def request_of(text: str) -> ModelRequest:
@@ -22,8 +22,8 @@ def request_of(text: str) -> ModelRequest:
 
 
 async def test_a_text_of_known_length_is_counted_roughly_right() -> None:
-    for gauge in gauges():
-        assert 700 < await gauge.count_tokens(request_of("word " * 1000)) < 2500
+    for counter in counters():
+        assert 700 < await counter.count_tokens(request_of("word " * 1000)) < 2500
 
 
 async def test_everything_of_a_request_counts() -> None:
@@ -36,9 +36,9 @@ async def test_everything_of_a_request_counts() -> None:
         ModelRequest(base.system, (*base.messages, ChatMessage(role=Role.ASSISTANT, tool_calls=(call,)))),
         ModelRequest(base.system, (ChatMessage(role=Role.USER, content=(ContentPart(type="text", text="go"), IMAGE)),)),
     ]
-    for gauge in gauges():
-        least = await gauge.count_tokens(base)
-        assert all([await gauge.count_tokens(request) > least for request in more])
+    for counter in counters():
+        least = await counter.count_tokens(base)
+        assert all([await counter.count_tokens(request) > least for request in more])
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ async def test_everything_of_a_request_counts() -> None:
     ],
 )
 def test_the_context_window_is_known_or_assumed(model: str, window: int) -> None:
-    assert LiteLLMGauge(CONFIG, model).context_window == window
+    assert LiteLLMCounter(CONFIG, model).context_window == window
 
 
 def test_the_configured_context_window_wins() -> None:
     config = LLMConfig(context_window=5000)
-    assert LiteLLMGauge(config, "openai/gpt-4o").context_window == 5000
-    assert EstimatingGauge(config).context_window == 5000
+    assert LiteLLMCounter(config, "openai/gpt-4o").context_window == 5000
+    assert EstimatingCounter(config).context_window == 5000
 
 
 def test_no_usage_is_no_cost() -> None:

@@ -19,12 +19,12 @@ from tests.fakes.scripted_tool import LookTool
 from workflow.agent.agent import Agent
 from workflow.agent.engine import Engine, PromptFacts
 from workflow.agent.task_message import task_message
-from workflow.agent.tool_call_runner import Turn
+from workflow.agent.tool_call_runner import ToolCallRunner
 from workflow.journal.events import EventFactory
 from workflow.journal.journal import Journal
 from workflow.journal.limits import Limits
 from workflow.journal.outcome import Outcome
-from workflow.llm.token_counter import EstimatingGauge
+from workflow.llm.token_counter import EstimatingCounter
 from workflow.runner.runner import Runner
 from workflow.runner.work import Work
 from workflow.service.sandbox.base import Sandbox, WorkspacePlace
@@ -60,7 +60,7 @@ class Scene:
     script: Sequence[Script]
     registry: ToolRegistry = field(default_factory=registry_with)
     config: AgentConfig = field(default_factory=AgentConfig)
-    gauge: LLMConfig = field(default_factory=LLMConfig)
+    counter: LLMConfig = field(default_factory=LLMConfig)
     log: FakeRunLog = field(default_factory=FakeRunLog)
     sandbox: Callable[[], Awaitable[Sandbox]] | None = None
     task: str = "make tea"
@@ -112,8 +112,8 @@ class Scene:
     async def carry(self) -> Outcome | Question | None:
         """Carry the run until it ends or waits for a person, or until another worker shall go on."""
         engine = self._engine()
-        turn = Turn(engine, self.journal, thread_id="t1", run_id=self.run_id)
-        agent = Agent(engine, self.journal, turn)
+        call_runner = ToolCallRunner(engine, self.journal, thread_id="t1", run_id=self.run_id)
+        agent = Agent(engine, self.journal, call_runner)
         limits = Limits.of(self.config, self.parameters)
         runner = Runner(agent, self.journal, limits, grace_seconds=self.grace_seconds)
         await self.journal.begin(task_message(self.work), self.find_place)
@@ -128,10 +128,10 @@ class Scene:
         return [(m.tool_call_id, m.text()) for m in self.log.messages if m.role == "tool"]
 
     def _engine(self) -> Engine:
-        gauge = EstimatingGauge(self.gauge)
+        counter = EstimatingCounter(self.counter)
         return Engine(
             models=dict.fromkeys(Phase, self.model),
-            gauges=dict.fromkeys(Phase, gauge),
+            counters=dict.fromkeys(Phase, counter),
             registry=self.registry,
             sandbox=self.sandbox or _fake_sandbox,
             config=self.config,
