@@ -1,4 +1,4 @@
-"""`python -m client` is `baud`."""
+"""`python -m baud` runs the `baud` command."""
 
 from baud.cli import main
 

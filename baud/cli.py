@@ -24,7 +24,7 @@ Examples:
 
     baud run "write a haiku into haiku.txt"    try it: starts what it needs
 
-    baud up                                    the whole backend, until Ctrl-C
+    baud up                                    the complete backend, until Ctrl-C
 
     baud run --thread ID "now translate it"    go on with a conversation
 
@@ -56,7 +56,7 @@ def _root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Hold the options that stand before any command."""
+    """Define the options that come before any command."""
 
 
 def build_app(arguments: Sequence[str], points: Iterable[EntryPoint]) -> typer.Typer:

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 
 GROUP = "baud.commands"
-# What loading foreign code may raise short of a wish to stop; one bad plug-in must not take `baud` down.
+# What loading third-party code may raise (not KeyboardInterrupt or SystemExit); a bad plug-in must not end `baud`.
 _LOADING_FAILURES = (
     ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, RuntimeError, OSError,
     AssertionError,
@@ -19,7 +19,7 @@ def installed() -> tuple[EntryPoint, ...]:
 
 
 def add_commands(app: typer.Typer, points: Iterable[EntryPoint], *, warn: Callable[[str], None]) -> None:
-    """Add each plug-in's commands to `app`; say of each that cannot be loaded why."""
+    """Add each plug-in's commands to `app`; warn about each that cannot be loaded, with the reason."""
     for point in points:
         try:
             command = point.load()
@@ -29,7 +29,7 @@ def add_commands(app: typer.Typer, points: Iterable[EntryPoint], *, warn: Callab
         if isinstance(command, typer.Typer):
             _add(app, point.name, command)
         else:
-            warn(f"the command `{point.name}` ({point.value}) is no typer.Typer; ask its author")
+            warn(f"the command `{point.name}` ({point.value}) is not a typer.Typer; ask its author")
 
 
 def _add(app: typer.Typer, name: str, command: typer.Typer) -> None:

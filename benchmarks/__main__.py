@@ -54,7 +54,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
 
 
 def main(names: list[str]) -> int:
-    """Run the benchmarks one after the other, the rest too if one fails: then return 1; 2 for a name that is none."""
+    """Run the benchmarks one after the other, the rest too if one fails: then return 1; 2 for an unknown name."""
     unknown = [name for name in names if name not in _BENCHMARKS]
     if unknown:
         sys.stderr.write(f"no benchmark {', '.join(unknown)}; there are: {', '.join(_BENCHMARKS)}\n")
@@ -63,7 +63,7 @@ def main(names: list[str]) -> int:
     for name in names or list(_BENCHMARKS):
         try:
             asyncio.run(_BENCHMARKS[name]())  # type: ignore[arg-type]  # each is a coroutine function
-        except Exception:  # noqa: BLE001 # a figure that cannot be had hides no other
+        except Exception:  # noqa: BLE001 # one failed benchmark must not hide the others
             traceback.print_exc()
             failed.append(name)
     if failed:

@@ -39,7 +39,7 @@ def serve(redis_url: str) -> None:
 
 @asynccontextmanager
 async def bare_worker(redis_url: str) -> AsyncIterator[None]:
-    """Keep such a worker running inside the block."""
+    """Keep the worker running inside the block."""
     code = "import os; from benchmarks.bare_celery import serve; serve(os.environ['BARE_REDIS'])"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, env={**os.environ, "BARE_REDIS": redis_url}, stderr=asyncio.subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""How soon a run stops when it is told to: from POST cancel to the run's end at a client that follows it."""
+"""How soon a run stops when it is cancelled: from POST cancel to the run's end at a client that follows it."""
 
 import asyncio
 import json
@@ -14,9 +14,9 @@ from benchmarks.stack import Stack, running_stack
 
 _AT_ONCE: Final = 20  # runs in the worker while one after the other is cancelled
 _GROUPS: Final = 3
-_SECONDS: Final = "86399"  # of the command; a number by which it is found again
+_SECONDS: Final = "86399"  # of the command; a number to find its process by
 _TALKS: Final = (json.dumps({"deltas": 100_000, "interval_seconds": 0.05}), b"assistant_delta")
-# The marker comes from the command itself, so it runs by then.
+# The command itself prints the marker, so it is running by then.
 _COMMANDS: Final = (json.dumps({"tool_steps": 1, "command": f"echo be''gun; sleep {_SECONDS}"}), b"begun")
 
 

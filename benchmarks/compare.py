@@ -69,7 +69,7 @@ def other_commit(ref: str) -> Iterator[Side]:
 
 
 def _install(side: Side) -> None:
-    """Install the commit's own lock in today's way: its own may ask an index that has moved on since."""
+    """Install the commit's lock with today's script: the commit's own may ask an index that has changed since."""
     for name in ("scripts", "bootstrap.lock"):
         source, target = ROOT / name, side.folder / name
         shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
@@ -86,13 +86,13 @@ def _lend_store(side: Side) -> None:
     program = find_binary()
     for pattern in _BUNDLED:
         for bundled in side.folder.glob(f".venv/lib/python*/site-packages/{pattern}"):
-            # Never written over: installers link files from a cache that others use.
+            # Never overwritten: installers link files from a shared cache.
             bundled.unlink()
             bundled.symlink_to(program)
 
 
 def share_benchmark(name: str, here: Side, there: Side) -> str:
-    """Give the other commit this one's benchmarks where they run on it; return which are used."""
+    """Copy this commit's benchmarks to the other one where they run on it; return which are used."""
     theirs = there.folder / "benchmarks"
     kept = theirs.rename(there.folder / "benchmarks-of-its-own")
     shutil.copytree(here.folder / "benchmarks", theirs)
@@ -112,7 +112,7 @@ def run(ref: str, name: str, rounds: int) -> None:
         shared = share_benchmark(name, here, there)
         measured: dict[str, list[dict[str, float]]] = {there.name: [], here.name: []}
         for number in range(rounds + 1):
-            # Turns change places, so that neither always follows the other.
+            # The order alternates, so that neither side always runs second.
             for side in (there, here) if number % 2 else (here, there):
                 sys.stderr.write(f"round {number} of {rounds}: {side.name}\n")
                 figures = side.measure(name)

@@ -1,4 +1,4 @@
-"""What two commits' figures say about each other; a difference inside the range of either is no change."""
+"""Compares the figures of two commits; a difference inside the range of either is no change."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ NO_CHANGE: Final = "no change"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One figure of both commits: all that was measured, and what that amounts to."""
+    """One figure of both commits: all measurements and the verdict."""
 
     name: str
     before: Sequence[float]

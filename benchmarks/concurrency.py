@@ -27,7 +27,7 @@ def _megabytes(stack: Stack) -> float:
 
 
 async def measure() -> None:
-    """Print the figures; the ideal is one model call, as if each run had a machine of its own."""
+    """Print the figures; the ideal is one model call, as if each run had its own machine."""
     async with running_stack() as stack:
         before = _megabytes(stack)
         began = time.perf_counter()

@@ -35,8 +35,8 @@ async def _round(url: str, readers: Instrument, group: str) -> None:
     await asyncio.gather(*(post(url, f"/api/agent/{thread}/execute", {"task": _TASK}) for thread in threads))
     waited = await readers.ask("wait", group=group, events=_RUNS * _DELTAS, seconds=_LIMIT_SECONDS)
     await readers.ask("close", group=group)
-    if not waited["whole"]:
-        raise RuntimeError(f"{waited['events']} deltas arrived, {_RUNS * _DELTAS} were said")
+    if not waited["complete"]:
+        raise RuntimeError(f"{waited['events']} deltas arrived, {_RUNS * _DELTAS} were sent")
 
 
 async def _cost(url: str, processes: Processes) -> dict[str, float]:
@@ -59,7 +59,7 @@ async def measure() -> None:
     """Print the figures; the baseline is an agent inside the web process, which dies with it."""
     results: dict[str, dict[str, float]] = {}
     for name, coalesce in (("each delta an event", "false"), ("coalesced", "true")):
-        # Kept, so that every piece can be counted: the last of a text would give way to the whole message.
+        # Kept, so that every piece can be counted: the complete message would replace the last ones.
         settings = {"BAUD_STREAM__COALESCE_DELTAS": coalesce, "BAUD_STREAM__DROP_DELTAS": "false"}
         async with running_stack(workers=2, settings=settings) as stack:
             results[name] = await _cost(stack.gateway_url, _processes(stack))

@@ -1,4 +1,4 @@
-"""200 clients on 200 live runs through two gateways, cut at random bytes and resumed: how many streams come whole.
+"""200 clients on 200 live runs through two gateways, cut at random bytes and resumed: how many streams arrive complete.
 
 `BENCH_SEED` repeats the moments and the cuts of a run.
 """
@@ -14,20 +14,20 @@ from benchmarks.report import report
 from benchmarks.sse_reader import post
 from benchmarks.stack import Stack, running_stack
 from benchmarks.stream.cut_follower import CutFollower
+from benchmarks.stream.find_fault import find_fault, read_log
 from benchmarks.stream.services import baud_gateway, plain_gateway
 from benchmarks.stream.threads import make_threads
-from benchmarks.stream.whole import find_fault, read_log
 from shared.config import StreamConfig
 
 _RUNS: Final = 200
 _DELTAS: Final = 80
 _INTERVAL_SECONDS: Final = 0.1
-_JOIN_SECONDS: Final = 6.0  # clients come at any moment within
+_JOIN_SECONDS: Final = 6.0  # clients connect at any moment within
 _CUTS: Final = 4
 _MOST_BYTES: Final = 8192  # of one connection that is cut
 _LIMIT_SECONDS: Final = 120.0
 _SETTINGS: Final = {"BAUD_STREAM__COALESCE_DELTAS": "false"}
-# What is measured, whether deltas leave the log, and whether the plain gateway is asked: one of it, the baseline.
+# What is measured, whether deltas leave the log, and whether the plain gateway (the baseline) is used.
 _CASES: Final = (
     ("deltas stay in the log", False, False),
     ("deltas leave the log", True, False),
@@ -44,15 +44,15 @@ def drop_settings(*, drops: bool) -> dict[str, str]:
 async def _join(thread_id: str, urls: list[str], seed: str) -> CutFollower:
     rng = random.Random(seed)
     await asyncio.sleep(rng.uniform(0, _JOIN_SECONDS))
-    subscriber = CutFollower(thread_id, urls, rng)
-    await subscriber.follow(_CUTS, _MOST_BYTES)
-    return subscriber
+    follower = CutFollower(thread_id, urls, rng)
+    await follower.follow(_CUTS, _MOST_BYTES)
+    return follower
 
 
 async def _faults(stack: Stack, seed: int, *, drops: bool, is_plain: bool = False) -> tuple[list[str], int]:
-    """Return what was wrong with each stream that did not come whole, and how often connections were cut."""
+    """Return what was wrong with each incomplete stream, and how often connections were cut."""
     async with (plain_gateway if is_plain else baud_gateway)(stack.redis_url) as other:
-        # The plain gateway starts no run: the clients alone are its own.
+        # The plain gateway cannot start runs: only the clients use it.
         urls = [other.url] if is_plain else [stack.gateway_url, other.url]
         threads = await make_threads(stack.gateway_url, _RUNS)
         clients = [asyncio.create_task(_join(thread, urls, f"{seed}:{place}")) for place, thread in enumerate(threads)]
@@ -61,16 +61,14 @@ async def _faults(stack: Stack, seed: int, *, drops: bool, is_plain: bool = Fals
               for thread in threads)
         )  # fmt: skip
         async with asyncio.timeout(_LIMIT_SECONDS):
-            subscribers = await asyncio.gather(*clients)
+            followers = await asyncio.gather(*clients)
     logs = await read_log(stack.redis_url, threads)
-    faults = [
-        find_fault(subscriber.seen, log, drops_deltas=drops) for subscriber, log in zip(subscribers, logs, strict=True)
-    ]
-    return [fault for fault in faults if fault], sum(subscriber.cuts for subscriber in subscribers)
+    faults = [find_fault(follower.seen, log, drops_deltas=drops) for follower, log in zip(followers, logs, strict=True)]
+    return [fault for fault in faults if fault], sum(follower.cuts for follower in followers)
 
 
 async def measure() -> None:
-    """Print how many came whole in each case."""
+    """Print how many streams were complete in each case."""
     seed = int(os.environ.get("BENCH_SEED") or time.time())
     rows: list[tuple[str, str, str]] = []
     figures: dict[str, float] = {"seed": seed}
@@ -80,7 +78,7 @@ async def measure() -> None:
             continue
         async with running_stack(workers=2, settings=_SETTINGS | settings) as stack:
             faults, cuts = await _faults(stack, seed, drops=drops, is_plain=is_plain)
-        rows.append((f"{name}: whole streams", f"{_RUNS - len(faults)} of {_RUNS}", f"aim: all; {cuts} cuts"))
+        rows.append((f"{name}: complete streams", f"{_RUNS - len(faults)} of {_RUNS}", f"aim: all; {cuts} cuts"))
         rows += [("", fault, "") for fault in faults[:3]]
         figures[name.replace(" ", "_")] = _RUNS - len(faults)
     rows.append(("seed", str(seed), ""))

@@ -1,4 +1,4 @@
-"""One stream, 100 clients: how many deliveries a second a gateway brings about when Redis is never the limit."""
+"""One stream, 100 clients: how many deliveries a second a gateway makes when Redis is never the limit."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,7 @@ _ROUNDS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """What one gateway brings about, and what a delivery costs it."""
+    """The deliveries of one gateway, and the CPU of each."""
 
     per_second: float
     cpu_us: float

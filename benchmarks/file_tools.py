@@ -1,4 +1,4 @@
-"""Files of one sandbox: the start of its helper, small reads, a glob over 200,000 files, and what a helper holds."""
+"""Files of one sandbox: the start of its helper, small reads, a glob over 200,000 files, and the memory of a helper."""
 
 import asyncio
 import os

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.graphs [LOG]`: draw the graphs of docs/performance out of the results that are kept there.
+"""`python -m benchmarks.graphs [LOG]`: draw the graphs of docs/performance from the results stored there.
 
-With a LOG of `make bench` its JSON lines are kept first, each in place of the former one of the same benchmark.
+With a LOG of `make bench` its JSON lines are stored first, each replacing that of the same benchmark.
 """
 
 import json
@@ -30,11 +30,11 @@ def read_results(lines: Iterable[str]) -> Results:
 
 def _points(figures: Mapping[str, float], kind: str, figure: str) -> list[tuple[float, float]]:
     """Return (streams, value) of one figure; its keys are `{kind}_{streams}_{figure}`."""
-    head, tail = f"{kind}_", f"_{figure}"
+    prefix, suffix = f"{kind}_", f"_{figure}"
     found = (
-        (key.removeprefix(head).removesuffix(tail), value)
+        (key.removeprefix(prefix).removesuffix(suffix), value)
         for key, value in figures.items()
-        if key.startswith(head) and key.endswith(tail)
+        if key.startswith(prefix) and key.endswith(suffix)
     )
     return sorted((float(streams), value) for streams, value in found if streams.isdecimal())
 
@@ -66,7 +66,7 @@ def memory_chart(figures: Mapping[str, float]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Keep the results of a log, if one is given, and draw what there are results for."""
+    """Store the results of a log, if one is given, and draw what there are results for."""
     kept = _FOLDER / "results.json"
     results: Results = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     for log in arguments:

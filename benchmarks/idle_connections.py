@@ -1,4 +1,4 @@
-"""10,000 clients that wait, each on a thread of its own: memory of each, CPU of all, and what a live stream feels.
+"""10,000 clients that wait, each on a thread of its own: memory, CPU, and the latency of live streams beside them.
 
 The baseline holds fewer, since each of them takes a connection to Redis; its figures are per connection.
 """

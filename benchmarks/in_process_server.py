@@ -1,4 +1,4 @@
-"""The baseline that gives up durability: the agent runs inside the web process and is gone with it."""
+"""The baseline without durability: the agent runs inside the web process and is lost with it."""
 
 import asyncio
 import json

@@ -46,17 +46,17 @@ class _Variant:
 
 
 async def _run(url: str) -> int:
-    """Carry one run out and return how many events it had."""
+    """Run one task and return how many events it had."""
     thread_id = (await post(url, "/api/agent/initiate", {}))["thread_id"]
     await post(url, f"/api/agent/{thread_id}/execute", {"task": _TASK})
     events, rest = 0, b""
     async for _, chunk in read_stream(url, f"/api/agent/{thread_id}/stream"):
         rest += chunk
-        whole, _, rest = rest.rpartition(b"\n\n")
-        events += whole.count(b"event: task_agent_execute")
-        if b"flow_completion" in whole:
-            if b'"stop_reason":"completed"' not in whole:
-                raise RuntimeError(f"a run did not complete: {whole[-500:]!r}")
+        frames, _, rest = rest.rpartition(b"\n\n")
+        events += frames.count(b"event: task_agent_execute")
+        if b"flow_completion" in frames:
+            if b'"stop_reason":"completed"' not in frames:
+                raise RuntimeError(f"a run did not complete: {frames[-500:]!r}")
             return events
     raise RuntimeError("a stream ended before its run did")
 
@@ -95,14 +95,14 @@ async def _compare(coalesce: str) -> tuple[_Variant, _Variant]:
             variant.events_per_second.clear()
             variant.cpu_per_event.clear()
         for number in range(_ROUNDS):
-            # Each is first as often as second: what disturbs the machine meets both alike.
+            # Each is first as often as second, so that disturbances of the machine affect both alike.
             for variant in (kept, plain) if number % 2 else (plain, kept):
                 await _round(variant)
     return kept, plain
 
 
 def _cost(with_it: Sequence[float], without: Sequence[float]) -> float:
-    """Return the median of what each pair of rounds says: neighbours had the same machine."""
+    """Return the median over pairs of neighbouring rounds, which had the same machine load."""
     return percentile([1 - each / plain for each, plain in zip(with_it, without, strict=True)], 0.5)
 
 

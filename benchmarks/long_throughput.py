@@ -1,4 +1,4 @@
-"""50 runs at once, 2,000 deltas each, two workers: the throughput that later work is compared by."""
+"""50 runs at once, 2,000 deltas each, two workers: the throughput that later commits are compared by."""
 
 from typing import Final
 
@@ -15,16 +15,14 @@ async def measure() -> None:
     rows: list[tuple[str, str, str]] = []
     figures: dict[str, float] = {}
     for name, coalesce in (("each_delta_an_event", "false"), ("coalesced", "true")):
-        # Kept, so that every piece can be counted: the last of a text would give way to the whole message.
+        # Kept, so that every piece can be counted: the complete message would replace the last ones.
         settings = {"BAUD_STREAM__COALESCE_DELTAS": coalesce, "BAUD_STREAM__DROP_DELTAS": "false"}
         async with running_stack(workers=2, settings=settings) as stack:
             await one_round(stack.gateway_url, _WARM_UP_DELTAS)
-            priority_gate = await one_round(stack.gateway_url, DELTAS)
-        first = percentile(priority_gate.first_event_seconds, 0.95)
-        figures |= {f"{name}_per_s": priority_gate.deltas_per_second, f"{name}_first_p95_s": first}
+            result = await one_round(stack.gateway_url, DELTAS)
+        first = percentile(result.first_event_seconds, 0.95)
+        figures |= {f"{name}_per_s": result.deltas_per_second, f"{name}_first_p95_s": first}
         words = name.replace("_", " ")
-        rows.append(
-            (f"{words}: deltas/s", f"{priority_gate.deltas_per_second:,.0f}", "aim: 95 % of before (make compare)")
-        )
+        rows.append((f"{words}: deltas/s", f"{result.deltas_per_second:,.0f}", "aim: 95 % of before (make compare)"))
         rows.append((f"{words}: first event p95", f"{first:.3f} s", ""))
     report(f"{RUNS} runs x {DELTAS:,} deltas, 2 workers", rows, figures)

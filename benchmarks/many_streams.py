@@ -1,6 +1,6 @@
 """One client on each of many streams, two events a second each: CPU of every event and its way to the client.
 
-The writer spreads its events evenly in time: a gateway that gathers them must not win by the writer's bursts.
+The writer spreads its events evenly in time, so that a gateway that batches them gains nothing from bursts.
 """
 
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ async def _flow(kind: Kind, streams: int) -> Flow:
 
 
 def _note(flow: Flow) -> str:
-    """Say what makes figures of this flow worth little."""
-    if not flow.is_whole:
+    """Return a note on what makes the figures of this flow unreliable."""
+    if not flow.is_complete:
         return f"; MISSED {flow.missed}, DOUBLED {flow.doubled}"
-    # Behind by seconds, events are carried in heaps: CPU per event falls, and says nothing.
+    # A gateway that is seconds late sends events in large batches: CPU per event falls and says nothing.
     return "; SATURATED" if flow.p99_ms > _SATURATED_MS else ""
 
 

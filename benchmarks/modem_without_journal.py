@@ -1,7 +1,7 @@
 """`python -m benchmarks.modem_without_journal`: a worker that only sends events, for comparison.
 
 Its runs have no lease to lose, no token and sequence to check, and no conversation and state that another worker could
-go on with: each write is the entries, the stream's time to live and the bell, in a plain pipeline.
+go on with: each write is the entries, the stream's time to live and the notification, in a plain pipeline.
 """
 
 import sys
@@ -19,7 +19,7 @@ from shared.store.runs import RunStore
 
 
 class PlainRunStore(RunStore):
-    """Claims and ends runs like its parent, once per run; what comes between is not guarded and not kept."""
+    """Claims and ends runs like its parent, once per run; writes between are neither fenced nor kept for a takeover."""
 
     def __init__(self, connection: Connection, *, ttl_seconds: int, max_length: int) -> None:
         super().__init__(connection, ttl_seconds=ttl_seconds, max_length=max_length)
@@ -43,7 +43,7 @@ class PlainRunStore(RunStore):
         return [None] * len(writes)
 
     async def take_steering(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
-        """Nobody is heard."""
+        """Return nothing: steering is not supported."""
         return []
 
 

@@ -16,8 +16,8 @@ from benchmarks.worst_inputs import PREPARED, SENT, TURNS, Target
 
 _PER_SECOND: Final = 50
 _QUIET_SECONDS: Final = 3
-_DISTURBED_SECONDS: Final = 10  # a disturbance that takes longer is still at work when its time is up
-_LATE_SECONDS: Final = 30.0  # what has not come by then is said to be lost
+_DISTURBED_SECONDS: Final = 10  # a longer disturbance is still running when its time is up
+_LATE_SECONDS: Final = 30.0  # what has not arrived by then counts as lost
 _AIM_MS: Final = 200
 _SETTINGS: Final = {
     "BAUD_STREAM__COALESCE_DELTAS": "false",
@@ -36,7 +36,7 @@ async def _play(name: str, target: Target) -> None:
 
 
 async def _paced(readers: Instrument, target: Target, disturb: Disturbance) -> dict[str, Any]:
-    """Return the lateness of the paced run's events without and with the disturbance, and what never came."""
+    """Return the lateness of the paced run's events without and with the disturbance, and what never arrived."""
     (paced,) = await make_threads(target.url, 1)
     await readers.ask("open", group="paced", url=target.url, thread_ids=[paced])
     events = _PER_SECOND * (_QUIET_SECONDS + _DISTURBED_SECONDS)
@@ -69,11 +69,11 @@ async def _beside(disturb: Disturbance, prepare: Disturbance) -> dict[str, Any]:
 
 
 async def _nothing(_target: Target) -> None:
-    """Disturb nobody: what the machine itself does to the paced run."""
+    """No disturbance: the lateness that the machine itself causes."""
 
 
 async def measure() -> None:
-    """Print the figures; the baseline of each is the same run's own quiet seconds before."""
+    """Print the figures; the baseline of each is the same run's undisturbed seconds before."""
     disturbances: dict[str, Disturbance] = {"nothing": _nothing}
     disturbances |= {name: partial(_play, name) for name in TURNS}
     disturbances |= SENT

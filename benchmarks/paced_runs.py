@@ -1,6 +1,6 @@
-"""50 runs that speak 50 times a second each, through two workers: whether all of it arrives, and how late.
+"""50 runs of 50 deltas a second each, through two workers: whether every delta arrives, and how late.
 
-The beginning is left out: it is `first_event` that measures how runs begin.
+The first seconds are left out: `first_event` measures how runs begin.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _PER_SECOND: Final = 50  # of each run
 _LEFT_OUT_SECONDS: Final = 2
 _SECONDS: Final = 8
 _LIMIT_SECONDS: Final = 60.0
-# Every delta an event of its own, written as soon as it is said, and kept, so that every one can be counted.
+# Every delta an event of its own, written as soon as the model sends it, and kept, so that every one can be counted.
 _SETTINGS: Final = {
     "BAUD_STREAM__COALESCE_DELTAS": "false",
     "BAUD_STREAM__FLUSH_INTERVAL": "0",
@@ -31,7 +31,7 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What arrived of the measured seconds, and how long after it was said."""
+    """What arrived of the measured seconds, and how long after the model sent it."""
 
     per_second: float
     lost: int
@@ -75,9 +75,9 @@ async def measure() -> None:
                 f"aim: {aim:,}; in the web process {plain.per_second:,.0f}",
             ),
             ("lost or doubled", f"{ours.lost}", f"aim: 0; in the web process {plain.lost}"),
-            ("said to client, p50", f"{ours.p50_ms:.1f} ms", f"in the web process {plain.p50_ms:.1f} ms"),
+            ("model to client, p50", f"{ours.p50_ms:.1f} ms", f"in the web process {plain.p50_ms:.1f} ms"),
             (
-                "said to client, p99",
+                "model to client, p99",
                 f"{ours.p99_ms:.1f} ms",
                 f"at most 10 ms; in the web process {plain.p99_ms:.1f} ms",
             ),

@@ -1,6 +1,6 @@
 """The baseline of every stream figure: FastAPI and sse-starlette as their manuals show it, one XREAD BLOCK per client.
 
-It reads the very streams that Baud writes, so nothing but the gateway differs.
+It reads the same streams that Baud writes, so only the gateway differs.
 """
 
 import os
@@ -44,7 +44,7 @@ async def _events(redis: Redis, stream: str, cursor: str) -> AsyncIterator[dict[
 
 
 def main() -> None:
-    """Serve on a free port, said on standard output, until stopped."""
+    """Serve on a free port, printed on standard output, until stopped."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
     redis = Redis.from_url(
         os.environ["PLAIN_REDIS"], decode_responses=True, max_connections=_CONNECTIONS, socket_timeout=None, protocol=2

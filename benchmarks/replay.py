@@ -19,7 +19,7 @@ _LIVE_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How fast a log is read, and what others feel of it."""
+    """How fast a log is read, and the latency of live streams meanwhile."""
 
     one_per_second: float
     crowd_per_second: float
@@ -44,12 +44,12 @@ async def _beside(here: Scene, thread_id: str) -> tuple[float, float]:
     """Return what the crowd gets per second, and the live streams' p99 in milliseconds until it has all."""
     clients = _CROWD[here.kind]
     opened = await here.crowd.ask("open", group="crowd", url=here.gateway.url, thread_ids=[thread_id] * clients)
-    wrote, waited = 0, {"whole": False}
+    wrote, waited = 0, {"complete": False}
     until = time.monotonic() + _CROWD_SECONDS
-    while not waited["whole"] and time.monotonic() < until:
+    while not waited["complete"] and time.monotonic() < until:
         wrote += (await here.write(int(_LIVE_PER_SECOND), _LIVE_PER_SECOND))["written"]
         waited = await here.crowd.ask("wait", group="crowd", events=_STORED * clients, seconds=0.0)
-    if not waited["whole"]:
+    if not waited["complete"]:
         raise RuntimeError(f"{clients} clients had not read {_STORED} events each within {_CROWD_SECONDS:g} s")
     seen = await here.crowd.ask("take", group="crowd")
     live = await here.arrive(int(wrote))

@@ -11,12 +11,12 @@ _MODEMS: Final = 3
 _ROUNDS: Final = 2
 _CLIENTS: Final = 24
 _SEED: Final = 1
-# Of the promises, those that are shown one by one; the others share a row.
+# The checks that are shown one by one; the others share a row.
 _SHOWN: Final = (
     "runs lost",
     "runs with not exactly one flow_completion",
     "effects done twice",
-    "calls that a completed run left behind",
+    "calls that a completed run left open",
     "events that a client missed",
     "events that a client saw twice",
     "model answers paid twice",
@@ -39,7 +39,7 @@ async def measure() -> None:
         ("runs, events", f"{runs}, {events}", f"{_CLIENTS} clients, {restart.seconds:.0f} s"),
         ("runs handed over", str(restart.hand_overs), ""),
         *((name, str(counts[name]), "aim: 0") for name in _SHOWN),
-        ("any other promise broken", str(others), "aim: 0"),
+        ("any other check failed", str(others), "aim: 0"),
         ("SIGTERM to the next attempt, p50, p95", f"{p50:.2f} s, {p95:.2f} s", "lease 3 s"),
         ("exit codes", codes, "aim: 0 each"),
         ("SIGTERM to exit, longest", f"{exit_max:.1f} s", "modem.drain_timeout 3 s"),

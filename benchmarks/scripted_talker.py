@@ -1,4 +1,4 @@
-"""A Model without a provider: says a given number of small pieces, at a given pace, and is done.
+"""A Model without a provider: streams a given number of small pieces, at a given pace.
 
 Used as `llm.model = "python:benchmarks.scripted_talker:make_talker"`; the last user message is JSON with
 `deltas`, `interval_seconds`, `tool_steps`, `step_deltas`, `command` and `text`, so that one worker
@@ -23,23 +23,23 @@ _PIECE: Final = "token "
 
 
 class Text(StrEnum):
-    """What the pieces say."""
+    """The text of the pieces."""
 
-    SAME = "same"  # the same word each
-    NUMBERED = "numbered"  # which one it is
-    STAMPED = "stamped"  # when it was said, and which one it is
-    DUE = "due"  # when it should have been said, and which one it is: a worker that stands still is late too
+    SAME = "same"  # always the same word
+    NUMBERED = "numbered"  # its number
+    STAMPED = "stamped"  # the time when it was sent, and its number
+    DUE = "due"  # the time when it was due, and its number: a blocked worker counts as late too
 
 
 def piece(text: Text, position: int, due_ns: int = 0) -> str:
-    """Return one piece; `due_ns` is the time of day at which it should be said."""
+    """Return one piece; `due_ns` is the time of day at which it is due."""
     if text in (Text.STAMPED, Text.DUE):
         return stamp(due_ns if text is Text.DUE else time.time_ns(), position).decode() + " "
     return f"{position} " if text is Text.NUMBERED else _PIECE
 
 
 async def pieces(script: dict[str, Any], count: int) -> AsyncGenerator[str, None]:
-    """Yield the pieces when they are due; what one piece was late by does not delay those behind it."""
+    """Yield the pieces when they are due; a late piece does not delay the following ones."""
     text, interval = Text(script.get("text", Text.SAME)), script.get("interval_seconds", 0)
     began, began_ns = asyncio.get_running_loop().time(), time.time_ns()
     for position in range(count):
@@ -56,21 +56,21 @@ class ScriptedTalker:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
         """Yield the pieces and the answer."""
-        script = json.loads(_said(request))
+        script = json.loads(_task_text(request))
         done = sum(1 for message in request.messages if message.role is Role.TOOL)
         calls: tuple[ToolCall, ...]
         if done <= script.get("tool_steps", 0) and script.get("tool_steps", 0):
             calls, count = (_call(done, script.get("command", "")),), script.get("step_deltas", 0)
         else:
             calls, count = (), script.get("deltas", 1)
-        said: list[str] = []
+        sent: list[str] = []
         async for text in pieces(script, count):
-            said.append(text)
+            sent.append(text)
             yield TextDelta(text)
-        # The whole text must not be taken for what was sent just now.
-        whole = "".join(said).replace("sent:", "said:")
+        # The stamps of the complete text must not count as sent again.
+        complete = "".join(sent).replace("sent:", "copy:")
         reason = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
-        yield ModelAnswer(whole, calls, reason, Usage(input_tokens=1, output_tokens=count))
+        yield ModelAnswer(complete, calls, reason, Usage(input_tokens=1, output_tokens=count))
 
 
 def _call(position: int, command: str) -> ToolCall:
@@ -83,15 +83,15 @@ def _call(position: int, command: str) -> ToolCall:
 class WorstTalker(ScriptedTalker):
     """Also makes the calls of a worst input, which the last user message names as `work`.
 
-    They are written out beforehand: it is the worker that is measured, not how long this model needs for them.
+    They are serialised beforehand: the worker is measured, not this model.
     """
 
     def __init__(self) -> None:
         self._turns = {name: tuple(_calls_of(name)) for name in TURNS}
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
-        """Yield the next turn of the worst input, or what a talker says."""
-        script = json.loads(_said(request))
+        """Yield the next turn of the worst input, or the pieces of a talker."""
+        script = json.loads(_task_text(request))
         if "work" not in script:
             async for item in super().stream(request):
                 yield item
@@ -102,7 +102,7 @@ class WorstTalker(ScriptedTalker):
         yield ModelAnswer("done", calls, FinishReason.TOOL_CALLS if calls else FinishReason.STOP, Usage())
 
 
-def _said(request: ModelRequest) -> str:
+def _task_text(request: ModelRequest) -> str:
     return next(message for message in reversed(request.messages) if message.role is Role.USER).text()
 
 
@@ -117,10 +117,10 @@ def _calls_of(name: str) -> Iterator[tuple[ToolCall, ...]]:
 
 
 def make_talker(_config: LLMConfig) -> ScriptedTalker:
-    """Return the model; the adapter that the configuration names."""
+    """Return the model; the configuration names this function."""
     return ScriptedTalker()
 
 
 def make_worst_talker(_config: LLMConfig) -> WorstTalker:
-    """Return the model that can also do its worst."""
+    """Return the model that can also make worst inputs."""
     return WorstTalker()

@@ -21,11 +21,11 @@ from benchmarks.report import report
 from benchmarks.sse_reader import post
 from benchmarks.stack import Stack, running_stack
 from benchmarks.stream.cut_follower import CutFollower
+from benchmarks.stream.find_fault import find_fault, read_log
 from benchmarks.stream.instrument import Instrument, instrument
 from benchmarks.stream.memory_slope import MemoryWatch, Slope
 from benchmarks.stream.services import baud_gateway
 from benchmarks.stream.threads import make_threads
-from benchmarks.stream.whole import find_fault, read_log
 
 _CLIENTS: Final = 500
 _THREADS: Final = 100
@@ -37,27 +37,27 @@ _RUN: Final = json.dumps({"deltas": 100, "interval_seconds": 0.05, "text": "numb
 _RUN_CUTS: Final = 2
 _MOST_BYTES: Final = 16_384
 _ARRIVAL_SECONDS: Final = 60.0
-# What a heap may wander by without growing; a leak of 1 KB per visit shows as 30 MB in 20 minutes.
+# Normal variation of a heap; a leak of 1 KB per visit shows as 30 MB in 20 minutes.
 _MOST_GROWTH_MB: Final = 10.0
 
 
 @dataclass(slots=True)
 class Findings:
-    """What was counted; `faults` are sentences about runs that did not come whole."""
+    """What was counted; `faults` are sentences about incomplete runs."""
 
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     slopes: Mapping[str, Slope] = field(default_factory=dict)
 
     def verdicts(self) -> list[tuple[str, str, bool]]:
-        """Return each promise, what was measured of it, and whether it was kept."""
+        """Return each check, its measurement, and whether it passed."""
         counts = self.counts
         wrong = ("missed", "doubled", "errors", "unfinished")
         kept = [(f"events {name}", f"{counts[name]:,}", counts[name] == 0) for name in wrong[:2]]
         kept += [(name, f"{counts[name]:,}", counts[name] == 0) for name in wrong[2:]]
         kept.append(("events delivered", f"{counts['events']:,}", counts["events"] > 0))
         runs = counts["runs"]
-        kept.append(("runs seen whole", f"{runs - len(self.faults)} of {runs}", runs > 0 and not self.faults))
+        kept.append(("runs seen complete", f"{runs - len(self.faults)} of {runs}", runs > 0 and not self.faults))
         for name, slope in self.slopes.items():
             if name.startswith("gateway"):
                 text = f"{slope.first_mb:.0f} to {slope.last_mb:.0f} MB, {slope.mb_per_hour:+.1f} MB/h"
@@ -99,20 +99,20 @@ async def _keep_running(soak: Soak, until: float) -> None:
     """Let one run follow the other, each followed by a client that is cut."""
     while time.monotonic() < until:
         [thread_id] = await make_threads(soak.urls[0], 1)
-        subscriber = CutFollower(thread_id, soak.urls, soak.rng)
-        following = asyncio.create_task(subscriber.follow(_RUN_CUTS, _MOST_BYTES))
+        follower = CutFollower(thread_id, soak.urls, soak.rng)
+        following = asyncio.create_task(follower.follow(_RUN_CUTS, _MOST_BYTES))
         await post(soak.rng.choice(soak.urls), f"/api/agent/{thread_id}/execute", {"task": _RUN})
         async with asyncio.timeout(_ARRIVAL_SECONDS):
             await following
         [log] = await read_log(soak.stack.redis_url, [thread_id])
         soak.findings.counts["runs"] += 1
-        fault = find_fault(subscriber.seen, log, drops_deltas=bool(drop_settings(drops=True)))
+        fault = find_fault(follower.seen, log, drops_deltas=bool(drop_settings(drops=True)))
         if fault:
             soak.findings.faults.append(f"{thread_id}: {fault}")
 
 
 async def _keep_writing(soak: Soak, until: float) -> None:
-    """Write evenly, then a burst, again and again; what the visitors saw is collected meanwhile."""
+    """Write evenly, then a burst, again and again; the counts of the visitors are collected meanwhile."""
     while time.monotonic() < until:
         for count, per_second in ((int(_PER_SECOND * _CYCLE_SECONDS), _PER_SECOND), (_BURST, 0.0)):
             await soak.writer.ask("write", count=count, per_second=per_second)
@@ -144,7 +144,7 @@ def _print(findings: Findings, minutes: float, seed: int) -> None:
         (name, f"{count:,}", "") for name, count in sorted(findings.counts.items()) if name not in ("runs", "events")
     ]
     for name, slope in findings.slopes.items():
-        growth = f"{slope.growth_mb:+.1f} MB along the line"
+        growth = f"{slope.growth_mb:+.1f} MB along the fitted line"
         rows.append((f"growth of {name}", growth, f"at most {_MOST_GROWTH_MB:g} MB" if "gateway" in name else ""))
     figures = {name: float(count) for name, count in findings.counts.items()}
     figures |= {f"{name} MB/h": slope.mb_per_hour for name, slope in findings.slopes.items()}
@@ -152,7 +152,7 @@ def _print(findings: Findings, minutes: float, seed: int) -> None:
 
 
 def main() -> int:
-    """Run the soak; return 1 when a promise was broken."""
+    """Run the soak; return 1 when a check failed."""
     minutes, seed = float(os.environ.get("MINUTES") or 20), int(os.environ.get("SOAK_SEED") or time.time())
     sys.stdout.write(f"soak: {minutes:g} minutes, seed {seed}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A client that costs next to nothing: raw HTTP over asyncio, so that what is measured is the server."""
+"""A minimal client: raw HTTP over asyncio, so that the server is measured and not the client."""
 
 import asyncio
 import json

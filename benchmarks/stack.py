@@ -1,4 +1,4 @@
-"""The stack under measurement: `baud up` in a process of its own, with what is left of its children afterwards."""
+"""The stack under measurement: `baud up` in a process of its own, and its child processes."""
 
 import asyncio
 import os
@@ -39,15 +39,15 @@ class Stack:
 async def running_stack(
     *, workers: int = 1, model: str = TALKER, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Stack]:
-    """Start a stack with the talking model, or another, and further `BAUD_…` settings; stop it afterwards."""
+    """Start a stack with the scripted model, or another, and further `BAUD_…` settings; stop it afterwards."""
     with _folder() as folder:
-        said = (Path(folder) / "stderr").open("w+")
+        errors = (Path(folder) / "stderr").open("w+")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "baud", "up", "--port", "0", "--workers", str(workers), "--data-dir", folder,
             "--model", model,
             env={**os.environ, "BAUD_LOG__LEVEL": "WARNING", **(settings or {})},
             stdout=asyncio.subprocess.PIPE,
-            stderr=said,
+            stderr=errors,
         )  # fmt: skip
         try:
             yield await _ready(process, Path(folder))
@@ -55,9 +55,9 @@ async def running_stack(
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
             if await process.wait() != 0:
-                said.seek(0)
-                sys.stderr.write(said.read())
-            said.close()
+                errors.seek(0)
+                sys.stderr.write(errors.read())
+            errors.close()
 
 
 @contextmanager
@@ -75,7 +75,7 @@ async def _ready(process: asyncio.subprocess.Process, folder: Path) -> Stack:
         line = (await process.stdout.readline()).decode()
     match = _READY.search(line)
     if match is None:
-        raise RuntimeError(f"the stack did not come up; it said {line!r}")
+        raise RuntimeError(f"the stack did not start; it printed {line!r}")
     redis_url = match[2]
     password = folder / "redis" / "password"
     if password.exists():

@@ -1,4 +1,4 @@
-"""How soon things are there: the gateway's import, and `baud run` from nothing to its first event."""
+"""Start times: the gateway's import, and `baud run` from nothing to its first event."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from typing import Final
 from benchmarks.report import percentile, report
 
 _SAMPLES: Final = 5
-# VmHWM, because getrusage would count what this process used before it became the other.
+# VmHWM, because getrusage would count memory from before the exec.
 _IMPORT: Final = (
     "import time; began = time.perf_counter(); import {module}; taken = time.perf_counter() - began\n"
     "line = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"

@@ -1,4 +1,4 @@
-"""CPU of Baud's own per agent step: model call, tool call, journal. The model costs nothing; LiteLLM is out of it."""
+"""CPU of Baud's own per agent step: model call, tool call, journal. The model costs nothing; LiteLLM is not used."""
 
 import json
 from typing import Final
@@ -42,7 +42,7 @@ async def measure() -> None:
         "own CPU per agent step",
         [
             ("CPU of the worker per step", f"{per_step:.2f} ms", "aim: at most 5 ms"),
-            ("a whole run of one step", f"{single * 1e3:.1f} ms", "baseline"),
+            ("a complete run of one step", f"{single * 1e3:.1f} ms", "baseline"),
         ],
         {"per_step_ms": per_step, "single_run_ms": single * 1e3},
     )

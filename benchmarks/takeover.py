@@ -1,4 +1,4 @@
-"""How long a run stands still when its worker is killed: from SIGKILL to the next attempt's first event."""
+"""How long a run pauses when its worker is killed: from SIGKILL to the next attempt's first event."""
 
 import json
 import os
@@ -35,7 +35,7 @@ async def _one(stack: Stack) -> float:
 
 
 async def measure() -> None:
-    """Print the figure; the lease is the floor, since only its end tells that the worker is gone."""
+    """Print the figure; the lease is the lower bound: a dead worker is only detected when it expires."""
     settings = {"BAUD_MODEM__LEASE_SECONDS": str(_LEASE_SECONDS), "BAUD_MODEM__RENEW_SECONDS": "1"}
     async with running_stack(workers=3, settings=settings) as stack:
         seconds = [await _one(stack) for _ in range(_SAMPLES)]

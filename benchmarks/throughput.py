@@ -1,4 +1,4 @@
-"""50 runs at once, 200 deltas each, two workers: what arrives at the clients, and how soon the first of it."""
+"""50 runs at once, 200 deltas each, two workers: deltas per second at the clients, and the time to the first event."""
 
 import asyncio
 import json
@@ -18,31 +18,31 @@ ROUNDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class PriorityGate:
-    """What one round brought."""
+class Throughput:
+    """The result of one round."""
 
     deltas_per_second: float
     first_event_seconds: Sequence[float]
 
 
 async def _follow(url: str, path: str, is_open: asyncio.Event) -> tuple[float, float, int]:
-    """Return when the first event and the last came, and how many pieces of text in between."""
-    first, pieces, tail = 0.0, 0, b""
+    """Return the times of the first and the last event, and the number of text pieces between them."""
+    first, pieces, rest = 0.0, 0, b""
     async for arrived, chunk in read_stream(url, path):
         is_open.set()
         if not first and b"\nid: " in b"\n" + chunk:
             first = arrived
-        data = tail + chunk
+        data = rest + chunk
         end = data.rfind(b"\n\n") + 2
-        whole, tail = data[:end], data[end:]
-        pieces += sum(frame.count(b"token ") for frame in whole.split(b"\n\n") if b"assistant_delta" in frame)
-        if b"flow_completion" in whole:
+        frames, rest = data[:end], data[end:]
+        pieces += sum(frame.count(b"token ") for frame in frames.split(b"\n\n") if b"assistant_delta" in frame)
+        if b"flow_completion" in frames:
             return first, arrived, pieces
     raise RuntimeError("a stream ended before its run did")
 
 
-async def one_round(url: str, deltas: int) -> PriorityGate:
-    """Let all runs say so many deltas each; raises RuntimeError unless every one of them arrives."""
+async def one_round(url: str, deltas: int) -> Throughput:
+    """Run all tasks with `deltas` deltas each; raises RuntimeError unless every one of them arrives."""
     threads = [(await post(url, "/api/agent/initiate", {}))["thread_id"] for _ in range(RUNS)]
     opened = [asyncio.Event() for _ in threads]
     streams = [
@@ -62,13 +62,13 @@ async def one_round(url: str, deltas: int) -> PriorityGate:
     arrived = await asyncio.gather(*streams)
     pieces = sum(count for _, _, count in arrived)
     if pieces != RUNS * deltas:
-        raise RuntimeError(f"{pieces} pieces arrived, {RUNS * deltas} were said")
+        raise RuntimeError(f"{pieces} pieces arrived, {RUNS * deltas} were sent")
     ended = max(last for _, last, _ in arrived)
     firsts = [first - posted[thread] for thread, (first, _, _) in zip(threads, arrived, strict=True)]
-    return PriorityGate(pieces / (ended - began), firsts)
+    return Throughput(pieces / (ended - began), firsts)
 
 
-async def _best(url: str) -> PriorityGate:
+async def _best(url: str) -> Throughput:
     await one_round(url, DELTAS)
     rounds = [await one_round(url, DELTAS) for _ in range(ROUNDS)]
     return sorted(rounds, key=lambda each: each.deltas_per_second)[len(rounds) // 2]
@@ -76,9 +76,9 @@ async def _best(url: str) -> PriorityGate:
 
 async def measure() -> None:
     """Print the figures; the baseline is an agent inside the web process, which dies with it."""
-    results: dict[str, PriorityGate] = {}
+    results: dict[str, Throughput] = {}
     for name, coalesce in (("each delta an event", "false"), ("coalesced", "true")):
-        # Kept, so that every piece can be counted: the last of a text would give way to the whole message.
+        # Kept, so that every piece can be counted: the complete message would replace the last ones.
         settings = {"BAUD_STREAM__COALESCE_DELTAS": coalesce, "BAUD_STREAM__DROP_DELTAS": "false"}
         async with running_stack(workers=2, settings=settings) as stack:
             results[name] = await _best(stack.gateway_url)

@@ -1,6 +1,6 @@
-"""The worst that one client, one model or one message can send, each to be had by its name.
+"""The worst inputs that one client, model or message can send, by name.
 
-What a model does stands in TURNS, to be played by the talking model; what a client or a producer does stands in SENT.
+TURNS are made by the scripted model; SENT come from a client or a producer.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _CHAIN: Final = "import os\nfor _ in range(1800):\n os.mkdir('d'); os.chdir('d')
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is disturbed, and the thread that the disturber works on."""
+    """The stack that is disturbed, and the thread that the disturbance uses."""
 
     url: str
     redis_url: str
@@ -87,7 +87,7 @@ async def _execute(target: Target, body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _send(target: Target, data: bytes, *, pieces: int = 1) -> None:
-    """Send bytes over a connection of its own until the server has had enough of them."""
+    """Send bytes over a connection of its own until the server closes it."""
     parts = urlsplit(target.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     with suppress(OSError, TimeoutError):
@@ -188,7 +188,7 @@ SENT: Final[Mapping[str, Callable[[Target], Awaitable[None]]]] = {
     "ten replays of 150 MB": _large_replay,
     "twenty clients that ask /ready": _probes,
 }
-# What has to be there before.
+# What is prepared before.
 PREPARED: Final[Mapping[str, Callable[[Target], Awaitable[None]]]] = {
     "a conversation of 50 MB": _fill_conversation,
     "ten replays of 150 MB": _fill_log,

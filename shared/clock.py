@@ -1,4 +1,4 @@
-"""The time of day and a clock that never goes back, and how a time is written down."""
+"""The time of day, a monotonic clock, and the format of a time."""
 
 import time
 from datetime import UTC, datetime

@@ -59,11 +59,9 @@ class ModemConfig(Section):
 
     broker_url: SecretStr = Field(SecretStr(""), description="Celery broker; empty: the Redis URL")
     queue: str = Field("celery", min_length=1, description="Celery queue")
-    concurrency: int = Field(300, ge=1, description="runs that one process carries at once")
+    concurrency: int = Field(300, ge=1, description="runs that one process executes at once")
     lease_seconds: float = Field(15.0, gt=0, description="how long a claim holds without renewal")
-    renew_seconds: float = Field(
-        5.0, gt=0, description="how often a claim, and the worker's own sign of life, is renewed"
-    )
+    renew_seconds: float = Field(5.0, gt=0, description="how often a claim, and the worker's own heartbeat, is renewed")
     max_crashes: int = Field(3, ge=1, description="workers lost in a row with a run before it is given up as poison")
     max_message_bytes: int = Field(
         8_388_608, ge=65_536, description="largest message that is taken from the queue; larger ones are put aside"
@@ -78,7 +76,9 @@ class StreamConfig(Section):
     idle_timeout: float = Field(
         300.0, gt=0, description="a stream with no active run and no event for so long is closed"
     )
-    max_duration: float = Field(1800.0, gt=0, description="a connection older than this is closed after a whole frame")
+    max_duration: float = Field(
+        1800.0, gt=0, description="a connection older than this is closed after a complete frame"
+    )
     max_length: int = Field(100_000, ge=0, description="entries kept per thread, roughly; 0: no limit")
     send_timeout: float = Field(30.0, gt=0, description="a client that takes no byte for so long is closed")
     client_buffer_bytes: int = Field(
@@ -88,7 +88,7 @@ class StreamConfig(Section):
     )
     coalesce_deltas: bool = Field(True, description="join text deltas that wait to be written; false: one event each")
     drop_deltas: bool = Field(
-        True, description="text deltas leave the log once their whole message is written; false: they are kept"
+        True, description="text deltas leave the log once their complete message is written; false: they are kept"
     )
     flush_interval: float = Field(
         0.025, ge=0, description="pause between two writes of deltas and tool output; longer while writes are slow"
@@ -209,7 +209,7 @@ class CorsConfig(Section):
 
 
 class LogConfig(Section):
-    """What the services say on standard error."""
+    """What the services log to standard error."""
 
     level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG | INFO | WARNING | ERROR")
     format: str = Field("auto", pattern="^(auto|color|json)$", description="auto: color when ENV is local, else json")

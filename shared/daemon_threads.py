@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class DaemonThreads(Executor):
-    """Runs what is submitted on a fixed number of threads. One that is stuck in a call ends with the process."""
+    """Runs calls on a fixed number of threads; a thread that is stuck in a call ends with the process."""
 
     def __init__(self, count: int, name: str) -> None:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -30,7 +30,7 @@ class DaemonThreads(Executor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - the thread's edge: whoever waits gets it
+            except BaseException as error:  # noqa: BLE001 - the thread's edge: passed on to the waiting caller
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -39,7 +39,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """Take no more work and forget what has not begun; nothing is waited for."""
+        """Take no more work and drop what has not begun, without waiting."""
         self._is_closed = True
         self._work.put(None)
 

@@ -138,7 +138,7 @@ class TooManyStreamsError(LimitReachedError):
 
 
 class SteeringFullError(LimitReachedError):
-    """Too much waits to be read by this run already. Try again once it has read it, or send on_busy=queue."""
+    """Too much steering text waits for this run. Try again once the run has read it, or send on_busy=queue."""
 
     code = "steering_full"
 
@@ -174,7 +174,7 @@ class UnreadableRecordError(BaudError):
 
 
 class UnreadableRunError(UnreadableRecordError):
-    """A run cannot be carried out: what is stored of it cannot be read. `token` is its claim's, if there is one."""
+    """A run cannot be executed: its stored records cannot be read. `token` is its claim's, if there is one."""
 
     def __init__(self, message: str | None = None, token: str = "") -> None:
         super().__init__(message)

@@ -9,7 +9,7 @@ from shared.errors import InvalidStreamIdError
 
 _STREAM_ID: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 _MAX_ID_CHARS: Final = 128
-# Control characters, separators of lines and paragraphs, halves of characters.
+# Control characters, separators of lines and paragraphs, surrogates.
 _NOT_IN_A_LINE: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _KEY_CHARS: Final = frozenset(":{}")  # they mean something in a Redis key, so no id has them
 ID_FORM: Final = f"send at most {_MAX_ID_CHARS} printable characters, and none of : {{ }}"
@@ -26,7 +26,7 @@ class StreamId(NamedTuple):
         return f"{self.milliseconds}-{self.sequence}"
 
 
-LAST_STREAM_ID: Final = StreamId(_MAX_PART, _MAX_PART)  # nothing can ever come behind it
+LAST_STREAM_ID: Final = StreamId(_MAX_PART, _MAX_PART)  # no entry can come after it
 
 
 def is_id(text: str) -> bool:
@@ -35,7 +35,7 @@ def is_id(text: str) -> bool:
 
 
 def is_plain_text(text: str, *, max_chars: int) -> bool:
-    """Whether a text has 1 to `max_chars` characters that all stand in one line and can be encoded."""
+    """Whether a text has 1 to `max_chars` characters, is one line and can be encoded."""
     return 0 < len(text) <= max_chars and not any(category(char) in _NOT_IN_A_LINE for char in text)
 
 

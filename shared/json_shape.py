@@ -1,11 +1,11 @@
-"""How deep a JSON value is nested and how much it holds, found without recursion and without looking at all of it."""
+"""How deep a JSON value is nested and how many values it holds, found without recursion, stopping at the limits."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 def shape_fault(value: Any, *, max_depth: int, max_values: int) -> str | None:
-    """Return in what a value is too large, as the end of a sentence about it; None when it is not."""
+    """Return how a value exceeds the limits, as the predicate of a sentence; None when it does not."""
     level, depth, values = [value] if isinstance(value, list | dict) else [], 0, 1
     while level:
         depth += 1

@@ -8,18 +8,18 @@ LEGACY_TASK: Final = "main.process_flow_data"
 
 THREAD_INDEX: Final = "threads:index"
 MODEM_INDEX: Final = "modems:alive"
-# Every run that has not ended, by the time at which a reaper should look at it.
+# Sorted set: every run that has not ended, by the time of a reaper's next check.
 OPEN_RUNS_INDEX: Final = "runs:open"
 # List: messages of the task queue that could not be read, newest first.
 DEAD_LETTERS: Final = "baud:dead-letters"
-# With a worker's id: rung when one of its runs has to be looked at.
+# With a worker's id: notified when a cancel was requested of one of its runs.
 WORKER_CHANNEL_PREFIX: Final = "modem:bell:"
-# A subscription connection always listens to this one, so that it is one before the first bell is watched.
+# A connection is subscribed to this channel from the start, so that it is in pub/sub mode before the first thread's.
 IDLE_CHANNEL: Final = "bell:idle"
 
 
 def run_thread(run_id: str) -> str:
-    """String: the thread of a run. Only who has nothing but the run's id reads it, so it has a slot of its own."""
+    """String: the thread of a run. It is read by the run's id alone, so it has a slot of its own."""
     return f"run:{run_id}:thread"
 
 
@@ -69,7 +69,7 @@ class ThreadKeys:
 
     @property
     def tombstone(self) -> str:
-        """String: the thread was deleted; it outlives the thread, so that what else was the thread's is removed too."""
+        """String: the thread was deleted; it outlives the thread, so that its data elsewhere is removed too."""
         return f"deleted:{self._tag(self.thread_id)}"
 
     @property
@@ -79,12 +79,12 @@ class ThreadKeys:
 
     @property
     def channel(self) -> str:
-        """Channel: rung after each append."""
+        """Channel: notified after each append."""
         return f"{self._prefix}:bell"
 
     @property
     def run_prefix(self) -> str:
-        """What a run id is appended to."""
+        """The prefix of run keys."""
         return f"{self._prefix}:run:"
 
     def run(self, run_id: str) -> str:

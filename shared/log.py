@@ -1,6 +1,6 @@
 """Logging of a service: coloured lines on a laptop, one JSON object a line elsewhere, secrets masked in both.
 
-What a client, a model or a command has written can neither make a line without end nor look like a line of its own.
+Text of a client, a model or a command can neither make an endless line nor look like a line of the log.
 """
 
 import copy

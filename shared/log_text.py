@@ -1,12 +1,12 @@
-"""Makes foreign text fit for a log: bounded in length, and without characters that begin a line or steer a terminal."""
+"""Makes foreign text safe to log: bounded in length, without characters that begin a line or control a terminal."""
 
 from collections.abc import Mapping
 from typing import Final
 
-# Of one message, field or traceback. What a log collector takes of a line is seldom more.
+# Of one message, field or traceback; log collectors seldom accept longer lines.
 MAX_CHARS: Final = 8192
 _TAIL_CHARS: Final = MAX_CHARS // 4  # the end of a traceback says what happened
-# A cut goes back to the last blank so near to it: half of a secret would not be known as one.
+# A cut moves back to the last blank within this distance: half of a secret would not be recognised.
 _WORD_CHARS: Final = 512
 _MAX_ITEMS: Final = 50  # of a field that is a collection
 _CONTROLS: Final[Mapping[int, str]] = {
@@ -26,7 +26,7 @@ def cut(text: str) -> str:
 
 
 def cut_field(value: object) -> object:
-    """Return a field that is no longer than a message may be; what is no text or number is written as one."""
+    """Return a field cut to the length of a message; other types than text and number are written as text."""
     if value is None or isinstance(value, bool | int | float):
         return value if not isinstance(value, int) or abs(value) < 2**63 else "a number too large to log"
     if isinstance(value, str):
@@ -42,7 +42,7 @@ def escape(text: str) -> str:
 
 
 def indent(text: str) -> str:
-    """Return lines that cannot be taken for lines of the log's own."""
+    """Return the lines indented, so that they cannot be mistaken for log lines."""
     return "\n".join("  " + escape(line) for line in text.split("\n"))
 
 

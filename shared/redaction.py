@@ -1,6 +1,6 @@
 """Takes secrets out of text: API keys, bearer tokens, passwords in URLs, and values known to be secret.
 
-Texts come from outside, so every expression that meets them is one of re2, whose time grows with the text and no more.
+Texts come from outside, so every expression that is applied to them is one of re2, which takes linear time.
 """
 
 import json
@@ -36,14 +36,14 @@ _PATTERNS: Final = tuple(
 )
 _NAMED_BARE: Final = re2.compile(rf"(?i){_NAMED})([^\s\"',;&}})\\]+)")
 _NO_SECRET: Final = re2.compile(r"(?i)(?:none|null|bearer)\b")  # may stand where a secret would
-# What every pattern needs: nearly no text holds any of it, and one look is cheaper than seven.
+# What every pattern needs: hardly any text holds any of it, and one search is cheaper than seven.
 _HINTS: Final = re2.compile(
     r"(?i)://|bearer|api[_-]?key|passw|secret|_token|authorization|sk[-_]|xox|gh[pousr]_|e2b_|dtn_|tvly-|aiza|akia|eyj"
 )
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell by its name whether a variable or key holds a secret, such as OPENAI_API_KEY or api_key."""
+    """Whether the name of a variable or key is that of a secret, such as OPENAI_API_KEY or api_key."""
     return _SECRET_NAME.search(name) is not None
 
 

@@ -1,7 +1,7 @@
-"""Finds known values in text, whole or as it comes in pieces, in one pass however many and however alike they are.
+"""Finds and masks known values in text, complete or in pieces, in one pass however many values there are.
 
-Whatever an occurrence covers is masked; occurrences that overlap or touch become one mask. It is the automaton of Aho
-and Corasick: a state is the longest end of the text so far that begins a value.
+Every occurrence is masked; occurrences that overlap or touch become one mask. This is an Aho-Corasick automaton: a
+state is the longest suffix of the text so far that is a prefix of a value.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import Final, Protocol
 
 import re2  # type: ignore[import-untyped]  # google-re2 brings no types
 
-# Looked for first, with no state of Python's: no value is in a text that holds the beginning of none.
+# Searched for first, in one regular expression: a text without the beginning of a value holds no value.
 _BEGINNING: Final = 24  # bytes
 _MATCHER_BYTES: Final = 67_108_864
-_MOST_FIRSTS: Final = 128  # each is tried at each character
+_MOST_FIRSTS: Final = 128  # alternatives of a pattern, each tried at each character
 
 
 class SecretMatcher:
@@ -25,7 +25,7 @@ class SecretMatcher:
         self.values = frozenset(value for value in values if value)
         self.mask_text = mask
         self.longest = max(map(len, self.values), default=0)
-        # State by state; the first child of one is the next, so that a value of its own costs no dictionaries.
+        # By state. The first child of a state is the next state, so that a value without branches needs no dict.
         self._labels: list[str] = [""]  # the character by which it is reached
         self._nexts: list[str] = [""]  # the character that leads on to the next state
         self._branches: dict[int, dict[str, int]] = {}  # its other children
@@ -34,29 +34,31 @@ class SecretMatcher:
         for value in sorted(self.values):
             self._insert(value)
         self._fails = array("l", [0]) * len(self._labels)
-        self._open = array("l", [0]) * len(self._labels)  # how much of the end may yet become a value
+        self._open = array("l", [0]) * len(
+            self._labels
+        )  # how many characters at the end may be the beginning of a value
         self._link()
         self._first = _first_two_of(self.values)
         self._beginnings = _any_of({value.encode("utf-8", "surrogatepass")[:_BEGINNING] for value in self.values})
 
     def may_hold(self, data: bytes) -> bool:
-        """Tell, quickly, whether UTF-8 text may hold a value; False is certain."""
+        """Whether UTF-8 text may hold a value; quick, and False is certain."""
         return self._beginnings is not None and self._beginnings.search(data) is not None
 
     def mask(self, text: str) -> str:
-        """Return a whole text with the values masked."""
+        """Return a complete text with the values masked."""
         if not self.may_hold(text.encode("utf-8", "surrogatepass")):
             return text
         stream = MaskedStream(self)
         return stream.feed(text) + stream.finish()
 
     def read(self, state: int, text: str, place: int, found: Callable[[int, int], None]) -> int:
-        """Return the state after a text that begins at `place`; says where occurrences begin and end."""
+        """Return the state after a text that begins at `place`; `found` gets begin and end of each occurrence."""
         nexts, branches, fails, ends = self._nexts, self._branches, self._fails, self._ends
-        nobody: dict[str, int] = {}
+        no_children: dict[str, int] = {}
         for end, character in enumerate(text, place + 1):
             while nexts[state] != character:
-                child = branches.get(state, nobody).get(character)
+                child = branches.get(state, no_children).get(character)
                 if child is not None:
                     state = child
                     break
@@ -70,7 +72,7 @@ class SecretMatcher:
         return state
 
     def may_begin(self, text: str) -> bool:
-        """Tell, quickly, whether a value may begin in a text; False is certain."""
+        """Whether a value may begin in a text; quick, and False is certain."""
         return self._first is not None and self._first.search(text) is not None
 
     def open_at(self, state: int) -> int:
@@ -101,7 +103,7 @@ class SecretMatcher:
         return state
 
     def _link(self) -> None:
-        """Set what each state falls back to: the shallow before the deep."""
+        """Set the fallback of each state, by rising depth."""
         for state in sorted(range(1, len(self._labels)), key=self._depths.__getitem__):
             parent = self._parents[state]
             fail = self.read(self._fails[parent], self._labels[state], 0, _nothing) if parent else 0
@@ -116,34 +118,34 @@ def _nothing(begin: int, end: int) -> None:
 
 
 class MaskedStream:
-    """One text that comes in pieces, masked exactly as the whole text would be."""
+    """One text in pieces, masked exactly as the complete text would be."""
 
     def __init__(self, matcher: SecretMatcher) -> None:
         self._matcher = matcher
         self._state = 0
-        self._told = 0  # so much of the whole text is told; what is held begins there
+        self._emitted = 0  # characters that were returned; what is held begins there
         self._held = ""
         self._masked_to = -1
         self._found: deque[tuple[int, int]] = deque()
 
     def feed(self, piece: str) -> str:
-        """Return what can be told now; an end that may be the beginning of a value waits for the next piece."""
+        """Return the text that is certain; an end that may be the beginning of a value is held for the next piece."""
         matcher = self._matcher
         if not (self._state or self._held or matcher.may_begin(piece)):
-            self._told += len(piece)
+            self._emitted += len(piece)
             return piece
-        place = self._told + len(self._held)
+        place = self._emitted + len(self._held)
         is_all_held = matcher.open_at(self._state) <= len(self._held)
         self._held += piece
         if len(piece) > matcher.longest and is_all_held and not self._found and not self._may_hold_value():
             place += len(piece) - matcher.longest
             self._state, piece = 0, piece[-matcher.longest :] if matcher.longest else ""
         self._state = matcher.read(self._state, piece, place, self._cover)
-        return self._tell(self._told + len(self._held) - matcher.open_at(self._state))
+        return self._emit(self._emitted + len(self._held) - matcher.open_at(self._state))
 
     def finish(self) -> str:
-        """Return what waits: the text has ended."""
-        rest = self._tell(self._told + len(self._held))
+        """Return the held rest at the end of the text."""
+        rest = self._emit(self._emitted + len(self._held))
         self._state, self._masked_to = 0, -1
         return rest
 
@@ -155,23 +157,23 @@ class MaskedStream:
             begin = min(begin, self._found.pop()[0])
         self._found.append((begin, end))
 
-    def _tell(self, limit: int) -> str:
-        told: list[str] = []
-        first = place = self._told
+    def _emit(self, limit: int) -> str:
+        parts: list[str] = []
+        first = place = self._emitted
         while self._found and self._found[0][0] < limit:
             begin, end = self._found.popleft()
-            told.append(self._held[place - first : max(begin, place) - first])
+            parts.append(self._held[place - first : max(begin, place) - first])
             if begin > self._masked_to:
-                told.append(self._matcher.mask_text)
+                parts.append(self._matcher.mask_text)
             place = self._masked_to = max(end, place)
-        told.append(self._held[place - first : max(limit, place) - first])
-        self._told = max(limit, place)
-        self._held = self._held[self._told - first :]
-        return "".join(told)
+        parts.append(self._held[place - first : max(limit, place) - first])
+        self._emitted = max(limit, place)
+        self._held = self._held[self._emitted - first :]
+        return "".join(parts)
 
 
 def _first_two_of(values: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what finds the first two characters of a value, or its first at the very end of a text."""
+    """Return a pattern of the first two characters of a value, or its first one at the end of a text."""
     seconds: dict[str, set[str]] = {}
     for value in values:
         seconds.setdefault(value[0], set()).add(value[1:2])

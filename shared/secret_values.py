@@ -12,7 +12,7 @@ from shared.redaction import is_secret_name
 
 MIN_LENGTH: Final = 8  # characters; shorter values would mask ordinary words
 
-# Whatever their names' last word, these hold a path, a flag or a name as often as a secret.
+# Variables with such names hold a path, a flag or a name as often as a secret.
 _WEAK_NAME: Final = re.compile(
     r"(^|_)(CREDENTIALS?|CREDS|AUTH|AUTHORIZATION|PWD|(SSH|DEPLOY|PRIVATE|SIGNING|ENCRYPTION)_?KEY|COOKIE|JWT)(_?\d+)?$",
     re.IGNORECASE,
@@ -27,7 +27,7 @@ _PATH: Final = re.compile(r"(~|\.{1,2})?/[\w.@ -]+(/[\w.@ -]{1,255})*/?|[A-Za-z]
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\s\"'<>]+")
 _OPTION: Final = re.compile(r"(?:^|[;\s&?])([A-Za-z_ ]{1,40})=([^;\s&]+)")
 _OPTION_NAME: Final = re.compile(r"(pwd|password|pass|secret|token|key|signature|sig|credentials?)$", re.IGNORECASE)
-# Values that stand in ordinary text; a secret that is one of them is none.
+# Values that occur in ordinary text and are not masked.
 _TRIVIAL: Final = frozenset({
     "password", "passw0rd", "password1", "changeme", "change-me", "postgres", "postgresql", "rabbitmq", "localhost",
     "disabled", "required", "optional", "undefined", "redacted", "external", "internal", "anonymous", "username",
@@ -48,7 +48,7 @@ def secret_forms(values: Iterable[str]) -> frozenset[str]:
 
 def _parts(name: str, value: str) -> Iterator[str]:
     if _is_secret(name, value):
-        yield from _whole_and_lines(value)
+        yield from _value_and_lines(value)
         yield from _last_word(value)
         yield from _members(value)
         yield from _options(value)
@@ -63,8 +63,8 @@ def _is_secret(name: str, value: str) -> bool:
     return bool(_WEAK_NAME.search(name)) and not _PATH.fullmatch(value)
 
 
-def _whole_and_lines(value: str) -> Iterator[str]:
-    """Return a value, and each line of one that has several: output comes in lines."""
+def _value_and_lines(value: str) -> Iterator[str]:
+    """Return a value, and each line of one with several: output comes in lines."""
     yield value
     text = value.replace("\\n", "\n")  # as keys are often written into one line
     if "\n" not in text:
@@ -75,7 +75,7 @@ def _whole_and_lines(value: str) -> Iterator[str]:
 
 
 def _last_word(value: str) -> Iterator[str]:
-    """Return what is secret of `Bearer x` and of `user:password`."""
+    """Return the secret part of `Bearer x` and of `user:password`."""
     scheme, _, token = value.partition(" ")
     if scheme.lower() in ("bearer", "basic", "token"):
         yield token.strip()
@@ -97,7 +97,7 @@ def _members(value: str) -> Iterator[str]:
         children = node.items() if isinstance(node, dict) else ()
         for name, child in children:
             if isinstance(child, str) and (is_secret_name(name) or _WEAK_NAME.search(name)):
-                yield from _whole_and_lines(child)
+                yield from _value_and_lines(child)
         waiting.extend(child for _, child in children)
         waiting.extend(node if isinstance(node, list) else ())
 
@@ -152,17 +152,17 @@ def _json_forms(value: str) -> Iterator[str]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Return what stands in base64 wherever the value begins in the encoded text: it takes part in three ways."""
+    """Return the base64 text of a value at each of its three alignments in an encoded text."""
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + raw).decode()
-        begin = (0, 2, 3)[before]  # the first characters say something of what stands before, too
+        begin = (0, 2, 3)[before]  # the first characters also encode what comes before
         rest = (before + len(raw)) % 3
-        end = len(encoded) - (0, 3, 2)[rest]  # and the last of what stands behind
+        end = len(encoded) - (0, 3, 2)[rest]  # and the last encode what comes after
         yield encoded[begin:end]
 
 
 def _base64_lines(raw: bytes) -> Iterator[str]:
-    """Return the lines of a value that is encoded by itself: base64 breaks at 76 characters, OpenSSL at 64."""
+    """Return the lines of a value that is encoded alone: base64 breaks at 76 characters, OpenSSL at 64."""
     encoded = base64.b64encode(raw).decode()
     for width in (64, 76):
         if len(encoded) > width:

@@ -28,14 +28,14 @@ class SentinelAddress:
 
 
 def is_sentinel_url(url: str) -> bool:
-    """Tell by its scheme whether a URL names Sentinels."""
+    """Whether a URL has a scheme of Sentinels."""
     return url.partition("://")[0] in _SCHEMES
 
 
 def parse_sentinel_url(url: str) -> SentinelAddress:
-    """Return what the URL names. Raises ValueError, whose text holds nothing of the URL, since that may be secret."""
-    scheme, _, behind = url.partition("://")
-    authority, _, path = behind.partition("/")
+    """Return what the URL names. Raises ValueError, whose text quotes nothing of the URL, which may be secret."""
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
     if "?" in authority or "#" in authority:
         raise ValueError(f"names no master: the form is {SENTINEL_FORM}")
     # Without the hosts: Python's parser refuses an address in brackets that is not the only one.
@@ -46,7 +46,7 @@ def parse_sentinel_url(url: str) -> SentinelAddress:
     if not master_name:
         raise ValueError(f"names no master: the form is {SENTINEL_FORM}")
     if db and not db.isdecimal():
-        raise ValueError("what stands behind the master's name must be the number of the database")
+        raise ValueError("the part after the master's name must be the number of the database")
     options = _options(parts.query, has_tls=parts.scheme == _SCHEMES[1])
     return SentinelAddress(
         sentinels=tuple(_host_and_port(place, text) for place, text in enumerate(hosts.split(","), 1)),

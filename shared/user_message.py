@@ -15,7 +15,7 @@ _IMAGE: Final = "image_url"
 def user_message(
     task: str, context: Sequence[ContextItem], thread_context: Mapping[str, JsonValue] | None = None
 ) -> ChatMessage:
-    """Return the message: what the context says under tags, then the task, then the images as parts of their own."""
+    """Return the message: the context under tags, then the task, then the images as separate parts."""
     texts: list[str] = []
     images: list[ContentPart] = []
     if thread_context:
@@ -33,7 +33,7 @@ def user_message(
 
 
 def _image(item: ContextItem) -> ContentPart | None:
-    """Return the image, or None where the item names none: a provider would refuse the whole conversation, for ever."""
+    """Return the image, or None if the item has none: a provider would refuse the conversation for ever."""
     source = item.content if item.content is not None else (item.model_extra or {}).get(_IMAGE)
     address: dict[str, JsonValue] = source if isinstance(source, dict) else {"url": source}
     url = address.get("url")

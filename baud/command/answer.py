@@ -1,4 +1,4 @@
-"""`baud answer`: says what a waiting run waits for."""
+"""`baud answer`: answers a run that waits for a person."""
 
 import asyncio
 from typing import Annotated
@@ -18,7 +18,7 @@ async def _answer(some_id: str, run_id: str, text: str, decision: Decision | Non
         named = await find_named(baud, some_id, run_id)
         waiting = named.run_id or (await baud.thread(named.thread_id)).active_run_id
         if not waiting:
-            raise BaudClientError(f"no run of thread {named.thread_id} is active, so none waits for an answer")
+            raise BaudClientError(f"no run of thread {named.thread_id} is active, so no run waits for an answer")
         await baud.send_input(named.thread_id, waiting, text, decision=decision)
         typer.echo(f"answered; watch it go on with: baud tail {named.thread_id}")
 
@@ -42,8 +42,8 @@ def answer(
         baud answer 4f1c... --approve
     """
     if approve and deny:
-        raise typer.BadParameter("say either --approve or --deny")
+        raise typer.BadParameter("give either --approve or --deny")
     if not (approve or deny or text.strip()):
-        raise typer.BadParameter("say an answer, --approve or --deny")
+        raise typer.BadParameter("give an answer, --approve or --deny")
     decision = Decision.APPROVE if approve else Decision.DENY if deny else None
     asyncio.run(_answer(thread_or_run, run, text, decision, url=url, token=token))

@@ -1,4 +1,4 @@
-"""What an id on the command line stands for: a thread, or a run, whose thread is looked up."""
+"""Resolves an id on the command line: a thread, or a run, whose thread is looked up."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Named:
 
 
 async def find_named(baud: AsyncBaud, some_id: str, run_id: str = "") -> Named:
-    """Return what is meant by an id, and perhaps a run's beside it. An id of both kinds is a thread's."""
+    """Return the thread and run of an id and an optional run id. An id that is both is taken as a thread's."""
     if run_id:
         return Named(some_id, run_id)
     try:

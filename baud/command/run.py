@@ -1,4 +1,4 @@
-"""`baud run`: one task from the command line, shown as it is worked on."""
+"""`baud run`: runs one task and shows its events as they come."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from baud.terminal.stderr import say
 from shared.contract.event import ExecuteType
 from shared.contract.run import Decision
 
-EXIT_STOPPED = 130  # as shells say for Ctrl-C
+EXIT_STOPPED = 130  # the exit code of shells for Ctrl-C
 _CANCEL_SECONDS = 3.0
 
 
@@ -55,7 +55,7 @@ class RunCommand:
         self._view = RunView(Console(highlight=False), again=gateway.options)
 
     async def run(self) -> int:
-        """Work on the task, and put the agent's questions to the user; return the exit code."""
+        """Run the task and ask the user the agent's questions; return the exit code."""
         thread_id = self._request.thread_id or (await self._baud.initiate()).thread_id
         run_id = (await self._baud.execute(thread_id, self._request.task)).run_id
         try:
@@ -72,10 +72,10 @@ class RunCommand:
                     return exit_code_of(completion_of(event)[0])
                 if event.is_question and not await self._answer(thread_id, run_id, event):
                     return 1
-        raise BaudClientError(f"the stream ended before the run did; look again with: baud tail {thread_id}")
+        raise BaudClientError(f"the stream ended before the run did; follow it with: baud tail {thread_id}")
 
     async def _answer(self, thread_id: str, run_id: str, event: Event) -> bool:
-        """Ask the user; False when nobody can be asked, and the run goes on waiting."""
+        """Ask the user; False without a terminal: the run stays waiting."""
         if self._request.as_json or not sys.stdin.isatty():
             first = "start baud up on the same --data-dir, then " if self._gateway.is_own else ""
             say(f"the run waits for you; {first}answer with: baud answer {thread_id}")
@@ -128,9 +128,9 @@ def run(
     model: Annotated[str, typer.Option(help="LiteLLM name of the model, for a stack started by this command.")] = "",
     data_dir: DataFolder = DEFAULT_DATA_DIR,
 ) -> None:
-    """Give the agent a task and watch it work.
+    """Give the agent a task and show its events.
 
-    Without a gateway to talk to, a stack is started for the time of the run. Exit code: 0 completed, 1 failed,
+    Without a gateway to talk to, a stack is started for this run. Exit code: 0 completed, 1 failed,
     130 stopped; Ctrl-C stops the run.
 
     Examples:
@@ -142,7 +142,7 @@ def run(
         baud run --json "list the files" | jq .data.execute_type
     """
     if not task.strip():
-        raise typer.BadParameter("the task is blank; say what the agent is to do")
+        raise typer.BadParameter("the task is blank; describe what the agent is to do")
     options = StackOptions(data_dir=data_dir, port=0, model=model, redis_url=redis_url_from(os.environ))
     request = RunRequest(task=task, thread_id=thread, url=url, token=token, as_json=as_json, options=options)
     raise typer.Exit(asyncio.run(carry_out(request)))

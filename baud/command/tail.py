@@ -1,4 +1,4 @@
-"""`baud tail`: what happened on a thread or in a run, and what happens next."""
+"""`baud tail`: shows the events of a thread or a run, and follows new ones."""
 
 import asyncio
 import os
@@ -24,9 +24,9 @@ from baud.terminal.stderr import say
 
 @dataclass(frozen=True, slots=True)
 class TailRequest:
-    """What is to be shown: the events of a thread or a run behind `last_id`, all or those of some types.
+    """The events to show: those of a thread or a run after `last_id`, of all types or some.
 
-    Without `follow` a thread's are shown up to the moment when no run is active.
+    Without `follow` a thread's stream ends when no run is active.
     """
 
     thread_or_run: str
@@ -37,7 +37,7 @@ class TailRequest:
 
 
 async def open_stream(baud: AsyncBaud, request: TailRequest) -> AsyncGenerator[Event, None]:
-    """Return the stream that is asked for; an unknown id or a dead gateway is said at once."""
+    """Return the requested stream; raises at once for an unknown id, or when no gateway answers."""
     named = await find_named(baud, request.thread_or_run)
     if named.run_id:
         return baud.run_stream(
@@ -71,7 +71,7 @@ async def _tail(request: TailRequest, *, url: str, token: str, as_json: bool, fo
         AsyncBaud(gateway.url, token=token or None) as baud,
     ):
         if request.follow and gateway.is_own:
-            say("no gateway is running, so nobody else can add to this thread: showing what there is")
+            say("no gateway is running, so no new events can come: showing the stored events")
             request = replace(request, follow=False)
         await _show(await open_stream(baud, request), as_json=as_json)
         return 0
@@ -82,15 +82,15 @@ def tail(
     thread_or_run: Annotated[str, typer.Argument(help="Id of a thread, or of a run.")],
     *,
     last_id: Annotated[str, typer.Option("--from", help="Show what comes after this event id; $: from now on.")] = "",
-    follow: Annotated[bool, typer.Option(help="Stay for what comes; else end when no run is active.")] = True,
-    types: Annotated[str, typer.Option(help="Only events of these types, with commas between them.")] = "",
-    deltas: Annotated[bool, typer.Option(help="Show text as it is made; else whole messages only.")] = True,
+    follow: Annotated[bool, typer.Option(help="Wait for new events; else end when no run is active.")] = True,
+    types: Annotated[str, typer.Option(help="Only events of these types, separated by commas.")] = "",
+    deltas: Annotated[bool, typer.Option(help="Show text as it streams; else complete messages only.")] = True,
     url: Url = "",
     token: Token = "",
     as_json: Json = False,
     data_dir: DataFolder = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show all that happened on a thread or in a run, and what happens next.
+    """Show the events of a thread or a run, and follow new ones.
 
     Examples:
 

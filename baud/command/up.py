@@ -1,4 +1,4 @@
-"""`baud up`: the whole backend on this machine, until it is told to stop."""
+"""`baud up`: the complete backend on this machine, until a signal stops it."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ async def serve(options: StackOptions) -> None:
         async with stack:
             try:
                 typer.echo(f"baud ready gateway={stack.url} redis={stack.redis_url}")
-            except OSError as error:  # what runs is worth more than the line that says so
+            except OSError as error:  # the stack keeps running without its ready line
                 say(f"the ready line cannot be written: {error.strerror}")
             await asyncio.Event().wait()
 
@@ -39,7 +39,7 @@ def up(
 
     When all answer, one line goes to standard output: `baud ready gateway=URL redis=URL`; everything else goes to
     standard error. What dies is started again. With REDIS_URL set, that Redis is used and none is started; else the
-    password of the embedded one stands in DATA_DIR/redis/password.
+    password of the embedded one is in DATA_DIR/redis/password.
 
     Examples:
 

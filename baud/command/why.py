@@ -31,7 +31,7 @@ async def newest_run(baud: AsyncBaud, thread_id: str) -> str:
 def _owner(found: Why) -> str:
     if found.owner is None:
         return ""
-    return found.owner if found.is_owner_alive else f"{found.owner} (no sign of life)"
+    return found.owner if found.is_owner_alive else f"{found.owner} (not alive)"
 
 
 def _table(found: Why) -> Table:
@@ -85,7 +85,7 @@ def why(
     as_json: Json = False,
     data_dir: DataFolder = DEFAULT_DATA_DIR,
 ) -> None:
-    """Say what a run is doing or waiting for, and what happens next by itself.
+    """Show what a run is doing or waiting for, and what happens next by itself.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""The asynchronous client: one method per route, and streams that go on over lost connections."""
+"""The asynchronous client: one method per route, and streams that reconnect and resume."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from baud.sdk.calls import Call
 from baud.sdk.errors import ApiError, UnreachableError
 from baud.sdk.event import Event
 from baud.sdk.gateway_address import Gateways, request_headers
-from baud.sdk.responses import LONGEST_REFUSAL_BYTES, is_passing
+from baud.sdk.responses import LONGEST_REFUSAL_BYTES, is_temporary
 from baud.sdk.stream_request import StreamRequest
 from baud.sdk.stream_session import StreamCounts, StreamSession
 from baud.stack.health import Health
@@ -40,10 +40,10 @@ _UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 class AsyncBaud:
     """A Baud gateway, for asyncio. Use it as an async context manager, or call `close`.
 
-    `base_url` is the gateway's address, or a list of gateways of the same Baud: one that does not answer is left for
-    the next. `token` goes out as a bearer token, `timeout_seconds` bounds every wait of a request that is no stream.
+    `base_url` is the gateway's address, or a list of gateways of the same Baud: when one does not answer,
+    the next is used. `token` is sent as a bearer token, `timeout_seconds` bounds every wait except those of streams.
     Methods raise ApiError for what the gateway refuses, UnreachableError when none answers; requests that may be
-    sent twice are sent again a few times before. `stream_counts` says what all streams together have met.
+    sent twice are retried a few times before. `stream_counts` counts the connections and duplicates of all streams.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AsyncBaud:
         await self._http.aclose()
 
     async def health(self) -> Health:
-        """Return how the gateway and what it needs are."""
+        """Return the health of the gateway, Redis and the task queue."""
         return await self._send(calls.health())
 
     async def initiate(
@@ -150,8 +150,8 @@ class AsyncBaud:
         call_id: str | None = None,
     ) -> None:
         """Answer a run that waits: a text to a question, a decision on a tool call, with other arguments if wanted."""
-        said = InputRequest(answer=answer, decision=decision, arguments=arguments, call_id=call_id)
-        await self._send(calls.send_input(thread_id, run_id, said))
+        body = InputRequest(answer=answer, decision=decision, arguments=arguments, call_id=call_id)
+        await self._send(calls.send_input(thread_id, run_id, body))
 
     async def delete(self, thread_id: str) -> None:
         """Delete a thread with all its runs and events."""
@@ -170,10 +170,10 @@ class AsyncBaud:
     ) -> AsyncGenerator[Event, None]:
         """Iterate over all events of a thread after `last_id` (absent: from the start; `$`: from now on).
 
-        `types` names the event types that are wanted, without `deltas` the pieces of streamed text are left out. It
+        `types` names the wanted event types; without `deltas` text deltas are left out. It
         ends when the gateway has seen nothing for a while and no run is active, unless `stay_when_idle`; with
         `until_completion` as soon as no run is active. With `$`, what happens while a connection is lost before the
-        first event is not seen. What the line goes through is said at `run_stream`.
+        first event is not seen. Connections are handled as in `run_stream`.
         """
         return self._follow(
             StreamRequest(
@@ -199,7 +199,7 @@ class AsyncBaud:
     ) -> AsyncGenerator[Event, None]:
         """Iterate over the events of one run after `last_id`, up to its completion.
 
-        A lost connection is made again; no event is missed or given twice, and a Gap says what is no longer kept.
+        A lost connection is opened again; no event is missed or yielded twice, and a Gap names what is no longer kept.
         Raises StreamLostError, which names the last id, when that fails for `longest_outage_seconds`.
         """
         return self._follow(
@@ -236,7 +236,7 @@ class AsyncBaud:
             try:
                 record = await self.thread(thread_id)
             except (ApiError, UnreachableError) as error:
-                if isinstance(error, ApiError) and not is_passing(error.status):
+                if isinstance(error, ApiError) and not is_temporary(error.status):
                     raise
                 session.lost(error)
             else:
@@ -273,7 +273,7 @@ class AsyncBaud:
 
 
 async def _refusal(response: httpx.Response) -> bytes:
-    """Return the body of an answer that is no stream, as far as it is of use."""
+    """Return the body of a response that is not a stream, up to a size limit."""
     if response.status_code == 200:
         return b""
     return await anext(response.aiter_bytes(LONGEST_REFUSAL_BYTES), b"")

@@ -176,9 +176,9 @@ def why(thread_id: str, run_id: str) -> Call[WhyResponse]:
     return Call("GET", _path(thread_id, "runs", run_id, "why"), _body_of(WhyResponse))
 
 
-def send_input(thread_id: str, run_id: str, said: InputRequest) -> Call[None]:
+def send_input(thread_id: str, run_id: str, answer: InputRequest) -> Call[None]:
     """POST the answer to a run that waits."""
-    return Call("POST", _path(thread_id, "runs", run_id, "input"), _nothing, body=said, is_repeatable=False)
+    return Call("POST", _path(thread_id, "runs", run_id, "input"), _nothing, body=answer, is_repeatable=False)
 
 
 def stream_path(thread_id: str, run_id: str | None) -> str:

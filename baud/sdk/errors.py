@@ -1,4 +1,4 @@
-"""What the client's side raises, as one tree.
+"""The errors of the client, as one tree.
 
 BaudClientError
 ├── ApiError
@@ -16,7 +16,7 @@ class BaudClientError(Exception):
 
 
 class ApiError(BaudClientError):
-    """The gateway refused a request: `status` is the HTTP status, `code` the word for machines."""
+    """The gateway refused a request: `status` is the HTTP status, `code` the machine-readable reason."""
 
     def __init__(self, status: int, code: str, detail: str, request_id: str = "") -> None:
         self.status = status
@@ -28,7 +28,7 @@ class ApiError(BaudClientError):
 
 
 class UnreachableError(BaudClientError):
-    """The gateway does not answer, also after the tries that are allowed."""
+    """The gateway does not answer, also after all retries."""
 
     @classmethod
     def at(cls, address: object, cause: Exception) -> "UnreachableError":
@@ -38,12 +38,12 @@ class UnreachableError(BaudClientError):
 
 
 class StreamLostError(UnreachableError):
-    """A stream could not be continued for too long. `last_id` is where another one may go on; None: nothing came."""
+    """A stream could not be continued for too long. A new one can resume from `last_id`; None: no event came."""
 
     def __init__(self, outage_seconds: float, tries: int, last_id: str | None, last_failure: str) -> None:
         self.outage_seconds = outage_seconds
         self.last_id = last_id
-        seen = f"the last event was {last_id}; go on behind it with last_id={last_id!r}" if last_id else "no event came"
+        seen = f"the last event was {last_id}; resume after it with last_id={last_id!r}" if last_id else "no event came"
         count = "1 try" if tries == 1 else f"{tries} tries"
         super().__init__(
             f"the stream could not be continued for {outage_seconds:.0f} s, {count}; "
@@ -65,7 +65,7 @@ class StackError(BaudClientError):
 
 
 class DataDirBusyError(StackError):
-    """Another local stack works in this data folder."""
+    """Another local stack uses this data folder."""
 
 
 class PortInUseError(StackError):

@@ -1,4 +1,4 @@
-"""What a stream gives to its reader."""
+"""The events that a stream yields."""
 
 import json
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from shared.contract.event import TASK_EVENT, ExecuteState, ExecuteType
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `id` is its place in the thread's log, None for what the gateway itself says (gap, error, ...).
+    """One event. `id` is its place in the thread's log, None for the gateway's own events (gap, error, ...).
 
-    Data that is no JSON object, which only foreign producers write, stands under the member `value`.
+    Data that is not a JSON object, which only other producers write, is put under the member `value`.
     """
 
     id: str | None
@@ -49,11 +49,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Gap(Event):
-    """Events behind `requested` are no longer kept: what stood between it and `first_available` cannot be had."""
+    """Events after `requested` are no longer kept: those between it and `first_available` are lost."""
 
     @property
     def requested(self) -> str:
-        """The id behind which the reader wanted to go on."""
+        """The id after which the reader wanted to resume."""
         return str(self.data.get("requested", ""))
 
     @property

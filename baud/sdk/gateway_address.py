@@ -1,4 +1,4 @@
-"""Where gateways are and how a client introduces itself to them."""
+"""The addresses of gateways, and the headers of every request."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ class Gateways:
         return self._urls[self._position]
 
     def leave(self, url: str) -> None:
-        """Go to the next gateway, unless somebody who shares this list has left `url` already."""
+        """Switch to the next gateway, unless another user of this list has left `url` already."""
         if url == self.current:
             self._position = (self._position + 1) % len(self._urls)
 

@@ -1,4 +1,4 @@
-"""Reads what the gateway answers besides the bodies of success: errors, and when to come again."""
+"""Reads error responses and Retry-After headers."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,19 +10,19 @@ from pydantic import ValidationError
 from baud.sdk.errors import ApiError
 from shared.contract.api import ErrorResponse
 
-LONGEST_REFUSAL_BYTES = 65_536  # of an answer that is no success; a proxy's page may be endless
+LONGEST_REFUSAL_BYTES = 65_536  # of an error response; a proxy's page may be endless
 _LONGEST_DETAIL = 300
-_TITLE = re2.compile(r"(?is)<title[^>]*>(.*?)</title>")  # the page is anybody's
+_TITLE = re2.compile(r"(?is)<title[^>]*>(.*?)</title>")  # the page may come from anyone
 _PASSING = frozenset({408, 425, 429})
 
 
-def is_passing(status: int) -> bool:
-    """Whether the same request may be answered otherwise a moment later."""
+def is_temporary(status: int) -> bool:
+    """Whether the same request may succeed a moment later."""
     return status in _PASSING or status >= 500
 
 
 def error_from(status: int, body: bytes) -> ApiError:
-    """Return the error that an answer carries, also when something between us and Baud wrote it."""
+    """Return the error of a response, also of one that a proxy wrote."""
     try:
         error = ErrorResponse.model_validate_json(body)
     except ValidationError:
@@ -34,7 +34,7 @@ def _foreign_detail(text: str) -> str:
     if text.startswith("<"):
         title = _TITLE.search(text)
         named = f" titled {' '.join(title[1].split())[:_LONGEST_DETAIL]!r}" if title else ""
-        return f"a page{named}, not an answer of Baud; is this its address, and does the proxy know the way to it?"
+        return f"a page{named}, not an answer of Baud; is this its address, and does the proxy route to it?"
     return text[:_LONGEST_DETAIL] or "an empty answer; is this the address of a Baud gateway?"
 
 
@@ -46,7 +46,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float:
     until = _moment(value)
     if until is None:
         return 0.0
-    # Counted from the answer's own date where it has one: our clocks need not agree.
+    # Relative to the response's own Date header, if any: the clocks may differ.
     return max(0.0, (until - (_moment(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
 
 

@@ -1,11 +1,11 @@
-"""Cuts a byte stream into server-sent event frames, as the HTML standard says; a frame without its end is none."""
+"""Parses a byte stream into server-sent event frames by the HTML standard; an incomplete frame is dropped."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One whole frame. `id` is the frame's own, None when it has none; `data` is None when it carries no data."""
+    """One complete frame. `id` is the frame's own, None when it has none; `data` is None when it carries no data."""
 
     event: str
     data: str | None
@@ -14,7 +14,7 @@ class Frame:
 
 
 class FrameParser:
-    """Takes chunks as they come from one connection and gives back the frames that are whole."""
+    """Takes the chunks of one connection and returns the complete frames."""
 
     def __init__(self) -> None:
         self._rest = b""

@@ -9,10 +9,10 @@ from baud.sdk.errors import BaudClientError
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """The events of a thread, or of one run with `run_id`, behind `last_id`.
+    """The events of a thread, or of one run with `run_id`, after `last_id`.
 
-    `until_completion` ends a thread's stream when no run is active, `stay_when_idle` keeps it when the gateway has
-    closed it for want of events, and `include_system` gives the gateway's own events to the reader too.
+    `until_completion` ends a thread's stream when no run is active, `stay_when_idle` reconnects when the gateway
+    has closed it because it was idle, and `include_system` yields the gateway's own events too.
     """
 
     thread_id: str
@@ -25,14 +25,14 @@ class StreamRequest:
     include_system: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be asked for."""
+        """Refuse unusable `types`."""
         if isinstance(self.types, str):
-            raise BaudClientError(f"types is a list of event types, not a text; say types=[{self.types!r}]")
+            raise BaudClientError(f"types is a list of event types, not a text; write types=[{self.types!r}]")
         for name in self.types or ():
             if not name.strip() or "," in name:
                 raise BaudClientError(f"no event type can be called {name!r}; a type is not blank and has no comma")
         if self.types is not None and not self.types:
-            raise BaudClientError("types is empty, so that nothing would come; leave it out to get every type")
+            raise BaudClientError("types is empty, so no event would match; leave it out to get every type")
 
     @property
     def path(self) -> str:
@@ -41,7 +41,7 @@ class StreamRequest:
 
     @property
     def params(self) -> dict[str, str]:
-        """The query of the stream; its position goes into a header."""
+        """The query of the stream; the last id is sent as a header."""
         params = {"types": ",".join(self.types)} if self.types else {}
         if not self.deltas:
             params["deltas"] = "false"

@@ -1,7 +1,7 @@
-"""One reader's way through a stream over any number of connections: no I/O, so that it serves both clients.
+"""The state of one stream over any number of connections: no I/O, so that both clients use it.
 
-The shell connects with `headers`, tells `begin` what was answered, feeds the bytes, and tells `lost` or `closed` how
-the connection ended; then it waits `pause_seconds` and connects again while `is_open`.
+The client connects with `headers`, passes the response to `begin` and its bytes to `feed`, and calls `lost` or `closed`
+when the connection ends; then it waits `pause_seconds` and connects again while `is_open`.
 """
 
 import logging
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from baud.sdk.backoff import Backoff, StreamPolicy, may_pass
 from baud.sdk.errors import BaudClientError, StreamError, UnreachableError
 from baud.sdk.event import Event, Gap, read_event, stream_position
-from baud.sdk.responses import error_from, is_passing, retry_after_seconds
+from baud.sdk.responses import error_from, is_temporary, retry_after_seconds
 from baud.sdk.sse import Frame, FrameParser
 from baud.sdk.stream_request import StreamRequest
 
 _QUIET = frozenset({"waiting", "keep_alive"})
-_BAD_ENTRY = "bad_entry"  # about one entry of the log; the stream goes on behind it
+_BAD_ENTRY = "bad_entry"  # about one entry of the log; the stream goes on after it
 _IDLE = "timeout"
 _SHUTDOWN = "shutdown"
 
@@ -26,17 +26,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class StreamCounts:
-    """What the streams of one client have met so far: for metrics, and to find a gateway that repeats itself."""
+    """Counters of all streams of one client: for metrics, and to find a gateway that sends events twice."""
 
     connections: int = 0
-    duplicates: int = 0  # events that came again and were held back
+    duplicates: int = 0  # events received again and dropped
 
 
 class StreamSession:
-    """State of one stream. One of a run ends at that run's completion.
+    """State of one stream. A run's stream ends at the completion of the run.
 
-    With `until_completion` an orderly close may be the end, or only the connection's age: the shell is to ask whether
-    the thread has an active run while `asks_activity`. When it has none, one more connection brings what was missed.
+    With `until_completion` an orderly close may be the end, or only the connection's age: the client asks whether
+    the thread has an active run while `asks_activity`. When it has none, one more connection reads the rest.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class StreamSession:
 
     def headers(self) -> dict[str, str]:
         """Return the request headers of the next connection."""
-        # Uncompressed: whatever compresses on the way would hold events back until it has enough of them.
+        # Uncompressed: a compressing proxy would buffer events.
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-store"}
         return headers | ({"Last-Event-ID": self._last_id} if self._last_id else {})
 
     def begin(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Take the answer to a connection; return whether its body is to be fed.
+        """Take the response of a connection; return whether its body is to be fed.
 
-        `body` is only read for answers other than 200. Raises ApiError for what a new try would not change.
+        `body` is only read for statuses other than 200. Raises ApiError for a refusal that a retry would not change.
         """
         self._parser = FrameParser()
         self._has_progress = self._leave = self.wants_other_gateway = False
@@ -81,7 +81,7 @@ class StreamSession:
             return self._begin_stream(headers.get("content-type", ""))
         if status == 204:
             self.is_open = False
-        elif is_passing(status):
+        elif is_temporary(status):
             self._fail(f"the gateway answered {status}", at_least=retry_after_seconds(headers))
         else:
             raise error_from(status, body)
@@ -91,14 +91,14 @@ class StreamSession:
         if content_type.lower().startswith("text/event-stream"):
             self._was_connected = True
             return True
-        what = f"the answer is no event stream but {content_type or 'of no type'}"
+        what = f"the response is not an event stream but {content_type or 'of no type'}"
         if not self._was_connected:
             raise BaudClientError(f"{what}; is this the address of a Baud gateway?")
-        self._fail(what)  # what was a gateway a moment ago is one no more: a proxy's page while it is away
+        self._fail(what)  # a stream was there before: this is a proxy's page while the gateway is away
         return False
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Give the events that this chunk completes; ask `wants_more` before the next one."""
+        """Yield the events that this chunk completes; check `wants_more` before the next chunk."""
         for frame in self._parser.feed(chunk):
             if frame.retry_milliseconds is not None:
                 self._backoff.start_with(frame.retry_milliseconds / 1000)
@@ -117,27 +117,27 @@ class StreamSession:
         event = read_event(frame)
         if event.event == "keep_alive":
             self._note_progress()
-        is_farewell = event.event == "error" and event.data.get("error_type") != _BAD_ENTRY
+        ends_connection = event.event == "error" and event.data.get("error_type") != _BAD_ENTRY
         if isinstance(event, Gap) and event == self._gap:
-            return  # a connection that broke right behind it: the reader knows already
+            return  # the connection was lost right after it: the reader has it already
         self._gap = event if isinstance(event, Gap) else self._gap
-        if self._request.include_system or not (is_farewell or event.event in _QUIET):
+        if self._request.include_system or not (ends_connection or event.event in _QUIET):
             yield event
-        if is_farewell:
+        if ends_connection:
             self._take_error(event)
 
     def _take_error(self, event: Event) -> None:
         kind, status = str(event.data.get("error_type", "")), event.data.get("status")
         if kind == _IDLE:
-            self._take_idleness()
-        elif isinstance(status, int) and not is_passing(status):
+            self._take_idle_timeout()
+        elif isinstance(status, int) and not is_temporary(status):
             raise StreamError(kind, status, str(event.data.get("error", "")))
         else:  # shutdown, unavailable, a fault: a new connection may meet another gateway, or a healthy one
             self._leave = self.wants_other_gateway = True
-            # A gateway that stops is no failure: whoever has been served by it goes on elsewhere at once.
+            # A gateway that shuts down after serving is no failure: connect to another at once.
             self._has_progress = self._has_progress and kind == _SHUTDOWN
 
-    def _take_idleness(self) -> None:
+    def _take_idle_timeout(self) -> None:
         if self._request.stay_when_idle:
             self._leave = self._has_progress = True
         else:
@@ -161,10 +161,10 @@ class StreamSession:
 
     def _note_progress(self) -> None:
         self._has_progress = True
-        self._backoff.forgive()
+        self._backoff.reset()
 
     def closed(self) -> None:
-        """Note that the connection ended in good order, or was left because of an `error` event."""
+        """Note that the connection was closed in order, or left because of an `error` event."""
         if self._request.until_completion and not self._leave:
             self.is_open = self.is_open and not self._is_last_pass
             self.asks_activity = self.is_open
@@ -182,22 +182,22 @@ class StreamSession:
 
     def _pause_after_close(self) -> None:
         if self._has_progress:
-            self.pause_seconds = self._backoff.gentle_pause()
+            self.pause_seconds = self._backoff.short_pause()
         elif self.is_open:
             self._fail("the gateway closed the connection")
 
     def lost(self, error: Exception) -> None:
-        """Note that the connection failed, or the question for activity; another connection asks it again.
+        """Note that the connection failed, or the request for activity; the next connection repeats it.
 
-        Raises UnreachableError when that would not help, StreamLostError when it has gone on for too long.
+        Raises UnreachableError when a retry would not help, StreamLostError when failures have lasted too long.
         """
         if not may_pass(error):
-            raise UnreachableError(f"the stream cannot be asked for: {error}") from error
+            raise UnreachableError(f"the stream cannot be requested: {error}") from error
         self.asks_activity = False
         self._fail(f"{type(error).__name__}: {error}".rstrip(": "))
 
     def _fail(self, why: str, *, at_least: float = 0.0) -> None:
         self.wants_other_gateway = True
         self.pause_seconds = self._backoff.pause_after(why, last_id=self._last_id, at_least=at_least)
-        if self._backoff.is_outage:  # a single break is everyday
+        if self._backoff.is_outage:  # a single lost connection is normal
             _log.warning("the stream is interrupted (%s); next try in %.1f s", why, self.pause_seconds)

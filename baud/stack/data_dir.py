@@ -1,4 +1,4 @@
-"""The data folder of a local stack: made, and held by one stack at a time through a lock on a file in it."""
+"""The data folder of a local stack: created, and locked by one stack at a time."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ LOCK_NAME = "baud.lock"
 
 
 class DataDir:
-    """A folder that this process holds from `acquire` to `release`.
+    """A folder that this process locks from `acquire` to `release`.
 
     Redis inherits the lock's descriptor: the folder stays taken as long as a Redis writes in it, even when the
     launcher was killed and the kernel has not yet ended its children.
@@ -44,12 +44,12 @@ class DataDir:
                 f"another Baud works in {self.path} (pid {holder}); stop it, or give another --data-dir"
             ) from None
         self._lock_fd = fd
-        with suppress(OSError):  # the number is for people; the lock holds without it
+        with suppress(OSError):  # the pid is for people; the lock holds without it
             os.ftruncate(fd, 0)
             os.write(fd, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held."""
+        """Release the lock; harmless when it is not held."""
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1

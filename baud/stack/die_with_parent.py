@@ -1,8 +1,8 @@
-"""Runs a command that the kernel kills when its parent dies: `python -I -S tether.py PARENT_PID COMMAND...`.
+"""Runs a command that the kernel kills when its parent dies: `python -I -S die_with_parent.py PARENT_PID COMMAND...`.
 
-It replaces itself with the command, so the process id and its signals are the command's own. The kernel ties the
-bond to the thread that started the process; the launcher starts everything from its main thread, which lives as
-long as it does. Where the kernel has no such call (macOS), the command runs untied.
+It replaces itself with the command, so the process id and its signals are the command's own. The kernel
+watches the thread that started the process; the launcher starts everything from its main thread, which lives as
+long as it does. Where the kernel has no such call (macOS), the command survives its parent.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import sys
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
-def tie_to(parent_pid: int) -> None:
+def die_with(parent_pid: int) -> None:
     """Ask the kernel to kill this process when its parent dies; exit when the parent is gone already."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
@@ -23,9 +23,9 @@ def tie_to(parent_pid: int) -> None:
 
 
 def main() -> None:
-    """Tie this process to its parent and become the command."""
+    """Ask to die with the parent, then become the command."""
     if sys.platform == "linux":
-        tie_to(int(sys.argv[1]))
+        die_with(int(sys.argv[1]))
     os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - becoming the command, without a shell, is the point
 
 

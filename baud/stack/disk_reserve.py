@@ -1,7 +1,7 @@
-"""Room for the store on a disk that others fill: a file that is given up, and the wait for room after that.
+"""Keeps disk space for the store: a reserve file that is removed when the disk is full, then a wait for space.
 
 Valkey ends when it cannot write its log (with appendfsync always it may not go on), and would end again with the
-first write after each start. What it had confirmed stands in the log; what it could not write nobody has seen.
+first write after each start. What it confirmed is in the log; what it could not write was never confirmed.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Final
 
 _MEGABYTE: Final = 1024 * 1024
 RESERVE_BYTES: Final = 32 * _MEGABYTE  # some thousand events: enough to end runs, or to clean up
-LEAST_BYTES: Final = 16 * _MEGABYTE  # without so much room the store is not started again
+LEAST_BYTES: Final = 16 * _MEGABYTE  # with less free space the store is not restarted
 _PLENTY: Final = 8  # times the reserve that must be free before it is taken
-_LOOK_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 _REFILL_SECONDS: Final = 60.0
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -31,7 +31,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def allocate(path: Path, size: int) -> None:
-    """Make a file that holds so many bytes of the disk, or raise OSError and leave none."""
+    """Create a file that takes `size` bytes of the disk, or raise OSError and leave no file."""
     with path.open("xb") as file:
         try:
             if sys.platform == "linux":
@@ -62,13 +62,13 @@ class DiskReserve:
         self._allocate = allocate
 
     def fill(self) -> None:
-        """Take the reserve, unless it is there or the disk has little to give."""
+        """Create the reserve, unless it exists or the disk has little free space."""
         with suppress(OSError):
             if not self._path.exists() and self._free(self._folder) >= _PLENTY * RESERVE_BYTES:
                 self._allocate(self._path, RESERVE_BYTES)
 
     def release(self) -> bool:
-        """Give the reserve up; False when there was none."""
+        """Remove the reserve; False when there was none."""
         try:
             self._path.unlink()
         except OSError:
@@ -76,22 +76,22 @@ class DiskReserve:
         return True
 
     async def wait_for_room(self) -> None:
-        """Return when the store can write; on a full disk the reserve goes first."""
+        """Return when the store can write; on a full disk the reserve is removed first."""
         if await self._can_start():
             return
         if self.release():
-            self._say(f"the disk of {self._folder} is full: the store goes on with its last {_in_mb(RESERVE_BYTES)}")
+            self._say(f"the disk of {self._folder} is full: the store continues with its last {_in_mb(RESERVE_BYTES)}")
         if await self._can_start():
             return
         self._say(
             f"the disk of {self._folder} is full: nothing can be stored. Remove files; "
-            f"with {_in_mb(LEAST_BYTES)} free Baud goes on by itself"
+            f"with {_in_mb(LEAST_BYTES)} free Baud continues by itself"
         )
-        while not await self._can_start():  # noqa: ASYNC110 - nothing tells of room on a disk
-            await asyncio.sleep(_LOOK_SECONDS)
+        while not await self._can_start():  # noqa: ASYNC110 - free space has no notification
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def keep_filled(self) -> None:
-        """Take the reserve again once there is plenty, until cancelled."""
+        """Create the reserve again once there is plenty of space, until cancelled."""
         while True:
             await asyncio.to_thread(self.fill)
             await asyncio.sleep(_REFILL_SECONDS)
@@ -100,7 +100,7 @@ class DiskReserve:
         return await asyncio.to_thread(self._has_room)
 
     def _has_room(self) -> bool:
-        """Try it: what statvfs says knows no quota. A fault that is none of room is the store's to name."""
+        """Allocate a file to find out: statvfs ignores quotas. Other errors are left for the store to report."""
         try:
             self._probe.unlink(missing_ok=True)
             self._allocate(self._probe, LEAST_BYTES)

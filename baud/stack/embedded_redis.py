@@ -1,4 +1,4 @@
-"""The Redis of a local stack: which binary, which configuration, and whether it answers."""
+"""The Redis of a local stack: its binary, its configuration, and whether it answers."""
 
 import asyncio
 import importlib.util
@@ -36,7 +36,7 @@ class EmbeddedRedis:
 
     @property
     def log(self) -> Path:
-        """The file in which Redis says what is wrong; a remark on the machine stands there at each start."""
+        """The log file of Redis; it has a warning about the machine at each start."""
         return self.folder / "redis.log"
 
     def config(self) -> bytes:
@@ -50,7 +50,7 @@ class EmbeddedRedis:
                 "daemonize no",
                 f'dir "{quoted(self.folder)}"',
                 "appendonly yes",
-                "appendfsync always",  # nobody sees an event that the end of this machine could take back
+                "appendfsync always",  # no client sees an event that a power failure could undo
                 "aof-load-truncated yes",  # what a full disk cut off was never confirmed
                 'save ""',
                 "maxmemory-policy noeviction",
@@ -78,7 +78,7 @@ class EmbeddedRedis:
 
 
 def quoted(path: Path) -> str:
-    """Return a path as it stands between double quotes in a configuration of Redis."""
+    """Return a path for use between double quotes in a Redis configuration."""
     return str(path).replace("\\", "\\\\").replace('"', '\\"')
 
 

@@ -1,4 +1,4 @@
-"""Asks a gateway how it is, without caring why it may not answer."""
+"""Asks a gateway for its health."""
 
 import httpx
 from pydantic import Field, ValidationError
@@ -23,12 +23,12 @@ class Health(Contract):
     config_status: ConfigStatus = Field(default_factory=ConfigStatus)
 
     def parts(self) -> str:
-        """Say how each part is, in one line."""
+        """Return the status of each part, in one line."""
         return f"redis {self.config_status.redis or 'unknown'}, celery {self.config_status.celery or 'unknown'}"
 
 
 def parse_health(response: httpx.Response) -> Health | None:
-    """Return the health that a response carries; None when it is not Baud that answered."""
+    """Return the health that a response carries; None when it is not from Baud."""
     if response.status_code not in (200, 503):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The whole of Baud on this machine: Redis, gateway and modems as supervised child processes."""
+"""All of Baud on this machine: Redis, gateway and modems as supervised child processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -21,11 +21,11 @@ from baud.stack.supervise import Service, ServiceSpec
 _POLL_SECONDS = 0.025  # how often readiness is asked for
 _REDIS_ANSWER_SECONDS = 1.0
 _KEEPER_PAUSE_SECONDS = 1.0
-_WITHOUT_REDIS_SECONDS = 3.0  # nothing can be handed over or stored any more: only processes are left to end
+_WITHOUT_REDIS_SECONDS = 3.0  # runs can be neither handed over nor stored: only processes are left to end
 
 
 class LocalStack:
-    """An async context manager: entered when everything answers, left when nothing of it runs any more.
+    """An async context manager: entered when everything answers, left when all its processes have ended.
 
     `say` takes lines for the user; `output` is the descriptor that takes what the services print.
     Raises StackError when it cannot be started.
@@ -71,7 +71,7 @@ class LocalStack:
         await self._stop()
 
     def hurry(self) -> None:
-        """Kill every process at once; whoever waits for their orderly end waits no longer."""
+        """Kill every process at once, which also ends the wait for their orderly end."""
         for service in self._services:
             service.signal_kill()
 
@@ -120,32 +120,32 @@ class LocalStack:
             for service in self._services:
                 if (ending := service.ending()) is not None:
                     where = service.spec.log or "its output"
-                    raise StackError(f"{service.spec.name} {ending} before the stack was ready; {where} says why")
+                    raise StackError(f"{service.spec.name} {ending} before the stack was ready; see {where}")
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _keep_going(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Carry out endless work until cancelled: an error in it must not leave a process without its keeper."""
+        """Run endless work until cancelled: an error in it must not leave a process unsupervised."""
         while True:
             results = await asyncio.gather(work(), return_exceptions=True)
-            self._say(f"the launcher goes on after an error of its own: {results[0]!r}")
+            self._say(f"the launcher continues after an internal error: {results[0]!r}")
             await asyncio.sleep(_KEEPER_PAUSE_SECONDS)
 
     async def _stop(self) -> None:
-        """Stop what takes work first and what keeps data last: modems, gateway, Redis."""
+        """Stop in the order modems, gateway, Redis."""
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        redis_retry = None if await self._redis_answers() else _WITHOUT_REDIS_SECONDS
+        limit = None if await self._redis_answers() else _WITHOUT_REDIS_SECONDS
         modems = [service for service in self._services if service.spec.name.startswith("modem")]
-        await asyncio.gather(*(modem.stop(at_most_seconds=redis_retry) for modem in modems))
+        await asyncio.gather(*(modem.stop(at_most_seconds=limit) for modem in modems))
         for service in reversed([service for service in self._services if service not in modems]):
-            await service.stop(at_most_seconds=redis_retry)
+            await service.stop(at_most_seconds=limit)
         if self._reserve:
             self._reserve.release()
         self._data_dir.release()
 
     async def _redis_answers(self) -> bool:
-        """Whether Redis is there to hand runs over to; of one that is not ours nothing is known."""
+        """Whether Redis answers, so that runs can be handed over; not checked for one that is not ours."""
         if self._redis is None:
             return True
         # Not asyncio.timeout: before Python 3.11.4 it raises CancelledError in a task that is being cancelled.

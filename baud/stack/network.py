@@ -1,4 +1,4 @@
-"""Small questions to the local network stack: which port is free, and whether one is taken."""
+"""Finds free ports on this machine."""
 
 import socket
 
@@ -10,7 +10,7 @@ WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, neve
 def _try_bind(host: str, port: int) -> int:
     family, kind, proto, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, proto) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no hindrance
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not count as taken
         probe.bind(address)
         bound: int = probe.getsockname()[1]
         return bound

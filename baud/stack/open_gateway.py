@@ -1,4 +1,4 @@
-"""Finds a gateway to talk to: the one that is named, the one that runs here, or one started for the occasion."""
+"""Finds a gateway: the named one, the one that runs on this machine, or one that is started."""
 
 import tempfile
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -24,7 +24,7 @@ _LOG_TAIL_BYTES = 4000
 class Gateway:
     """A gateway that answers; `is_own` when it was started for this command and ends with it.
 
-    `options` are what a later command needs to find the same threads; None when nothing of them is kept.
+    `options` let a later command find the same threads; None when they are not kept.
     """
 
     url: str
@@ -58,7 +58,7 @@ async def open_gateway(
         try:
             stack = await _start(exits, options, interruption, env)
         except DataDirBusyError:
-            say(f"{options.data_dir} is used by another Baud; what this run leaves goes to a temporary folder")
+            say(f"{options.data_dir} is used by another Baud; this run's data goes to a temporary folder")
             folder = exits.enter_context(tempfile.TemporaryDirectory(prefix="baud-", ignore_cleanup_errors=True))
             stack = await _start(exits, replace(options, data_dir=Path(folder)), interruption, env)
             again = again if options.redis_url else None
@@ -83,7 +83,7 @@ async def _start(
     except DataDirBusyError:
         raise
     except StackError as error:
-        raise StackError(f"{error}\n{_tail(log_path, begin)}".rstrip()) from error
+        raise StackError(f"{error}\n{_log_since(log_path, begin)}".rstrip()) from error
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def _progress(line: str) -> Generator[None, None, None]:
         yield
 
 
-def _tail(path: Path, begin: int) -> str:
+def _log_since(path: Path, begin: int) -> str:
     with path.open("rb") as log:
         log.seek(max(begin, path.stat().st_size - _LOG_TAIL_BYTES))
         return log.read().decode(errors="replace")

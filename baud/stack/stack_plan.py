@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 from baud.stack.embedded_redis import EmbeddedRedis, find_binary
 from baud.stack.supervise import ServiceSpec
 
-_GATEWAY_STOP_SECONDS = 20.0  # a gateway leaves by itself after 16 at the latest
-_MODEM_STOP_SECONDS = 35.0  # a modem leaves by itself ten seconds after modem.drain_timeout (20) at the latest
+_GATEWAY_STOP_SECONDS = 20.0  # a gateway exits by itself after 16 at the latest
+_MODEM_STOP_SECONDS = 35.0  # a modem exits by itself ten seconds after modem.drain_timeout (20) at the latest
 _REDIS_STOP_SECONDS = 10.0
 DEFAULT_DATA_DIR = Path("data")
 _CLIENT_VARIABLES = ("BAUD_URL", "BAUD_TOKEN")  # the client's own; the services refuse variables they do not know
@@ -23,7 +23,7 @@ _CODE_ROOT = Path(__file__).absolute().parent.parent
 class StackCommands:
     """What is started. Redis reads its configuration from standard input; the gateway is given --host and --port.
 
-    With -P a folder of the user's that happens to be called gateway is not taken for ours.
+    With -P a user's folder named gateway is not imported instead of ours.
     """
 
     redis: tuple[str, ...] = ()  # empty: the binary that is found
@@ -35,7 +35,7 @@ class StackCommands:
 class StackOptions:
     """How a local stack is started. `redis_url` empty: an embedded Redis; `port` 0: a free one.
 
-    Without workers nothing is carried out, but all that is stored can be read.
+    Without workers no run is executed, but stored data can be read.
     """
 
     data_dir: Path = DEFAULT_DATA_DIR
@@ -110,7 +110,7 @@ class StackPlan:
         env["BAUD_DATA_DIR"] = str(self.data_dir)
         env["BAUD_GATEWAY__HOST"] = self.options.host
         env["BAUD_GATEWAY__PORT"] = str(self.port)
-        env["BAUD_GATEWAY__SHUTDOWN_DELAY"] = "0"  # there is no load balancer that would have to look away
+        env["BAUD_GATEWAY__SHUTDOWN_DELAY"] = "0"  # there is no load balancer to wait for
         env["PYTHONUNBUFFERED"] = "1"
         if self.options.model:
             env["BAUD_LLM__MODEL"] = self.options.model

@@ -1,4 +1,4 @@
-"""Keeps one process alive: starts it, starts it again when it dies, stops it with all that it left behind."""
+"""Keeps one process alive: starts it, restarts it when it dies, stops it with all its descendants."""
 
 import asyncio
 import contextlib
@@ -13,18 +13,18 @@ from pathlib import Path
 import psutil
 
 from baud.sdk.errors import StackError
-from baud.stack import die_with_parent as tether
+from baud.stack import die_with_parent
 
-_TETHER = str(Path(tether.__file__).absolute())
+_DIE_WITH_PARENT = str(Path(die_with_parent.__file__).absolute())
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0  # a process that lived so long starts its backoff anew
-_REAP_SECONDS = 5.0  # a killed process that is still there hangs in the kernel, where nobody can reach it
+_REAP_SECONDS = 5.0  # a killed process that is still there hangs in the kernel
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One process of the stack: what is run, what it reads, and how long it may take to stop."""
+    """One process of the stack: its command, its input, and how long it may take to stop."""
 
     name: str
     argv: tuple[str, ...]
@@ -32,8 +32,8 @@ class ServiceSpec:
     stdin: bytes = b""
     pass_fds: tuple[int, ...] = ()
     stop_seconds: float = 10.0
-    log: Path | None = None  # where it writes what is wrong, if not to its output
-    before_restart: Callable[[], Awaitable[None]] | None = None  # what a start that follows a death waits for
+    log: Path | None = None  # where it logs, if not to its output
+    before_restart: Callable[[], Awaitable[None]] | None = None  # awaited before a restart
 
 
 def backoff_seconds(deaths: int) -> float:
@@ -71,9 +71,9 @@ class Service:
         return self._process
 
     async def start(self) -> None:
-        """Start the process, tied to this one, in a session of its own so that Ctrl-C does not reach it."""
+        """Start the process so that it dies with this one, in its own session so that Ctrl-C does not reach it."""
         spec = self.spec
-        argv = (sys.executable, "-I", "-S", _TETHER, str(os.getpid()), *spec.argv)
+        argv = (sys.executable, "-I", "-S", _DIE_WITH_PARENT, str(os.getpid()), *spec.argv)
         self._process = await asyncio.create_subprocess_exec(
             *argv,
             env=dict(spec.env),
@@ -116,7 +116,7 @@ class Service:
                 how, deaths = "could not be started", deaths + 1
 
     async def _start_again(self, how: str, deaths: int) -> bool:
-        """Start the process after its pause; False when the system cannot give it a process now."""
+        """Start the process after its pause; False when the system cannot start a process now."""
         pause = backoff_seconds(deaths)
         self._say(f"{self.spec.name} {how}; starting it again in {pause:g} s")
         await asyncio.sleep(pause)
@@ -135,16 +135,14 @@ class Service:
         """Ask the process to end, wait a bounded time, then kill it and every descendant that is left."""
         if self._process is None:
             return
-        redis_retry = (
-            self.spec.stop_seconds if at_most_seconds is None else min(at_most_seconds, self.spec.stop_seconds)
-        )
+        limit = self.spec.stop_seconds if at_most_seconds is None else min(at_most_seconds, self.spec.stop_seconds)
         family = _descendants(self._process.pid) if self._process.returncode is None else ()
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), redis_retry)
+            await asyncio.wait_for(self._process.wait(), limit)
         except TimeoutError:
-            self._say(f"{self.spec.name} did not stop within {redis_retry:g} s; killing it")
+            self._say(f"{self.spec.name} did not stop within {limit:g} s; killing it")
         await self.kill(family)
 
     async def kill(self, family: tuple[psutil.Process, ...] = ()) -> None:
@@ -155,11 +153,11 @@ class Service:
         process, self._process = self._process, None
         for member in family:
             with contextlib.suppress(psutil.Error, OSError):
-                member.kill()  # psutil compares the creation time first: never a stranger with a reused id
+                member.kill()  # psutil compares the creation time first: never another process with a reused id
         try:
             await asyncio.wait_for(process.wait(), _REAP_SECONDS)
         except TimeoutError:
-            self._say(f"{self.spec.name} (pid {process.pid}) was killed and is still there; leaving it behind")
+            self._say(f"{self.spec.name} (pid {process.pid}) was killed and still exists; it is left running")
 
 
 def _descendants(pid: int) -> tuple[psutil.Process, ...]:

@@ -1,4 +1,4 @@
-"""Turns Ctrl-C and friends into the orderly end of a block of asynchronous code."""
+"""Turns SIGINT, SIGTERM and SIGHUP into the orderly end of a block of asynchronous code."""
 
 import asyncio
 import signal
@@ -9,9 +9,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """`async with` block that the first signal cancels and leaves without an error; `signal_number` tells which.
+    """`async with` block that the first signal cancels and leaves without an error; `signal_number` is which one.
 
-    The clean-up inside the block runs to its end; `on_second` is called for each further signal, to hurry it.
+    The clean-up inside the block runs to its end; `on_second` is called for each further signal, to speed it up.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads a line from the terminal without blocking the event loop, so that Ctrl-C and streams go on working."""
+"""Reads a line from the terminal without blocking the event loop, so that Ctrl-C and streams keep working."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ async def read_line(prompt: str) -> str:
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     descriptor = sys.stdin.fileno()
-    # A terminal hands over whole lines: once it is readable, readline does not block.
+    # A terminal delivers complete lines: once it is readable, readline does not block.
     loop.add_reader(descriptor, readable.set)
     try:
         await readable.wait()

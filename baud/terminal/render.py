@@ -25,7 +25,7 @@ class RunView:
     def __init__(self, console: Console, *, again: str | None = "") -> None:
         self._console = console
         self._again = again
-        self._said = ""  # the model's text of this call so far
+        self._streamed = ""  # the model's text of this call so far
         self._kind = ""  # what the unfinished line belongs to
         self._at_line_start = True
         self._output_lines: dict[str, int] = {}  # of commands whose output came as it was made
@@ -55,15 +55,15 @@ class RunView:
         if kind == "reasoning":
             self._write(text, kind, "dim italic")
         else:
-            self._said += text
+            self._streamed += text
             self._write(text, "content")
 
     def _show_response(self, event: Event) -> None:
         text = event.result if isinstance(event.result, str) else ""
-        if text != self._said:
-            rest = text.removeprefix(self._said) if self._said and text.startswith(self._said) else text
+        if text != self._streamed:
+            rest = text.removeprefix(self._streamed) if self._streamed and text.startswith(self._streamed) else text
             self._write(rest, "content" if rest != text else "response")
-        self._said = ""
+        self._streamed = ""
         self._end_line()
 
     def _show_step(self, event: Event) -> None:
@@ -80,7 +80,7 @@ class RunView:
             self._show_result(event, failed=state == ExecuteState.ERROR)
 
     def _show_status(self, event: Event) -> None:
-        self._said = ""
+        self._streamed = ""
         status, reason = _member(event.result, "status"), _member(event.result, "reason")
         self._line(f"{status}: {reason}".strip(": "), "yellow")
 
@@ -125,7 +125,7 @@ class RunView:
             f" | ${usage.cost_usd:.4f} | thread {thread_id}{again}",
             "bold green" if is_good else "bold red",
         )
-        self._said = ""
+        self._streamed = ""
 
     def _write(self, text: str, kind: str, style: str = "") -> None:
         if kind != self._kind:
@@ -148,11 +148,11 @@ class RunView:
 
 
 def completion_of(event: Event) -> tuple[StopReason, str]:
-    """Return why a run ended, and the message that says more."""
+    """Return why a run ended, and the message with details."""
     members = _members(event)
     try:
         reason = StopReason(str(members.get("stop_reason")))
-    except ValueError:  # a newer server's word
+    except ValueError:  # from a newer server
         reason = StopReason.INTERNAL_ERROR
     return reason, str(members.get("flow_completion_message") or "")
 

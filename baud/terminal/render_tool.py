@@ -31,7 +31,7 @@ _MARKS: Final = MappingProxyType(
     {TodoStatus.PENDING: "[ ]", TodoStatus.IN_PROGRESS: "[>]", TodoStatus.COMPLETED: "[x]"}
 )
 _SHOWN_AS_RESULT: Final = frozenset({"todos", "next_steps"})
-# The parameter that says most about a call.
+# The parameter that best describes a call.
 _TELLING: Final = ("cmd", "file_path", "path", "pattern", "query", "name", "web_framework", "question", "port")
 
 
@@ -41,7 +41,7 @@ def tool_name(execute_type: str) -> str:
 
 
 def describe_call(event: Event) -> str:
-    """Say on one line what a tool was called with."""
+    """Describe a call's arguments on one line."""
     params = event.data.get("execute_params")
     if not isinstance(params, dict) or not params:
         return ""
@@ -55,7 +55,7 @@ def describe_call(event: Event) -> str:
 
 
 def describe_result(event: Event) -> str:
-    """Say what a tool came to, in at most some twenty lines; empty when there is nothing worth a line."""
+    """Describe a tool's result in about twenty lines at most; empty when there is nothing to show."""
     result = event.result
     describe = _DESCRIBERS.get(event.execute_type)
     try:

@@ -1,4 +1,4 @@
-"""Lines for the user about what is going on: on standard error, so that standard output carries results only."""
+"""Progress lines for the user on standard error, so that standard output has results only."""
 
 from contextlib import suppress
 
@@ -6,6 +6,6 @@ import typer
 
 
 def say(line: str) -> None:
-    """Write one line to standard error; whoever says something goes on when nobody can be told."""
-    with suppress(OSError, ValueError):  # a full disk, a terminal that has gone, a closed file
+    """Write one line to standard error; errors of writing are ignored."""
+    with suppress(OSError, ValueError):  # a full disk, a closed terminal, a closed file
         typer.echo(f"baud: {line}", err=True)

@@ -1,4 +1,4 @@
-"""Makes foreign text safe to show: what a model or a command wrote must not command the user's terminal."""
+"""Makes untrusted text safe to show: output of a model or a command must not control the user's terminal."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A client that is cut off in the middle of bytes again and again, and resumes at either of several gateways."""
+"""A client whose connection is cut at random bytes again and again, and which resumes at any of several gateways."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ _RETRY_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One event that has an id: as a client got it, or as it stands in the log."""
+    """One event with an id, as received by a client or as stored in the log."""
 
     id: str
     data: str
@@ -44,7 +44,7 @@ class CutFollower:
         self._is_over = False
 
     def begin(self) -> None:
-        """A new connection."""
+        """Start a new connection."""
         self._parser = FrameParser()
 
     def take(self, chunk: bytes) -> None:

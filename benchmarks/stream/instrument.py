@@ -1,4 +1,4 @@
-"""A measuring process: it is asked by one line of JSON on its standard input and answers by one on its output."""
+"""A measuring process: one JSON line on its standard input is a request, one on its output the answer."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ class Instrument:
         self._cpu = psutil.Process(process.pid)
 
     async def ask(self, question: str, *, limit_seconds: float = _ANSWER_SECONDS, **details: object) -> dict[str, Any]:
-        """Return the answer; raises RuntimeError when the process ended instead."""
+        """Return the answer; raises RuntimeError when the process has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"ask": question, **details}).encode() + b"\n")
@@ -33,7 +33,7 @@ class Instrument:
         return answer
 
     def cpu_seconds(self) -> float:
-        """Return the CPU it has used, so that a figure limited by its instrument can be told."""
+        """Return the CPU it has used, to tell whether the instrument limits a figure."""
         return cpu_seconds(self._cpu)
 
 

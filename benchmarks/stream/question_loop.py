@@ -10,7 +10,7 @@ _LINE_LIMIT: Final = 2**24
 
 
 async def answer_questions(answers: Mapping[str, Callable[..., Awaitable[dict[str, Any]]]]) -> None:
-    """Answer what is asked on standard input, one line after the other, until it ends."""
+    """Answer the requests on standard input, one line after the other, until it ends."""
     questions = asyncio.StreamReader(limit=_LINE_LIMIT)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)

@@ -1,4 +1,4 @@
-"""One follower of one stream over raw HTTP: what it costs is the parser in C and one regular expression per chunk."""
+"""One subscriber of one stream over raw HTTP; its cost is the parser in C and one regular expression per chunk."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ _OK: Final = 200
 
 @dataclass(slots=True)
 class Tally:
-    """What many followers saw since it was taken last; `on_event` is told after each chunk that brought events."""
+    """Counts of many subscribers since the last `take`; `on_event` is called after each chunk with events."""
 
     latencies_ns: list[int] = field(default_factory=list)
     events: int = 0
@@ -26,46 +26,46 @@ class Tally:
     on_event: Callable[[], None] = lambda: None
 
 
-class Place(Protocol):
-    """A client's place in a stream, over all its connections."""
+class StreamPosition(Protocol):
+    """A client's position in a stream, over all its connections."""
 
     @property
     def thread_id(self) -> str:
-        """Whose stream."""
+        """The thread of the stream."""
 
     @property
     def last_id(self) -> str:
-        """The last event that was seen; empty: none."""
+        """The id of the last event; empty: none."""
 
     def begin(self) -> None:
-        """A new connection: half a frame of the one before is void."""
+        """Start a new connection: drop the partial frame of the one before."""
 
     def take(self, chunk: bytes) -> None:
         """Take the next bytes of the event stream."""
 
 
 class Subscriber:
-    """A client's place in a stream, over all its connections; every event is checked against the one before it."""
+    """A client's position in a stream, over all its connections; every event is checked against the one before it."""
 
     def __init__(self, thread_id: str, tally: Tally) -> None:
         self.thread_id = thread_id
         self.tally = tally
         self.last_id = ""
         self.expected: int | None = None
-        self._tail = b""
+        self._rest = b""
 
     def begin(self) -> None:
-        """A new connection: half a frame of the one before is void."""
-        self._tail = b""
+        """Start a new connection: drop the partial frame of the one before."""
+        self._rest = b""
 
     def take(self, chunk: bytes) -> None:
         """Take the next bytes of the event stream."""
-        data = self._tail + chunk if self._tail else chunk
+        data = self._rest + chunk if self._rest else chunk
         end = data.rfind(b"\n\n") + 2
         if end == 1:
-            self._tail = data
+            self._rest = data
             return
-        self._tail = data[end:]
+        self._rest = data[end:]
         now = time.time_ns()
         found = STAMP.findall(data, 0, end)
         if found:
@@ -96,26 +96,26 @@ class Subscriber:
 class StreamConnection(asyncio.Protocol):
     """One request for an event stream; `opened` is done with its head, `closed` when it has ended."""
 
-    def __init__(self, place: Place, host: str) -> None:
+    def __init__(self, position: StreamPosition, host: str) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.transport: asyncio.Transport | None = None
-        self.on_body = place.take  # called by the parser
-        self._place = place
+        self.on_body = position.take  # called by the parser
+        self._position = position
         self._host = host
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the stream, behind the last event that was seen."""
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
-        self._place.begin()
-        resume = f"Last-Event-ID: {self._place.last_id}\r\n" if self._place.last_id else ""
-        path = f"/api/agent/{self._place.thread_id}/stream"
+        """Request the stream after the last event."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from it
+        self._position.begin()
+        resume = f"Last-Event-ID: {self._position.last_id}\r\n" if self._position.last_id else ""
+        path = f"/api/agent/{self._position.thread_id}/stream"
         self.transport.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n{resume}\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        """Hand the bytes to the parser."""
+        """Pass the bytes to the parser."""
         self._parser.feed_data(data)
 
     def on_headers_complete(self) -> None:
@@ -129,7 +129,7 @@ class StreamConnection(asyncio.Protocol):
             self.opened.set_exception(RuntimeError(f"a stream was refused with {status}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Complete both futures."""
         if not self.opened.done():
             self.opened.set_exception(RuntimeError(f"a connection was lost before its answer: {exc}"))
         if not self.closed.done():

@@ -1,4 +1,4 @@
-"""A measuring process of many followers: `python -m benchmarks.stream.readers`."""
+"""A measuring process of many subscribers: `python -m benchmarks.stream.readers`."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ _OPENING_AT_ONCE: Final = 32
 
 
 class Readers:
-    """Groups of followers, each with a tally of its own: what is measured, and what only stands beside it."""
+    """Groups of subscribers, each with its own tally: the measured ones, and background load."""
 
     def __init__(self) -> None:
         self._tallies: dict[str, Tally] = {}
         self._connections: dict[str, list[StreamConnection]] = {}
 
     async def open(self, *, group: str, url: str, thread_ids: Sequence[str]) -> dict[str, Any]:
-        """Open one stream for each id (an id may stand there many times); return when every answer has begun."""
+        """Open one stream for each id (an id may occur many times); return when every response has begun."""
         tally = self._tallies.setdefault(group, Tally())
         opened = self._connections.setdefault(group, [])
         parts = urlsplit(url)
@@ -46,26 +46,26 @@ class Readers:
         return {"began_ns": began_ns}
 
     async def wait(self, *, group: str, events: int, seconds: float) -> dict[str, Any]:
-        """Wait until so many events came to a group since it was taken last; `whole` is false after the time given."""
+        """Wait until a group has got `events` since its last `take`; `complete` is false after `seconds`."""
         tally = self._tallies[group]
         enough = asyncio.Event()
 
-        def look() -> None:
+        def check() -> None:
             if tally.events >= events:
                 enough.set()
 
-        tally.on_event = look
-        look()
+        tally.on_event = check
+        check()
         try:
             async with asyncio.timeout(seconds):
                 await enough.wait()
         except TimeoutError:
             pass
         tally.on_event = lambda: None
-        return {"whole": enough.is_set(), "events": tally.events}
+        return {"complete": enough.is_set(), "events": tally.events}
 
     async def take(self, *, group: str) -> dict[str, Any]:
-        """Return what a group saw since it was taken last."""
+        """Return the counts of a group since the last `take`."""
         tally = self._tallies[group]
         times = sorted(tally.latencies_ns)
         answer: dict[str, Any] = {
@@ -91,7 +91,7 @@ class Readers:
 
 
 async def main() -> None:
-    """Answer the questions on standard input until it ends."""
+    """Answer the requests on standard input until it ends."""
     readers = Readers()
     answers: dict[str, Callable[..., Awaitable[dict[str, Any]]]]
     answers = {"open": readers.open, "wait": readers.wait, "take": readers.take, "close": readers.close}

@@ -1,4 +1,4 @@
-"""One gateway with its Redis, its followers and its writer, and what a steady flow of events costs there."""
+"""One gateway with its Redis, its subscribers and its writer, and the cost of a steady flow of events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class Flow:
     writer_late_ms: float  # p99 of how late the writer was
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every event came once."""
         return self.missed == self.doubled == 0
 
@@ -58,7 +58,7 @@ class Scene:
     writer: Instrument
 
     async def new_threads(self, count: int) -> Sequence[str]:
-        """Return ids whose streams can be asked for; the plain gateway knows no threads."""
+        """Return ids whose streams can be requested; the plain gateway has no thread records."""
         if self.kind is Kind.PLAIN:
             return [new_id() for _ in range(count)]
         return await make_threads(self.gateway.url, count)
@@ -76,10 +76,10 @@ class Scene:
         return await self.writer.ask("write", count=count, per_second=per_second)
 
     async def arrive(self, events: int, *, group: str = LIVE) -> dict[str, Any]:
-        """Wait until so many events came, and return what was seen; raises RuntimeError when some never came."""
+        """Wait until `events` events have arrived, and return the counts; raises RuntimeError when some are missing."""
         waited = await self.readers.ask("wait", group=group, events=events, seconds=_ARRIVAL_SECONDS)
         seen = await self.readers.ask("take", group=group)
-        if not waited["whole"] or seen["errors"]:
+        if not waited["complete"] or seen["errors"]:
             raise RuntimeError(f"{self.kind} gateway: {events} events were due to {group}; the readers saw {seen}")
         return seen
 
@@ -118,5 +118,5 @@ async def scene(kind: Kind, settings: Mapping[str, str] | None = None) -> AsyncI
 
 
 async def settle(seconds: float = 0.5) -> None:
-    """Let what was just opened come to rest."""
+    """Wait until newly opened connections are idle."""
     await asyncio.sleep(seconds)

@@ -45,7 +45,7 @@ class Served:
 async def redis_server() -> AsyncIterator[Served]:
     """Run a Redis as `baud up` does, append-only file and all, but flushed each second; its folder goes with it.
 
-    A flush of each write costs the same whoever reads, and would drown what the reading costs.
+    A flush of each write costs the same for every reader, and would hide the cost of reading.
     """
     with tempfile.TemporaryDirectory(prefix="baud-bench-") as folder:
         redis = prepare(Path(folder))
@@ -81,7 +81,7 @@ async def plain_gateway(redis_url: str) -> AsyncIterator[Served]:
 
 async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(_START_SECONDS):
-        while not await is_so():  # noqa: ASYNC110 - another process says it only when asked
+        while not await is_so():  # noqa: ASYNC110 - another process can only be polled
             await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""The event that is measured: a real text delta that says when it was written, and its number within its stream."""
+"""The event that is measured: a real text delta with the time when it was written and its number within its stream."""
 
 import re
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ def stamp(sent_ns: int, number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AppendCommand:
-    """An append to one stream as Redis reads it, around the place of the stamp: XADD, then the thread's bell."""
+    """An append to one stream in Redis protocol, before and after the stamp: XADD, then the notification."""
 
     head: bytes
-    tail: bytes
+    rest: bytes
 
     def packed(self, sent_ns: int, number: int) -> bytes:
-        """Return the whole command."""
-        return self.head + stamp(sent_ns, number) + self.tail
+        """Return the complete command."""
+        return self.head + stamp(sent_ns, number) + self.rest
 
 
 def pack(*parts: str | bytes | int) -> bytes:
-    """Return a command as Redis reads it."""
+    """Return a command in Redis protocol."""
     packed: bytes = hiredis.pack_command(parts)  # type: ignore[arg-type]  # the stub knows tuples of one part only
     return packed
 
 
 def append_command(thread_id: str) -> AppendCommand:
-    """Return the append of one delta to a thread's stream; both gateways are fed by the same."""
+    """Return the append of one delta to a thread's stream; the same for both gateways."""
     keys = ThreadKeys(thread_id)
     event = AgentExecuteData(
         uuid=_RUN_ID, thread_id=thread_id, run_id=_RUN_ID, create_at=_TIME, modify_at=_TIME, execute_start_at=_TIME,
@@ -49,5 +49,5 @@ def append_command(thread_id: str) -> AppendCommand:
     )  # fmt: skip
     fields = ("event", TASK_EVENT, "data", event.to_json(), "run_id", _RUN_ID)
     add = pack("XADD", keys.stream, "MAXLEN", "~", _MAX_LENGTH, "*", *fields)
-    head, _, tail = add.partition(_PLACE)
-    return AppendCommand(head, tail + pack("PUBLISH", keys.channel, ""))
+    head, _, rest = add.partition(_PLACE)
+    return AppendCommand(head, rest + pack("PUBLISH", keys.channel, ""))

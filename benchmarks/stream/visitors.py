@@ -1,6 +1,6 @@
 """A measuring process of clients that come and go, stall and are cut: `python -m benchmarks.stream.visitors`.
 
-Each visit begins where some earlier one saw the stream last, or at its beginning, so every event that is due is known.
+Each visit resumes from the last position of an earlier one, or starts at the beginning, so every due event is known.
 """
 
 import asyncio
@@ -25,27 +25,27 @@ _POLL_SECONDS: Final = 0.1
 
 
 class Visitors:
-    """All the clients; `counts` says what they did, the tally what they saw."""
+    """All the clients; `counts` has their actions, the tally the events received."""
 
     def __init__(self) -> None:
         self._tally = Tally()
         self._counts: Counter[str] = Counter()
-        self._places: dict[str, tuple[str, int]] = {}  # of each thread: the furthest id seen, and the next number
+        self._positions: dict[str, tuple[str, int]] = {}  # of each thread: the furthest id seen, and the next number
         self._due: Mapping[str, int] | None = None
         self._ending = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._urls: Sequence[str] = ()
 
     async def begin(self, *, urls: Sequence[str], thread_ids: Sequence[str], clients: int, seed: int) -> dict[str, Any]:
-        """Let the clients come."""
+        """Start the clients."""
         self._urls = urls
-        self._places = dict.fromkeys(thread_ids, ("", 0))
+        self._positions = dict.fromkeys(thread_ids, ("", 0))
         rngs = [random.Random(f"{seed}:{client}") for client in range(clients)]
         self._tasks = [asyncio.create_task(self._roam(rng)) for rng in rngs]
         return {}
 
     async def take(self) -> dict[str, Any]:
-        """Return what was done and seen since it was taken last; raises what a client failed with."""
+        """Return the counts since the last `take`; raises the error of a client that failed."""
         for task in self._tasks:
             if task.done():
                 task.result()
@@ -58,7 +58,7 @@ class Visitors:
         return answer
 
     async def end(self, *, due: Mapping[str, int], seconds: float) -> dict[str, Any]:
-        """Nothing more is written: wait until each client has all; return how many have not."""
+        """After the last write: wait until each client has every event; return how many have not."""
         self._due = due
         self._ending.set()
         _, waiting = await asyncio.wait(self._tasks, timeout=seconds)
@@ -70,10 +70,10 @@ class Visitors:
     async def _roam(self, rng: random.Random) -> None:
         await self._pause(rng.uniform(0, _MEAN_CONNECTION_SECONDS))
         while True:
-            thread_id = rng.choice(tuple(self._places))
+            thread_id = rng.choice(tuple(self._positions))
             subscriber = Subscriber(thread_id, self._tally)
             is_new = rng.random() < _FROM_THE_BEGINNING
-            subscriber.last_id, subscriber.expected = ("", 0) if is_new else self._places[thread_id]
+            subscriber.last_id, subscriber.expected = ("", 0) if is_new else self._positions[thread_id]
             self._counts["visits"] += 1
             for _ in range(rng.randint(1, _MOST_CONNECTIONS)):
                 await self._connect(subscriber, rng)
@@ -89,7 +89,7 @@ class Visitors:
             await self._connect(subscriber, rng)
 
     async def _connect(self, subscriber: Subscriber, rng: random.Random) -> None:
-        """Hold one connection for a while; it may stall, and it is cut in the end."""
+        """Keep one connection open for a while; it may stall, and is cut at the end."""
         parts = urlsplit(rng.choice(self._urls))
         assert parts.hostname is not None
         assert parts.port is not None
@@ -106,7 +106,7 @@ class Visitors:
         assert connection.transport is not None
         connection.transport.abort()
         await connection.closed
-        self._note_place(subscriber)
+        self._note_position(subscriber)
 
     async def _hold(self, connection: StreamConnection, subscriber: Subscriber, rng: random.Random) -> None:
         transport = connection.transport
@@ -123,9 +123,9 @@ class Visitors:
             await asyncio.sleep(_POLL_SECONDS)
         self._counts["closed by the gateway" if connection.closed.done() else "cuts"] += 1
 
-    def _note_place(self, subscriber: Subscriber) -> None:
-        if (subscriber.expected or 0) > self._places[subscriber.thread_id][1]:
-            self._places[subscriber.thread_id] = (subscriber.last_id, subscriber.expected or 0)
+    def _note_position(self, subscriber: Subscriber) -> None:
+        if (subscriber.expected or 0) > self._positions[subscriber.thread_id][1]:
+            self._positions[subscriber.thread_id] = (subscriber.last_id, subscriber.expected or 0)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -136,7 +136,7 @@ class Visitors:
 
 
 async def main() -> None:
-    """Answer the questions on standard input until it ends."""
+    """Answer the requests on standard input until it ends."""
     visitors = Visitors()
     await answer_questions({"begin": visitors.begin, "take": visitors.take, "end": visitors.end})
 

@@ -1,6 +1,6 @@
 """A measuring process that writes events, spread evenly in time: `python -m benchmarks.stream.writer`.
 
-A plain thread over a blocking socket: an event loop's timers, exact to a millisecond, would write in bursts.
+A plain thread with a blocking socket: the timers of an event loop, exact to a millisecond, would cause bursts.
 """
 
 import json

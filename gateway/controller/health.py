@@ -1,4 +1,4 @@
-"""Routes that say how the service is: for people, for a liveness and for a readiness probe."""
+"""Routes of health: for people, for a liveness probe and for a readiness probe."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -26,7 +26,7 @@ class Alive(Contract):
 @router.head("/live", include_in_schema=False)
 @router.get("/live", responses=may_answer_without_redis())
 async def live() -> Alive:
-    """Answer while the process works; nothing else is asked."""
+    """Answer while the process works; no dependency is checked."""
     return Alive(time=isoformat(datetime.now(UTC)))
 
 
@@ -42,7 +42,7 @@ async def _readiness(services: ServicesDep) -> Readiness:
 @router.head("/health", include_in_schema=False)
 @router.get("/health", responses={**may_answer_without_redis(), 503: {"model": Health}})
 async def health(response: Response, found: Annotated[Health, Depends(_health)]) -> Health:
-    """Say how Baud is; 503 when Redis is down, `degraded` when no modem lives."""
+    """Return the health of Baud; 503 when Redis is down, `degraded` when no modem is alive."""
     response.status_code = 503 if found.config_status.redis == "unavailable" else 200
     return found
 
@@ -50,6 +50,6 @@ async def health(response: Response, found: Annotated[Health, Depends(_health)])
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses={**may_answer_without_redis(), 503: {"model": Readiness | ErrorResponse}})
 async def ready(response: Response, found: Annotated[Readiness, Depends(_readiness)]) -> Readiness:
-    """Say whether requests can be served, dependency by dependency; a server that stops says no at once."""
+    """Return whether requests can be served, by dependency; 503 at once when the server is stopping."""
     response.status_code = 200 if found.status == "ready" else 503
     return found

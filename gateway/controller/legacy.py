@@ -21,7 +21,7 @@ FlowInputUuid = Annotated[str, Query(alias="flowInputUuid")]
 async def stream_flow(
     services: ServicesDep, last_id: LastId, flow_uuid: FlowUuid = "", flow_input_uuid: FlowInputUuid = ""
 ) -> Response:
-    """Send one flow's events; opened before the flow begins, it waits."""
+    """Send one flow's events; a stream opened before the flow begins waits."""
     for name, value in (("flowUuid", flow_uuid), ("flowInputUuid", flow_input_uuid)):
         if not value.strip():
             raise InvalidRequestError(f"The query parameter {name} is required and must not be blank.")

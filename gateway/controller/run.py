@@ -28,7 +28,7 @@ from shared.errors import (
 )
 
 router = APIRouter(prefix="/api/agent/{thread_id}", tags=["runs"], route_class=JsonRoute)
-# To be included behind all routes of a thread, whose last words a run's id might be.
+# Included after the routes of a thread: the last part of such a path must not be taken for a run id.
 lookup_router = APIRouter(prefix="/api/agent/runs", tags=["runs"])
 _OF_A_RUN = may_answer(ThreadNotFoundError, RunNotFoundError)
 
@@ -64,7 +64,7 @@ async def list_runs(
     """List the runs of a thread, newest first."""
     thread = await services.threads.get(thread_id)
     total = thread.run_count or await services.runs.count(thread_id)  # the record may not be readable
-    # Counted from the oldest, so that runs which come meanwhile move no page.
+    # Counted from the oldest, so that new runs do not shift the pages.
     start = total - min(decode_cursor("runs", cursor), total) if cursor else 0
     page = await services.runs.newest(thread_id, start=start, limit=limit)
     left = total - page.following
@@ -98,5 +98,5 @@ async def answer_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId, 
 
 @router.get("/runs/{run_id}/why", response_model_exclude_none=True, responses=_OF_A_RUN)
 async def why(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> WhyResponse:
-    """Say what a run is doing or waiting for, and what happens next by itself."""
+    """Explain what a run is doing or waiting for, and what happens next by itself."""
     return explain_run(await services.diagnoses.read(thread_id, run_id))

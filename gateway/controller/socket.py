@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, WebSocket
 
-from gateway.core.dependencies import LastId, Only, Services, ServicesDep, ThreadId, open_tail
+from gateway.core.dependencies import LastId, Only, Services, ServicesDep, ThreadId, open_session
 from gateway.core.error_handlers import refuse_message
 from gateway.core.websocket_origin import check_origin
 from gateway.service.socket.commands import SocketCommands
@@ -23,7 +23,7 @@ async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:
 router = APIRouter(prefix="/ws/agent/{thread_id}", dependencies=[Depends(_check_origin)])
 
 
-async def _tail_request(services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only) -> StreamRequest:
+async def _stream_request(services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only) -> StreamRequest:
     keys = services.connection.keys(thread_id)
     request = await open_thread_stream(services.threads, services.events, keys, last_id, until_completion=False)
     return request.filtered(only)
@@ -31,9 +31,9 @@ async def _tail_request(services: ServicesDep, thread_id: ThreadId, last_id: Las
 
 @router.websocket("")
 async def open_socket(
-    websocket: WebSocket, services: ServicesDep, request: Annotated[StreamRequest, Depends(_tail_request)]
+    websocket: WebSocket, services: ServicesDep, request: Annotated[StreamRequest, Depends(_stream_request)]
 ) -> None:
-    """Send the thread's events as they come, and carry out what the client says."""
+    """Send the thread's events as they come, and execute the client's commands."""
     with services.stream_limits.admit(client_of(websocket.scope)):
         await websocket.accept()
         await _session(websocket, services, request).run()
@@ -46,10 +46,10 @@ def _session(websocket: WebSocket, services: Services, request: StreamRequest) -
     wire = websocket.scope.get("extensions", {}).get(WIRE_EXTENSION)
     write_timeout = None if wire is None else WriteTimeout(services.hub.wheel, wire, services.stream.send_timeout)
     if write_timeout is not None:
-        write_timeout.let_wait(at_most_bytes=services.stream.client_buffer_bytes // CHUNK_SHARE)
+        write_timeout.pause_sender_above(max_bytes=services.stream.client_buffer_bytes // CHUNK_SHARE)
     return SocketSession(
         websocket,
-        open_tail(services, request),
+        open_session(services, request),
         commands,
         write_timeout,
         max_message_bytes=services.max_message_bytes,

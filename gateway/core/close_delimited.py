@@ -1,11 +1,11 @@
-"""Answers to HTTP/1.0, which knows no chunks: one whose length is not told ends with the connection."""
+"""Responses to HTTP/1.0, which has no chunked encoding: one without a length ends with the connection."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 class CloseDelimited:
-    """Has uvicorn write such an answer as it comes."""
+    """Makes uvicorn write such a response as it comes."""
 
     def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
         self._app = app
@@ -22,7 +22,7 @@ class CloseDelimited:
                 if self._is_delimited:
                     self._cycle.chunked_encoding = False
             elif self._is_delimited and message["type"] == "http.response.body":
-                # uvicorn counts down to the end of a length that was told.
+                # uvicorn checks the body against a declared length.
                 self._cycle.expected_content_length = len(message.get("body", b""))
             await send(message)
 

@@ -1,11 +1,11 @@
-"""A time limit that is set and lifted with every request: the timer of the loop behind it is seldom touched."""
+"""A time limit that is set and lifted with every request, while the loop's timer is rarely replaced."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Deadline:
-    """Calls back once the time is over, unless it was lifted or set anew."""
+    """Calls back once the time is over, unless it was lifted or set again."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[], None]) -> None:
         self._loop = loop
@@ -16,11 +16,11 @@ class Deadline:
 
     @property
     def is_set(self) -> bool:
-        """Whether time runs."""
+        """Whether the limit is running."""
         return self._due is not None
 
     def set(self, seconds: float) -> None:
-        """Let time run from now on, whatever was set before."""
+        """Start the limit now, whatever was set before."""
         self._due = self._loop.time() + seconds
         if self._timer is not None and self._timer_due > self._due:
             self._timer.cancel()
@@ -29,11 +29,11 @@ class Deadline:
             self._set_timer(self._due)
 
     def lift(self) -> None:
-        """Let no time run; the timer stays for the next limit."""
+        """Stop the limit; the timer is kept for the next one."""
         self._due = None
 
     def close(self) -> None:
-        """Forget the timer too."""
+        """Stop the limit and the timer."""
         self._due = None
         if self._timer is not None:
             self._timer.cancel()
@@ -41,9 +41,9 @@ class Deadline:
 
     def _set_timer(self, due: float) -> None:
         self._timer_due = due
-        self._timer = self._loop.call_at(due, self._look)
+        self._timer = self._loop.call_at(due, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if self._due is None:
             return

@@ -89,12 +89,12 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 IdempotencyKey = Annotated[str, Header(max_length=255)]
 
 
-def open_tail(services: Services, request: StreamRequest) -> EventStreamSession:
-    """Return the tail that makes a checked stream."""
-    return EventStreamSession(services.hub, services.threads, request, services.stream)
+def open_session(services: Services, request: StreamRequest, runs: ActiveRuns | None = None) -> EventStreamSession:
+    """Return the session of a checked stream request."""
+    return EventStreamSession(services.hub, runs or services.threads, request, services.stream)
 
 
 def open_stream(services: Services, request: StreamRequest, runs: ActiveRuns | None = None) -> Response:
-    """Return the response that carries a checked stream."""
-    tail = EventStreamSession(services.hub, runs or services.threads, request, services.stream)
-    return EventStream(tail, services.hub.wheel, services.stream_limits, services.stream)
+    """Return the response that sends a checked stream."""
+    session = open_session(services, request, runs)
+    return EventStream(session, services.hub.wheel, services.stream_limits, services.stream)

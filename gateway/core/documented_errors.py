@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of errors: which status each route may answer, out of the one table of errors."""
+"""The errors in the OpenAPI document: which status each route may answer, from the one table of errors."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -23,18 +23,18 @@ _OF_STREAMS: Final = (InvalidRequestError, InvalidStreamIdError, TooManyStreamsE
 
 
 def may_answer(*errors: type[BaudError]) -> Responses:
-    """Return the `responses` of a route that asks Redis and may raise these, beside what any may answer."""
+    """Return the `responses` of a route that uses Redis and may raise these errors, and those of any route."""
     return _responses(*errors, StoreUnavailableError)
 
 
 def may_stream(*errors: type[BaudError]) -> Responses:
-    """Return the same of a route that answers with events."""
+    """Return the `responses` of a route that streams events."""
     events = {"description": "Events until the stream ends.", "content": {"text/event-stream": {"schema": _TEXT}}}
     return {200: events, **may_answer(*_OF_STREAMS, *errors)}
 
 
 def may_answer_without_redis(*errors: type[BaudError]) -> Responses:
-    """Return the same of a route that asks nobody."""
+    """Return the `responses` of a route that does not use Redis."""
     return _responses(*errors)
 
 

@@ -1,4 +1,4 @@
-"""Turns errors into answers: one table from error to status, one body for all."""
+"""Turns errors into responses: one table from error to status, one body for all."""
 
 import logging
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _STATUS: Final[Mapping[type[BaudError], int]] = {
     UnavailableError: 503,
     BaudError: 500,
 }
-# What may be otherwise a moment later, without any change of the request.
+# The same request may succeed a moment later.
 PASSING: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _CODES: Final[Mapping[int, str]] = {
     400: "bad_request",
@@ -81,7 +81,7 @@ def error_response(
 
 
 def refuse_message(error: BaudError, request_id: str | None) -> ControlEvent:
-    """Return the `error` event that answers a message over a WebSocket; `request_id` is what the client called it."""
+    """Return the `error` event that answers a message over a WebSocket; `request_id` is the client's."""
     status, code, sentence = _disclose(error)
     data = {"error": sentence, "error_type": code, "status": status, "request_id": request_id}
     return ControlEvent("error", orjson.dumps(data))
@@ -93,7 +93,7 @@ def status_of(error: type[BaudError]) -> int:
 
 
 def _disclose(error: BaudError) -> tuple[int, str, str]:
-    """Return status, code and sentence as the client may know them; the rest of a fault goes into the log."""
+    """Return status, code and sentence for the client; the details of an internal error go into the log."""
     status = status_of(type(error))
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request failed", exc_info=error)
@@ -116,7 +116,7 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.BAD_REQUEST and isinstance(error.__cause__, ValueError | RecursionError):
-        # What FastAPI says of JSON that Python cannot hold: bytes that are no text, a number of 4,300 digits and more.
+        # FastAPI's error for JSON that Python cannot read: bytes that are no text, a number of 4,300 digits or more.
         return error_response(_request_id(request), 422, "invalid_request", "the body is not JSON that can be read")
     code = _CODES.get(error.status_code, "http_error")
     return error_response(_request_id(request), error.status_code, code, str(error.detail), headers=error.headers)

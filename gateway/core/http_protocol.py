@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol with limits: what a client sends is bounded in bytes and in time before a request exists.
 
-It also lets a request see the connection below it.
+It also gives a request access to its transport.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from gateway.core.raw_answers import raw_answer
 from gateway.service.stream.sse import WIRE_EXTENSION
 from shared.config import GatewayConfig
 
-# So much is parsed at once: requests that a client sends ahead wait as bytes, not as thousands of parsed requests.
+# Bytes parsed at once: pipelined requests wait as bytes, not as thousands of parsed requests.
 _SLICE_BYTES: Final = 4096
-# How long the rest of a request that was answered early, or refused, is read and thrown away before the end: closed at
-# once, the client might lose the answer.
+# How long the rest of a request that was answered early, or refused, is read and discarded: if the connection were
+# closed at once, the client might lose the answer.
 _LINGER_SECONDS: Final = 5.0
 # A client that takes no byte of an answer for so long is cut; event streams have stream.send_timeout beside it.
 _WRITE_SECONDS: Final = 30.0
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's configuration, and the limits that its protocols keep."""
+    """uvicorn's configuration, and the limits that its protocols enforce."""
 
     def __init__(self, app: ASGIApp, limits: GatewayConfig, **options: Any) -> None:
         super().__init__(app, **options)
@@ -40,9 +40,9 @@ class ServerConfig(uvicorn.Config):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection. Time runs while a head, or the rest of an answered request, is waited for.
+    """One connection. A time limit runs while a head, or the rest of an answered request, is read.
 
-    The time of a body is the business of the request that reads it.
+    The time limit of a body is enforced by BodyLimit.
     """
 
     def __init__(self, config: ServerConfig, *arguments: Any, **options: Any) -> None:
@@ -53,20 +53,20 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._is_refused = False
         self._is_head_too_large = False
-        self._head_bytes = 0  # of what the parser has told of this head
-        self._silent_bytes = 0  # fed since the parser last told anything of a head or a body
-        self._held = b""  # what was sent ahead while an answer is under way
+        self._head_bytes = 0  # that the parser has reported of this head
+        self._unreported_bytes = 0  # fed since the parser last reported a part of a head or a body
+        self._held = b""  # pipelined bytes, kept while a response is being sent
         self._reading = Deadline(self.loop, self._give_up_reading)
         self._writing = Deadline(self.loop, self._check_writing)
         self._unwritten = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in the base
-        """Begin to wait for the first request."""
+        """Start the time limit of the first request."""
         super().connection_made(transport)
         self._reading.set(self._limits.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget everything."""
+        """Stop the time limits and drop what is held."""
         self._reading.close()
         self._writing.close()
         self._held = b""
@@ -91,12 +91,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {WIRE_EXTENSION: self.transport}  # type: ignore[dict-item] # an extension of ours
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the address."""
+        """Take a piece of the URL."""
         self._count_head(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; those behind a body are left out."""
+        """Take a header; those after a body (trailers) are ignored."""
         if not self._is_in_head:
             return
         self._count_head(len(name) + len(value) + 4)
@@ -112,20 +112,20 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._silent_bytes = 0
+        self._unreported_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
         self._is_in_body = False
-        self._silent_bytes = 0
+        self._unreported_bytes = 0
         super().on_message_complete()
-        if not self._is_answering:  # what was left of an answered request has come in time
+        if not self._is_answering:  # the rest of an answered request has come in time
             self._is_idle = True
             self._reading.set(self._limits.head_timeout)
 
     def on_response_complete(self) -> None:
-        """Go on with what was sent ahead, if anything was."""
+        """Continue with pipelined requests, if any."""
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -138,7 +138,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._feed(held)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over, unless an answer is still being written to it."""
+        """Switch to the WebSocket protocol, unless a response is still being written."""
         if self._is_answering:
             self.transport.abort()
             return
@@ -147,18 +147,18 @@ class HttpProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
-        """Watch whether the client takes anything."""
+        """Start to check whether the client takes anything."""
         super().pause_writing()
         self._unwritten = self.transport.get_write_buffer_size()
         self._writing.set(_WRITE_SECONDS)
 
     def resume_writing(self) -> None:
-        """Let writers go on."""
+        """Let writers continue."""
         super().resume_writing()
         self._writing.lift()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; what its client has not taken by now is given up."""
+        """Close an idle connection; unsent bytes are dropped."""
         self._end()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -180,7 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
                 return
 
     def _hold(self, data: bytes) -> None:
-        """Keep what was sent ahead, and read no more; some clients send an empty line behind a request."""
+        """Keep pipelined bytes and pause reading; some clients send an empty line after a request."""
         if self._is_in_head or data.strip(_LINE_ENDS):
             self._held = data
             self.flow.pause_reading()
@@ -190,7 +190,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._is_idle:
             self._is_idle = False
             self._reading.set(self._limits.head_timeout)
-        self._silent_bytes += len(data)
+        self._unreported_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -200,19 +200,19 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse_request()
         else:
-            if self._silent_bytes > self._limits.max_head_bytes:
+            if self._unreported_bytes > self._limits.max_head_bytes:
                 self._is_head_too_large = True
                 self._refuse_request()
         return not (self._is_refused or self.transport.is_closing())
 
     def _count_head(self, count: int) -> None:
-        self._silent_bytes = 0
+        self._unreported_bytes = 0
         self._head_bytes += count
         if self._head_bytes > self._limits.max_head_bytes:
             self._stop_at_head()
 
     def _stop_at_head(self) -> None:
-        """Have the parser stop; raises ValueError."""
+        """Stop the parser by raising ValueError."""
         self._is_head_too_large = True
         raise ValueError("the head is too large")
 
@@ -228,15 +228,15 @@ class HttpProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", sentence)
 
     def _refuse(self, status: HTTPStatus, code: str, sentence: str) -> None:
-        """Answer what is no request, read on for a while so that the answer arrives, then close."""
+        """Answer an invalid request, read on for a while so that the answer arrives, then close."""
         self._is_refused = True
-        logger.info("a connection is refused", extra={"status": status.value, "code": code})
+        logger.info("refusing a connection", extra={"status": status.value, "code": code})
         if self._is_answering and not (self.pipeline or self._is_in_body):
-            self.cycle.keep_alive = False  # this came behind a whole request, which is answered before the end
+            self.cycle.keep_alive = False  # this came after a complete request, which is answered first
         elif self._is_answering and (self.pipeline or self.cycle.response_started):
             self.transport.abort()  # the answer would stand in the middle of another
         elif not self.transport.is_closing():
-            if self._is_answering:  # its body turned out to be none: nothing that the app says is sent any more
+            if self._is_answering:  # the body is invalid: nothing more of the app's response is sent
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             self.flow.resume_reading()

@@ -1,4 +1,4 @@
-"""Reads the JSON of request bodies within our limits, in the place of FastAPI's own reading."""
+"""Reads the JSON of request bodies within our limits, instead of FastAPI's own reading."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -23,7 +23,7 @@ class JsonRequest(Request):
 
 
 class JsonRoute(APIRoute):
-    """A route with such requests."""
+    """A route whose requests are JsonRequests."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""

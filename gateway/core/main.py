@@ -38,13 +38,13 @@ from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
 
-# Who waits for an HTTP answer gives up early; a Redis that hangs is reported within two seconds.
+# HTTP clients do not wait long: a Redis that hangs is reported within two seconds.
 _MAX_REDIS_WAIT_SECONDS: Final = 0.9
 _REDIS_RETRIES: Final = 1
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
-    """Return the gateway; `services` stand in for those that it would open (and close) itself."""
+    """Return the gateway; `services` replace those that it would open (and close) itself."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -87,7 +87,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
 @asynccontextmanager
 async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
-        connection = open_connection(_impatient(settings.redis), retries=_REDIS_RETRIES)
+        connection = open_connection(_with_short_timeouts(settings.redis), retries=_REDIS_RETRIES)
         stack.push_async_callback(connection.aclose)
         ttl_seconds = settings.thread.ttl
         threads = ThreadStore(connection, ttl_seconds=ttl_seconds)
@@ -145,7 +145,7 @@ def _make_publisher(settings: Settings) -> JobPublisher:
     return JobPublisher(celery, timeout_seconds=limit)
 
 
-def _impatient(config: RedisConfig) -> RedisConfig:
+def _with_short_timeouts(config: RedisConfig) -> RedisConfig:
     return config.model_copy(
         update={
             "connect_timeout": min(config.connect_timeout, _MAX_REDIS_WAIT_SECONDS),

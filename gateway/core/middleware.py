@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its log line, the limit of its body, and the last resort for faults."""
+"""Middleware of every request: its id, its log line, the limits of its body, and the answer to unexpected errors."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core.error_handlers import INTERNAL_SENTENCE, error_response
-from gateway.service.stream.sse import CARRIER_EXTENSION, DeferredStream
+from gateway.service.stream.sse import DEFERRED_EXTENSION, DeferredStream
 from shared.errors import BaudError
 from shared.ids import new_id
 from shared.log import bind
@@ -25,7 +25,7 @@ _UPGRADED: Final = 101
 _INTERNAL_ERROR: Final = 1011
 DENIAL_EXTENSION: Final = "websocket.http.response"
 _CLOSE_CODES_FROM: Final = 4000  # the private range; the status is added
-_KEPT_IN_SCOPE: Final = frozenset({"route"})  # of what the route's machinery adds, all that a stream's log line needs
+_KEPT_IN_SCOPE: Final = frozenset({"route"})  # all that a stream's log line needs of what routing adds
 _PROBES: Final = frozenset({"/health", "/live", "/ready"})  # asked so often that they are logged as debug only
 
 logger = logging.getLogger(__name__)
@@ -36,9 +36,9 @@ def _plain(app: ASGIApp) -> ASGIApp:
 
 
 class RequestEdge:
-    """Gives the request an id, logs its end, and answers a fault nobody has caught with 500.
+    """Gives the request an id, logs its end, and answers an unhandled error with 500.
 
-    `wrap_error_response` adds to that answer what others between the edge and the app add to theirs.
+    `wrap_error_response` adds to that answer what inner middleware adds to others, such as CORS headers.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class RequestEdge:
         with bind(request_id=request_id):
             try:
                 await self._app(scope, exchange.receive, exchange.send)
-                await exchange.carry_stream(scope)
+                await exchange.send_stream(scope)
             except Exception:
                 logger.exception("a request failed")
-                await exchange.answer_fault(scope, self._wrap_error_response)
+                await exchange.answer_error(scope, self._wrap_error_response)
             finally:
                 exchange.close_stream()
                 self._log(scope, exchange)
@@ -83,11 +83,11 @@ class RequestEdge:
 
 
 class _Exchange(DeferredStream):
-    """Watches one request and its answer pass by."""
+    """Observes one request and its response."""
 
     def __init__(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         extensions = scope.setdefault("extensions", {})
-        extensions[CARRIER_EXTENSION] = self
+        extensions[DEFERRED_EXTENSION] = self
         self._can_deny = DENIAL_EXTENSION in extensions
         self._scope = scope
         self._scope_names = frozenset(scope)
@@ -111,9 +111,7 @@ class _Exchange(DeferredStream):
         return message
 
     async def send(self, message: Message) -> None:
-        if (
-            message["type"] == "websocket.close" and self._status is None
-        ):  # the router's way to say that it has no route
+        if message["type"] == "websocket.close" and self._status is None:  # the router has no route
             response = error_response(self._request_id, 404, "not_found", "Not Found")
             await response(self._scope, self.receive, self.send)
             return
@@ -133,33 +131,33 @@ class _Exchange(DeferredStream):
             await self._send(message)
 
     async def _close_instead(self, message: Message) -> None:
-        """Refuse a WebSocket as a server can that knows no answers to a handshake: by a close code after it."""
+        """Refuse a WebSocket by a close code, for a server that cannot answer a handshake with an error."""
         if message["type"] == "websocket.http.response.start":
             await self._send({"type": "websocket.accept"})
             await self._send({"type": "websocket.close", "code": _CLOSE_CODES_FROM + message["status"]})
 
-    async def carry_stream(self, scope: Scope) -> None:
+    async def send_stream(self, scope: Scope) -> None:
         if self.stream is None:
             return
         for name in scope.keys() - self._scope_names - _KEPT_IN_SCOPE:
             del scope[name]
-        await self.stream.carry(scope, self.receive, self.send)
+        await self.stream.send_events(scope, self.receive, self.send)
 
     def close_stream(self) -> None:
         if self.stream is not None:
             self.stream.close()
 
-    async def answer_fault(self, scope: Scope, dress: Callable[[ASGIApp], ASGIApp]) -> None:
+    async def answer_error(self, scope: Scope, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
         if scope["type"] == "websocket" and self._status == _UPGRADED:
             with suppress(OSError, RuntimeError):  # it may be closed already
                 await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR})
         elif self._status is None:
             response = error_response(self._request_id, 500, BaudError.code, INTERNAL_SENTENCE)
-            await dress(response)(scope, self.receive, self.send)
+            await wrap(response)(scope, self.receive, self.send)
 
 
 class BodyLimit:
-    """Refuses bodies that are longer than `max_bytes`, whether they say so or come in chunks, and those that dawdle."""
+    """Refuses bodies longer than `max_bytes`, declared or chunked, and those that take longer than `limit_seconds`."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, limit_seconds: float) -> None:
         self._app = app
@@ -190,7 +188,7 @@ class BodyLimit:
 
 
 class _BoundedBody:
-    """A body that is read; what comes behind it, such as the client's departure, may take any time."""
+    """Limits the size and time of a body; what comes after it, such as the disconnect, may take any time."""
 
     def __init__(self, receive: Receive, check_size: Callable[[int], None], limit_seconds: float) -> None:
         self._receive = receive

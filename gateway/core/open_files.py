@@ -14,21 +14,21 @@ logger = logging.getLogger(__name__)
 
 
 def fit_open_files(config: GatewayConfig) -> GatewayConfig:
-    """Take as many files as the process is allowed, and no more streams than they suffice for.
+    """Raise the limit of open files as far as allowed, and lower `max_streams` to what it suffices for.
 
-    So one stream too many is refused with an answer; only a number of the user's own is worth a warning.
+    So one stream too many is refused with a response; only a configured `max_streams` is worth a warning.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # some systems allow less than they say
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    room = max(1, soft - _MARGIN)
-    if soft == resource.RLIM_INFINITY or 0 < config.max_streams <= room:
+    available = max(1, soft - _MARGIN)
+    if soft == resource.RLIM_INFINITY or 0 < config.max_streams <= available:
         return config
     logger.log(
         logging.INFO if config.max_streams == _DEFAULT else logging.WARNING,
         "at most %d streams instead of gateway.max_streams = %d, because only %d files may be open; "
         "raise the hard limit (ulimit -Hn, LimitNOFILE) for more",
-        room, config.max_streams, soft,
+        available, config.max_streams, soft,
     )  # fmt: skip
-    return config.model_copy(update={"max_streams": room})
+    return config.model_copy(update={"max_streams": available})

@@ -1,4 +1,4 @@
-"""Answers that are written below ASGI, where no request has come about: the body that all errors have, and the end."""
+"""Error responses written below ASGI, where there is no request yet: the common error body, then the close."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ from shared.ids import new_id
 
 
 def raw_answer(status: HTTPStatus, code: str, detail: str) -> bytes:
-    """Return a whole answer of HTTP/1.1 after which the connection is closed."""
+    """Return a complete HTTP/1.1 response after which the connection is closed."""
     request_id = new_id()
     body = ErrorResponse(detail=detail, code=code, request_id=request_id).model_dump_json().encode()
     head = (

@@ -1,4 +1,4 @@
-"""The `gateway` command: loads the settings, binds the address and serves until it is told to stop."""
+"""The `gateway` command: loads the settings, binds the address and serves until a signal stops it."""
 
 import asyncio
 import ipaddress
@@ -27,16 +27,16 @@ from shared.log import configure_logging
 from shared.settings.load import load_settings
 from shared.store.cluster.check import check_cluster
 
-# How long the parts of a stop may take, one after the other.
-_FAREWELL_SECONDS: Final = 3.0  # for streams to send what they have begun and the reason of their end
-_GRACE_SECONDS: Final = 10  # for requests that are being answered; the longest wait for a broker is among them
-_CLOSE_SECONDS: Final = 3.0  # for connections of our own, to a Redis that may not answer any more
+# How long the parts of a shutdown may take, one after the other.
+_STREAM_END_SECONDS: Final = 3.0  # for streams to send what they have begun and the reason of their end
+_GRACE_SECONDS: Final = 10  # for requests that are being answered, including the longest wait for a broker
+_CLOSE_SECONDS: Final = 3.0  # for our own connections, to a Redis that may not answer any more
 _KEEP_ALIVE_SECONDS: Final = 75  # above the idle limit of common proxies, so that they close first
 _PING_SECONDS: Final = 20.0  # below the idle limit of common proxies
-# Messages above gateway.max_body_bytes are answered with an error, above so many times that the connection is closed.
+# Messages above gateway.max_body_bytes get an error; above that times this, the connection is closed.
 _MESSAGE_MARGIN: Final = 4
 _BACKLOG: Final = 2048
-# The threads that publish jobs must get their turn beside a busy loop: Python's 5 ms would be paid several times.
+# The threads that publish jobs compete with a busy loop: each would wait Python's default of 5 ms several times.
 _SWITCH_SECONDS: Final = 0.0005
 _EXIT_BAD_CONFIGURATION: Final = 2
 
@@ -45,14 +45,14 @@ app = typer.Typer(name="gateway", invoke_without_command=True)
 
 
 class GatewayServer(uvicorn.Server):
-    """A server that says where it listens, and stops in order: no new streams, then no streams, then nothing."""
+    """A server that logs its address and stops in order: no new streams, no streams, no requests."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, url: str, *, shutdown_delay: float) -> None:
         super().__init__(config)
         self._app = app
         self._url = url
         self._delay = shutdown_delay
-        self._hurry = asyncio.Event()
+        self._exit_now = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,30 +62,30 @@ class GatewayServer(uvicorn.Server):
         logger.info("gateway listens on %s", self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Turn new streams away, end the open ones, then wait for everything else; never for longer than allowed."""
+        """Refuse new streams, end the open ones, then wait for everything else, each within its time limit."""
         services: Services = self._app.state.services
         services.stream_limits.stop()
-        await self._let_others_look_away()
+        await self._wait_for_load_balancers()
         services.hub.shut_down()
-        if not await services.stream_limits.wait_until_empty(_FAREWELL_SECONDS):
-            logger.warning("%d streams are cut: their clients do not read", services.stream_limits.count)
+        if not await services.stream_limits.wait_until_empty(_STREAM_END_SECONDS):
+            logger.warning("aborting %d streams: their clients do not read", services.stream_limits.count)
         try:
             async with asyncio.timeout(_GRACE_SECONDS + _CLOSE_SECONDS):
                 await super().shutdown(sockets)
         except TimeoutError:
-            logger.warning("connections of this gateway do not close; it ends without waiting for them")
+            logger.warning("connections do not close in time; exiting without waiting for them")
 
-    async def _let_others_look_away(self) -> None:
-        """Serve on for the delay, so that a load balancer sees /ready before it meets a closed port."""
+    async def _wait_for_load_balancers(self) -> None:
+        """Keep serving for the delay, so that load balancers see /ready fail before the port is closed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._delay):
-                await self._hurry.wait()
+                await self._exit_now.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; a second Ctrl-C waits for nothing more."""
+        """Begin to stop; a second Ctrl-C stops at once."""
         super().handle_exit(sig, frame)
         if self.force_exit and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._hurry.set)
+            self._loop.call_soon_threadsafe(self._exit_now.set)
 
 
 @app.callback()
@@ -113,7 +113,7 @@ def serve(
 
 
 def check_host(host: str, *, insecure: bool) -> None:
-    """Raise ConfigurationError for an address that others can reach, unless that is wanted."""
+    """Raise ConfigurationError for an address that other machines can reach, unless `insecure`."""
     if insecure or host == "localhost":
         return
     with suppress(ValueError):
@@ -147,9 +147,9 @@ def server_config(app: FastAPI, limits: GatewayConfig) -> uvicorn.Config:
         ws=SocketProtocol,
         ws_max_size=_MESSAGE_MARGIN * limits.max_body_bytes,
         ws_ping_interval=_PING_SECONDS,
-        # A ping waits behind what a slow client has not read yet: whether it takes anything is watched instead.
+        # A ping waits for all that a slow client has not read yet: WriteTimeout checks its progress instead.
         ws_ping_timeout=None,
-        # A message is encoded once for all; compressed, it would be once for each.
+        # A message is encoded once for all clients; compression would be per client.
         ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
@@ -164,7 +164,7 @@ def server_config(app: FastAPI, limits: GatewayConfig) -> uvicorn.Config:
 
 
 def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> None:
-    """Serve on a bound socket until a signal comes; returns when every stream has ended."""
+    """Serve on a bound socket until a signal; returns when every stream has ended."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -175,5 +175,5 @@ def run_server(app: FastAPI, listener: socket.socket, limits: GatewayConfig) -> 
 
 
 def _exit_cleanly(_signal: int, _frame: FrameType | None) -> None:
-    """Stand in for the default, which would make a clean stop look like a crash: uvicorn raises the signal again."""
+    """Exit with 0: uvicorn raises the signal again, whose default would make a clean stop look like a crash."""
     sys.exit(0)

@@ -1,6 +1,6 @@
-"""uvicorn's WebSocket protocol, which also lets a session see the connection below it, and owes one pong at most.
+"""uvicorn's WebSocket protocol, which also gives a session access to its transport and queues one pong at most.
 
-A handshake that fails, before or in the app, is answered with the body that all errors have.
+A handshake that fails, before or in the app, is answered with the common error body.
 """
 
 import logging
@@ -15,7 +15,7 @@ from websockets.http11 import Request
 from gateway.core.raw_answers import raw_answer
 from gateway.service.stream.sse import WIRE_EXTENSION
 
-# Pieces of one message; their bytes are counted by the library, but pieces may be empty.
+# Fragments of one message; the library limits their bytes, but fragments may be empty.
 _MAX_PIECES: Final = 1024
 
 logger = logging.getLogger(__name__)
@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 class SocketProtocol(WebSocketsSansIOProtocol):
     """Puts the connection's transport into the `extensions` of the scope, as HttpProtocol does."""
 
-    owed_pong = b""
+    pending_pong = b""
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the first are the whole head of the handshake."""
+        """Take bytes; the first are the complete head of the handshake."""
         super().data_received(data)
         if self.handshake_initiated or self.transport.is_closing():
             return
@@ -38,7 +38,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", "This is no handshake of a WebSocket.")
 
     def handle_connect(self, event: Request) -> None:
-        """Begin a session, whose task gets its turn later."""
+        """Begin a session, whose task starts later."""
         answer = self.conn.accept(event)
         if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             self.handshake_initiated = True
@@ -49,7 +49,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.scope["extensions"][WIRE_EXTENSION] = self.transport  # type: ignore[assignment] # an extension of ours
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a further piece of a message."""
+        """Take a further fragment of a message."""
         if len(self.frames) < _MAX_PIECES:
             super().handle_cont(event)
             return
@@ -61,27 +61,27 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
 
     async def send(self, message: Any) -> None:
-        """Send; a handshake that the app has answered with an error is complete, which uvicorn takes for a fault."""
+        """Send; uvicorn would report a handshake that the app has answered with an error as incomplete."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
 
     def _refuse(self, status: HTTPStatus, code: str, sentence: str) -> None:
-        logger.info("a handshake is refused", extra={"status": status.value, "code": code})
+        logger.info("refusing a handshake", extra={"status": status.value, "code": code})
         self.handshake_complete = self.close_sent = True
         self.transport.write(raw_answer(status, code, sentence))
         self.transport.close()
 
     def handle_ping(self) -> None:
-        """Answer a ping; while the client takes nothing, only the newest is owed an answer (RFC 6455, 5.5.3)."""
+        """Answer a ping; while the client takes nothing, only the newest ping is answered (RFC 6455, 5.5.3)."""
         if self.writable.is_set():
             super().handle_ping()
         else:
-            self.owed_pong = b"".join(self.conn.data_to_send()) or self.owed_pong
+            self.pending_pong = b"".join(self.conn.data_to_send()) or self.pending_pong
 
     def resume_writing(self) -> None:
-        """Let senders go on, behind the pong that is owed."""
+        """Let senders continue, after the pending pong."""
         super().resume_writing()
-        if self.owed_pong and not self.transport.is_closing():
-            self.transport.write(self.owed_pong)
-        self.owed_pong = b""
+        if self.pending_pong and not self.transport.is_closing():
+            self.transport.write(self.pending_pong)
+        self.pending_pong = b""

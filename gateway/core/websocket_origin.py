@@ -1,4 +1,4 @@
-"""Which web pages may open a WebSocket: browsers send cookies along, and CORS does not hold for it."""
+"""Which web pages may open a WebSocket: browsers send cookies along, and CORS does not apply to it."""
 
 from collections.abc import Container
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from shared.errors import ForeignOriginError
 
 
 def check_origin(headers: Headers, allow_origins: Container[str]) -> None:
-    """Let pass what comes from no page, from this gateway's own address or from an allowed origin.
+    """Accept a request without an origin, from this gateway's own address, or from an allowed origin.
 
     Raises ForeignOriginError.
     """

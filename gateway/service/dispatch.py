@@ -45,14 +45,14 @@ class JobPublisher:
         self._check_connection: Any = None  # of kombu, which leaves what we need of it untyped
 
     async def publish(self, job: RunJob) -> None:
-        """Hand the job to the broker; raises BrokerUnavailableError, after which it may still have arrived."""
+        """Send the job to the broker; raises BrokerUnavailableError, after which it may still have arrived."""
         await self._within_limit(lambda: self._send(job))
 
     async def check(self) -> None:
-        """Return when the broker answers; raises BrokerUnavailableError. A check that still runs is waited for."""
+        """Return when the broker answers, joining a check that is still running; raises BrokerUnavailableError."""
         if self._checking is None or self._checking.done():
             self._checking = self._check_thread.submit(self._ping)
-        with self._in_our_words():
+        with self._translated_errors():
             async with asyncio.timeout(self._timeout):
                 await asyncio.shield(asyncio.wrap_future(self._checking))
 
@@ -61,7 +61,7 @@ class JobPublisher:
         try:
             await self._within_limit(self._warm)
         except BrokerUnavailableError as error:
-            logger.warning("the task queue does not answer yet: %s", error.__cause__)
+            logger.warning("broker does not answer yet: %s", error.__cause__)
 
     async def close(self) -> None:
         """Take no more jobs; a thread that still waits for the broker ends with the process."""
@@ -71,12 +71,12 @@ class JobPublisher:
 
     async def _within_limit(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
-        with self._in_our_words():
+        with self._translated_errors():
             async with asyncio.timeout(self._timeout):
                 return await loop.run_in_executor(self._threads, work)
 
     @contextmanager
-    def _in_our_words(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except self._broker_errors as error:  # TimeoutError is an OSError
@@ -93,7 +93,7 @@ class JobPublisher:
         )
 
     def _ping(self) -> None:
-        """Ask over the connection of the last check; one that broke since says nothing of the broker."""
+        """Ping over the connection of the last check; if that has broken since, over a new one."""
         is_new = self._check_connection is None
         if is_new:
             self._check_connection = self._celery.connection_for_write()

@@ -1,4 +1,4 @@
-"""Asks the dependencies how they are."""
+"""Checks whether Redis, the broker and the workers are available."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from shared.contract.base import Contract
 from shared.errors import BrokerUnavailableError, StoreUnavailableError
 
 _TIME_LIMIT_SECONDS: Final = 2.0
-# An answer is given to all who ask so soon after it was found; one that is not good may soon be outdated.
+# How long an answer is reused; a bad one may soon be outdated.
 _FRESH_SECONDS: Final = 1.0
 _FRESH_SECONDS_WHEN_BAD: Final = 0.1
 
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 class Workers(Protocol):
-    """Knows Redis and the modems."""
+    """Knows the modems, and Redis's settings."""
 
     async def count_alive(self) -> int:
-        """Return how many modems live."""
+        """Return how many modems are alive."""
 
     async def find_risks(self) -> list[str]:
         """Return what can lose data."""
 
 
 class Broker(Protocol):
-    """Knows the task queue."""
+    """The task queue."""
 
     async def check(self) -> None:
         """Return when it answers; raises BrokerUnavailableError."""
@@ -63,7 +63,7 @@ class Readiness(Contract):
 
 
 async def check_health(workers: Workers) -> Health:
-    """Return how Baud is; never raises for a dependency that is down."""
+    """Return the health of Baud; never raises for a dependency that is down."""
     modems = await _count_modems(workers)
     if modems is None:
         parts = ConfigStatus(overall_status="unhealthy", redis="unavailable", celery="unknown")
@@ -115,9 +115,9 @@ async def _broker_answers(broker: Broker) -> bool:
 
 
 class SharedProbe(Generic[T]):
-    """Asks once a second at most, however many want to know; those who come while it asks wait for the same answer.
+    """Checks once a second at most, however many ask; concurrent callers share one check.
 
-    Asks ten times a second at most while the last answer was not good.
+    Checks ten times a second at most while the last answer was not good.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[T]], is_good: Callable[[T], bool]) -> None:
@@ -128,7 +128,7 @@ class SharedProbe(Generic[T]):
         self._answered_at = 0.0
 
     async def answer(self) -> T:
-        """Return what was found a second ago at most, or is found now."""
+        """Return an answer that is at most a second old."""
         if self._asking is None or (self._asking.done() and self._is_stale()):
             self._asking = asyncio.create_task(self._find(), name="probe")
         return await asyncio.shield(self._asking)
@@ -144,7 +144,7 @@ class SharedProbe(Generic[T]):
         return answer
 
     async def close(self) -> None:
-        """Ask no longer."""
+        """Cancel the running check."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
@@ -160,6 +160,6 @@ class HealthProbes:
         )
 
     async def close(self) -> None:
-        """Ask no longer."""
+        """Cancel the running check."""
         await self.health.close()
         await self.readiness.close()

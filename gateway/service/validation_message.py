@@ -1,4 +1,4 @@
-"""Says in a sentence what is wrong with what a client sent."""
+"""Words the validation errors of a request as one sentence for the client."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,10 +9,10 @@ _MAX_MESSAGE_CHARS: Final = 300
 
 
 def validation_message(problems: Sequence[Mapping[str, Any]], *, root: str = "") -> str:  # pydantic leaves them untyped
-    """Return a sentence for each of the first problems that a model found; `root` names what has no name of its own."""
-    told = [_explain(problem, root) for problem in problems[:_MAX_PROBLEMS]]
-    left = len(problems) - len(told)
-    return "; ".join([*told, f"and {left} more"] if left else told)
+    """Return a phrase for each of the first problems that a model found; `root` names a value without a field name."""
+    messages = [_explain(problem, root) for problem in problems[:_MAX_PROBLEMS]]
+    left = len(problems) - len(messages)
+    return "; ".join([*messages, f"and {left} more"] if left else messages)
 
 
 def _explain(problem: Mapping[str, Any], root: str) -> str:

@@ -1,4 +1,4 @@
-"""Puts messages aside that no worker can do anything with: called from Celery's threads, written on the event loop."""
+"""Stores messages that no worker can process as dead letters: called on Celery's threads, written on the event loop."""
 
 import asyncio
 import logging
@@ -12,16 +12,16 @@ from shared.contract.dead_letter import DeadLetter
 from shared.errors import StoreUnavailableError, UnreadableMessageError
 from shared.store.dead_letters import DeadLetterStore, dead_letter
 
-# While Redis is away the worker could not claim a run either; a restart or a fail-over takes less.
-_PATIENCE_SECONDS: Final = 20.0
-_PAUSE_SECONDS: Final = 0.5
+# While Redis is down the worker could not claim a run either; a restart or a fail-over takes less.
+_WRITE_TIMEOUT_SECONDS: Final = 20.0
+_RETRY_SECONDS: Final = 0.5
 _SHOWN_CHARS: Final = 200
 
 _log = logging.getLogger(__name__)
 
 
 class DeadLetterBox:
-    """What it is given leaves the queue for good, and stands in the list of dead letters with its reason."""
+    """Its messages leave the queue for good, and are listed as dead letters with the reason."""
 
     def __init__(self, letters: DeadLetterStore, loop: LoopThread, *, worker_id: str, max_message_bytes: int) -> None:
         self._letters = letters
@@ -43,27 +43,27 @@ class DeadLetterBox:
             return None
 
     def put_aside(self, queue: str, raw: bytes, reason: str) -> None:
-        """Keep a message and its reason; waits a while for a Redis that does not answer."""
+        """Keep a message and its reason; retries for a while when Redis does not answer."""
         at = isoformat(self._clock.now())
         letter = dead_letter(raw, reason, at=at, worker=self._worker_id, queue=queue)
         _log.error("a message of %s is put aside as dead letter %s: %s", queue, letter.id, reason)
         self._loop.call(self._write(letter))
 
     def put_aside_task(self, queue: str, message: QueueMessage, reason: str) -> None:
-        """Keep a message that could be read, but not carried out."""
+        """Keep a message that could be read, but not processed."""
         self.put_aside(queue, message.envelope(queue), reason)
 
     async def _write(self, letter: DeadLetter) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._write_at_last(letter)
-        except Exception:  # noqa: BLE001 - the edge of the queue: what is wrong with the list must not end the worker
+            async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
+                await self._write_with_retry(letter)
+        except Exception:  # noqa: BLE001 - edge of the queue: a failed write must not end the worker
             _log.exception("dead letter %s could not be kept: %r", letter.id, letter.message[:_SHOWN_CHARS])
 
-    async def _write_at_last(self, letter: DeadLetter) -> None:
+    async def _write_with_retry(self, letter: DeadLetter) -> None:
         while True:
             try:
                 await self._letters.put(letter)
                 return
             except StoreUnavailableError:
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)

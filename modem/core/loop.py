@@ -45,7 +45,7 @@ class LoopThread:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def stop(self) -> None:
-        """Stop the loop and join its thread; what still runs on it is cancelled."""
+        """Stop the loop and join its thread; tasks still running on it are cancelled."""
         if self._loop is None or self._thread is None:
             return
         self._is_stopping = True
@@ -58,11 +58,11 @@ class LoopThread:
             self._loop = runner.get_loop()
             self._loop.call_soon(ready.set)
             while not self._is_stopping:
-                self._turn(self._loop)
+                self._run_once(self._loop)
 
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run until the loop is stopped, or code of a plug-in wants to end the process: no run may end all others."""
+    def _run_once(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run until the loop is stopped or plug-in code asks the process to exit, which must not end the other runs."""
         try:
             loop.run_forever()
         except (SystemExit, KeyboardInterrupt):
-            _log.exception("a task on the worker's event loop asked the process to exit; it goes on")
+            _log.exception("a task on the worker's event loop asked the process to exit; ignored")

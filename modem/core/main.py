@@ -26,16 +26,16 @@ from shared.log import configure_logging
 from shared.settings.load import load_settings
 from shared.settings.model import Settings
 
-# Celery's threads must get their turn beside a busy loop: at Python's 5 ms a new run waits 0.1 s to be claimed.
+# Celery's threads compete with a busy event loop: with Python's 5 ms a new run waits 0.1 s for its claim.
 _SWITCH_SECONDS: Final = 0.0005
-# A broker that takes no job for so long is given up for now; the reaper publishes the job again.
+# A publish that takes longer fails; the reaper publishes the job again.
 _PUBLISH_SECONDS: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
 
 class Modem:
-    """One worker process: its Celery app, its event loop, and what lives on the loop."""
+    """One worker process: its Celery app, its event loop, and what runs on the loop."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         self._settings = settings
@@ -55,14 +55,14 @@ class Modem:
         register_legacy_task(self.app, self._loop, self._runtime, self._letters)
 
     def serve(self) -> int:
-        """Take jobs until a signal ends it; return the exit code. Runs are handed over first."""
+        """Take jobs until a stop signal; hand the active runs over, then return the exit code."""
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._loop.start()
         try:
             self._loop.call(self._stack.enter_async_context(self._watchdog))
             self._loop.call(self._stack.enter_async_context(self._runtime))
-            redis_retry = self._settings.modem.drain_timeout
-            with DrainOnSignal(self._loop, self._runtime, patience_seconds=redis_retry):
+            timeout_seconds = self._settings.modem.drain_timeout
+            with DrainOnSignal(self._loop, self._runtime, timeout_seconds=timeout_seconds):
                 return self._consume()
         finally:
             self._loop.call(self._stack.aclose())
@@ -86,8 +86,8 @@ class Modem:
 
 
 def create_modem(environment: Mapping[str, str], start: Path) -> Modem:
-    """Load settings and put a worker together. Raises ConfigurationError."""
-    # Celery warns root of messages that are pickled; ours are JSON, and make_celery takes nothing else.
+    """Load settings and build a worker. Raises ConfigurationError."""
+    # Celery warns root users of pickled messages; make_celery accepts JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     settings = load_settings(environment, start)
     configure_logging(settings.log, env=settings.env, service="modem")

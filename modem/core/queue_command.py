@@ -1,4 +1,4 @@
-"""`baud queue`: looks at the messages that workers have put aside, and puts them back."""
+"""`baud queue`: lists dead letters, and puts them back into the queue."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ _PUBLISH_SECONDS: Final = 5
 
 @app.callback()
 def _group() -> None:
-    """Hold the commands; a group of one command would become that command."""
+    """Make a command group: Typer turns an app with one command into that command."""
 
 
 @app.command()
@@ -48,7 +48,7 @@ def dead(
         Path | None,
         typer.Option("--message", metavar="FILE", help="With --retry ID: put back this text instead; - reads stdin."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list, newest first, with whole messages.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list, newest first, with complete messages.")] = False,
 ) -> None:
     """List the dead letters: messages that a worker took from the queue and could not read, with the reason.
 
@@ -128,7 +128,7 @@ def _put_back_all(settings: Settings, letters: Sequence[DeadLetter], text: bytes
 
 
 def _put_back(settings: Settings, celery: Celery, letter: DeadLetter, text: bytes | None) -> bool:
-    """Publish a message anew and forget its letter, in this order: it may come twice, and is never lost."""
+    """Publish a message again, then remove its letter: in this order it may come twice, but is never lost."""
     try:
         if text is None and letter.is_cut:
             raise UnreadableMessageError("only its beginning was kept; have its producer publish it again")

@@ -1,4 +1,4 @@
-"""Celery's consumer, for which no message is fatal: what it cannot take is put aside and acknowledged."""
+"""Celery's consumer, for which no message is fatal: one that it cannot process is put aside and acknowledged."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from typing import Any, Final
 from celery.worker.consumer import Consumer
 
 from modem.core.dead_letter_box import DeadLetterBox
-from shared.broker.transport import PACKED_HEADER, is_read_by_transport
+from shared.broker.transport import COMPRESSION_HEADER, is_read_by_transport
 from shared.errors import UnreadableMessageError
 
 _UNREADABLE_BODY: Final = "the body cannot be read: "
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class QueueConsumer(Consumer):
-    """Hands Celery only messages that were read and made anew, whatever the broker."""
+    """Passes to Celery only messages that were validated and rebuilt, whatever the broker."""
 
     connection_errors: tuple[type[BaseException], ...]  # the stubs leave both out
     channel_errors: tuple[type[BaseException], ...]
@@ -34,24 +34,24 @@ class QueueConsumer(Consumer):
         def take(message: Any) -> None:
             try:
                 if not is_read_by_transport(message.channel):
-                    self._make_anew(message)
+                    self._rebuild(message)
                 handle(message)
             except passed_on:
                 raise
             except UnreadableMessageError as error:
                 self._put_aside(message, error.message)
-            except Exception as error:  # noqa: BLE001 - the edge of the queue: no message may end the worker
-                _log.exception("Celery could not take a message")
+            except Exception as error:  # noqa: BLE001 - edge of the queue: no message may end the worker
+                _log.exception("Celery could not process a message")
                 self._put_aside(message, f"Celery cannot take it: {type(error).__name__}")
 
         return take
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Put aside what kombu could not unpack."""
+        """Put aside a message that kombu could not decode."""
         self._put_aside(message, f"{_UNREADABLE_BODY}{type(exc).__name__}")
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
-        """Put aside what Celery takes for no task."""
+        """Put aside a message that is not a task."""
         self._put_aside(message, "it is no message of a task")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
@@ -59,10 +59,10 @@ class QueueConsumer(Consumer):
         self._put_aside(message, f"no task is called {str(message.headers.get('task'))[:100]!r}")
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Put aside what Celery calls invalid."""
+        """Put aside a task that Celery calls invalid."""
         self._put_aside(message, f"Celery calls it invalid: {type(exc).__name__}")
 
-    def _make_anew(self, message: Any) -> None:
+    def _rebuild(self, message: Any) -> None:
         read = self._letters.read_message(_envelope_of(message))
         message.body, message.headers = read.body(), read.headers()
         message.content_type, message.content_encoding = "application/json", "utf-8"
@@ -76,12 +76,12 @@ class QueueConsumer(Consumer):
 
 
 def _envelope_of(message: Any) -> dict[str, Any]:
-    """Return a message of any broker as kombu writes it into a list of Redis."""
+    """Return a message of any broker in the format in which kombu writes it to a Redis list."""
     body = message.body or b""
     raw = body.encode() if isinstance(body, str) else bytes(body)
     headers = dict(message.headers)
-    if PACKED_HEADER in headers:
-        headers["compression"] = headers.pop(PACKED_HEADER)
+    if COMPRESSION_HEADER in headers:
+        headers["compression"] = headers.pop(COMPRESSION_HEADER)
     info = {name: message.delivery_info.get(name) for name in ("exchange", "routing_key")}
     return {
         "body": base64.b64encode(raw).decode(),

@@ -51,7 +51,7 @@ _SWEEP_SECONDS: Final = 60.0
 class Runtime:
     """`async with` opens everything; leaving it closes everything, in reverse order. `app` publishes jobs.
 
-    Entered when a run would begin at once: only then does the worker report itself alive and may take jobs.
+    Once entered, a run would begin at once: only then does the worker report itself alive and take jobs.
     """
 
     def __init__(self, settings: Settings, app: Celery, environment: Mapping[str, str]) -> None:
@@ -62,7 +62,7 @@ class Runtime:
         connection = open_connection(settings.redis)
         self._connection = connection
         self._workers = WorkerStore(connection)
-        self._bells = Notifications(connection)
+        self._notifications = Notifications(connection)
         self.dead_letters = DeadLetterStore(connection)
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
@@ -99,13 +99,13 @@ class Runtime:
         self._tasks = [
             asyncio.create_task(run_forever(name, work))
             for name, work in (
-                ("sign of life", self._report_alive),
-                ("sweeper of sandboxes", self._sweep),
-                ("sweeper of workspaces", self._sweeper.run),
-                ("remover of workspaces", self._sweeper.empty_trash),
-                ("keeper of leases", self._keeper.run),
+                ("worker heartbeat", self._report_alive),
+                ("sandbox sweeper", self._sweep),
+                ("workspace sweeper", self._sweeper.run),
+                ("workspace remover", self._sweeper.empty_trash),
+                ("lease keeper", self._keeper.run),
                 ("reaper", self._reaper.run),
-                ("bell", self._hear_bell),
+                ("cancel listener", self._listen_for_cancels),
             )
         ]
         return self
@@ -125,11 +125,11 @@ class Runtime:
         await self.services.active.drain(self._settings.modem.drain_timeout)
 
     async def _prepare(self) -> None:
-        """Load scripts, models and tools; what is wrong with them each run will say again."""
+        """Load scripts, models and tools; a failure is logged, and reported again by each run."""
         with suppress(StoreUnavailableError):
             await self._connection.load_scripts()
             await self._workers.warn_of_risks()
-        # Whatever a model of one's own raises while it is built: the worker runs, and its runs end with an error.
+        # A custom model may raise anything while it is built: the worker stays up, and its runs end with an error.
         (error,) = await asyncio.gather(self.services.engines.prepare(), return_exceptions=True)
         if isinstance(error, BaudError):
             _log.error("runs cannot begin: %s", error.message)
@@ -143,9 +143,9 @@ class Runtime:
                 await self._workers.report_alive(self.worker_id, lifetime_seconds=modem.lease_seconds)
             await asyncio.sleep(modem.renew_seconds)
 
-    async def _hear_bell(self) -> None:
+    async def _listen_for_cancels(self) -> None:
         await listen_for_cancels(
-            self._bells, WORKER_CHANNEL_PREFIX + self.worker_id, self._keeper, self.services.active
+            self._notifications, WORKER_CHANNEL_PREFIX + self.worker_id, self._keeper, self.services.active
         )
 
     async def _sweep(self) -> None:

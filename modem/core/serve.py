@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @app.callback(invoke_without_command=True)
 def serve() -> None:
-    """Run one worker: takes jobs from the queue and carries the runs out.
+    """Run one worker: takes jobs from the queue and executes the runs.
 
     It reads config.toml and the environment (REDIS_URL, BAUD_MODEM__CONCURRENCY, …). SIGTERM ends it:
     active runs get modem.drain_timeout seconds.

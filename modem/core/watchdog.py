@@ -1,23 +1,23 @@
-"""Ends a worker whose event loop no longer turns, so that others take its runs over instead of waiting for it."""
+"""Ends a worker whose event loop is blocked, so that others take its runs over instead of waiting for it."""
 
 import asyncio
 import faulthandler
 from types import TracebackType
 from typing import Final, Self
 
-# A worker that gets no processor for a while on a busy machine is not one that hangs.
+# On a busy machine a worker may get no CPU time for a while; it does not hang.
 _LEAST_SECONDS: Final = 5.0
-# So many signs fit into the limit: a worker that is stopped and goes on has had nearly all of it.
-_SIGNS: Final = 20
-# The descriptor, for Celery puts an object without one in the place of sys.stderr.
+# The timer is reset this many times per limit, so that a paused worker that resumes has nearly all of it left.
+_RESETS_PER_LIMIT: Final = 20
+# The descriptor: Celery replaces sys.stderr with an object that has none.
 _STDERR: Final = 2
 
 
 class Watchdog:
-    """Two lease times without a sign of the loop end the process with exit code 1 and a dump of its threads.
+    """An event loop that is blocked for two lease times ends the process: exit code 1 and a dump of its threads.
 
-    The timer is faulthandler's, a thread in C that needs no interpreter lock: it ends a process whose lock is held for
-    good. The sign is that the loop turns, nothing else: Redis may be away, and a drain may take its time.
+    The timer is faulthandler's, a thread in C that does not need the GIL: it also ends a process whose GIL is held
+    for ever. Only a blocked event loop counts: Redis may be down, and a drain may take its time.
     """
 
     def __init__(self, lease_seconds: float) -> None:
@@ -25,7 +25,7 @@ class Watchdog:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._give_sign()  # what is wrong with it fails here, and not in the task
+        self._reset()  # a fault raises here, not in the task
         self._task = asyncio.create_task(self._watch())
         return self
 
@@ -39,8 +39,8 @@ class Watchdog:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(self.limit_seconds / _SIGNS)
-            self._give_sign()
+            await asyncio.sleep(self.limit_seconds / _RESETS_PER_LIMIT)
+            self._reset()
 
-    def _give_sign(self) -> None:
+    def _reset(self) -> None:
         faulthandler.dump_traceback_later(self.limit_seconds, exit=True, file=_STDERR)

@@ -1,4 +1,4 @@
-"""Puts the agent engine together: one per process, models built when they are first needed."""
+"""Builds the agent engine of a thread; models are built once per process, when first needed."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from workflow.tool.registry import ToolRegistry
 
 _log = logging.getLogger(__name__)
 
-_PLACE_SECONDS: Final = 2.0  # a run begins without knowing, rather than late
+_PLACE_SECONDS: Final = 2.0  # a run does not wait longer for it
 
 _NETWORK_FACTS = {
     Network.NONE: "none; nothing can be downloaded and no server can be reached from outside",
@@ -51,7 +51,7 @@ class EngineBuilder:
         self._registry: ToolRegistry | None = None
 
     async def prepare(self) -> None:
-        """Import and build what every run needs, its first call of a model included. Raises ConfigurationError."""
+        """Import and build what every run needs, and warm up the models. Raises ConfigurationError."""
         async with self._lock:
             if self._registry is None:
                 self._models = await asyncio.to_thread(self._build_models)
@@ -71,7 +71,7 @@ class EngineBuilder:
         )
 
     async def place(self, thread_id: str) -> WorkspacePlace | None:
-        """Return where the thread's files are kept from here; None when the disk does not say so in time."""
+        """Return where the thread's files are kept on this machine; None when the disk does not answer in time."""
         try:
             async with asyncio.timeout(_PLACE_SECONDS):
                 return await self._sandboxes.place(thread_id)

@@ -1,4 +1,4 @@
-"""Ends a run whose records cannot be read, so that nobody claims it for ever and the next of its thread begins."""
+"""Ends a run whose records cannot be read, so that it is not claimed for ever, and the next of its thread begins."""
 
 import logging
 from typing import Final
@@ -31,7 +31,7 @@ class UnreadableRuns:
         self._clock = clock
 
     async def end(self, job: RunJob, *, token: str = "") -> None:
-        """End a run once, unless another worker holds it; `token` is that of this worker's claim, if it has one.
+        """End a run once, unless another worker owns it; `token` is that of this worker's claim, if it has one.
 
         Raises StoreUnavailableError.
         """

@@ -1,4 +1,4 @@
-"""One job from claim to end: claim the run, build its engine, run it, end it once, hand on to the next."""
+"""One job from claim to end: claim the run, build its engine, run it, end it once, publish the next."""
 
 import asyncio
 import logging
@@ -43,14 +43,13 @@ from workflow.journal.journal import Journal
 from workflow.journal.limits import Limits
 from workflow.journal.outcome import Outcome
 from workflow.runner.runner import Runner
-from workflow.runner.work import Work
 
 _log = logging.getLogger(__name__)
 
 _CANCELLED: Final = "The run was cancelled."
 _POISON: Final = "The run took its worker down several times in a row; it is not tried again."
-# The published job comes first; this is for the case that the broker loses it.
-_HAND_OVER_LOOK_SECONDS: Final = 1.0
+# In case the broker loses the published job.
+_HAND_OVER_CHECK_SECONDS: Final = 1.0
 _OVERTAKEN: Final = (
     "The user said something before this was put to them, so it was not. Read that first, and do this again if it is"
     " still right."
@@ -78,19 +77,19 @@ class RunServices:
 
 
 async def execute_run(job: RunJob, services: RunServices) -> None:
-    """Carry a run to its end if it can be claimed; a second message for the same run ends quietly.
+    """Execute a run to its end if it can be claimed; a second message for the same run does nothing.
 
-    Raises StoreUnavailableError when Redis could not be asked for the run.
+    Raises StoreUnavailableError when Redis does not answer the claim.
     """
     with bind(thread_id=job.thread_id, run_id=job.run_id):
         if services.active.is_draining:
-            # Its consumer may still be handed what it has just handed over; somebody who stays shall have it.
-            await services.leases.schedule_check(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
+            # The consumer may receive the very job that it has just handed over; leave it to another worker.
+            await services.leases.schedule_check(job, due_in_seconds=_HAND_OVER_CHECK_SECONDS)
             return
         try:
             await _execute(job, services)
         except UnreadableRecordError as error:
-            _log.exception("the run cannot be carried out: %s", error.message)
+            _log.exception("the records of the run cannot be read: %s", error.message)
             unreadable = UnreadableRuns(services.runs, services.leases, services.publisher, services.clock)
             await unreadable.end(job, token=error.token if isinstance(error, UnreadableRunError) else "")
 
@@ -99,7 +98,7 @@ async def _execute(job: RunJob, services: RunServices) -> None:
     with services.priority_gate.priority():
         claim = await _claim(job, services)
     if claim is None:
-        _log.info("nothing to do: the run is claimed, has ended, or waits its turn")
+        _log.info("nothing to do: the run is claimed, ended or queued")
         return
     _log.info("run begins, attempt %d", claim.run.attempts)
     with services.active.enter(claim.run, services.clock.now()) as active:
@@ -107,16 +106,16 @@ async def _execute(job: RunJob, services: RunServices) -> None:
             await _carry_out(claim, services, active)
             return
         except LeaseLostError:
-            _log.warning("the run may be another worker's; nothing more is written")
+            _log.warning("lease lost: another worker may own the run; nothing more is written")
         except StoreUnavailableError:
-            _log.error("Redis was away for too long; the run goes on once it is back")
+            _log.error("Redis was unavailable for too long; the run continues once it is back")
         except UnreadableRecordError as error:
             raise UnreadableRunError(error.message, str(claim.run.token)) from error
     await _give_back(claim.run, services)
 
 
 async def _claim(job: RunJob, services: RunServices) -> Claim | None:
-    claim_id = uuid.uuid4().hex  # the same for every try: a claim whose answer was lost is this worker's all the same
+    claim_id = uuid.uuid4().hex  # the same for every try: a claim whose reply was lost still counts
     async for attempt in redis_retry(job.run_id, unless=lambda: services.active.is_draining):
         with attempt:
             return await services.runs.claim(
@@ -130,11 +129,11 @@ async def _claim(job: RunJob, services: RunServices) -> Claim | None:
 
 
 async def _give_back(run: RunRecord, services: RunServices) -> None:
-    """Hand over a run whose lease could not be kept, if nobody has taken it: Redis was away, the run is well.
+    """Release and publish a run whose lease could not be renewed, unless another worker has claimed it.
 
     Otherwise the next claim would count a crash of the run.
     """
-    with suppress(StoreUnavailableError):  # a reaper finds it
+    with suppress(StoreUnavailableError):  # the reaper finds it
         async for attempt in redis_retry(run.run_id, unless=lambda: services.active.is_draining):
             with attempt:
                 await _hand_over(run, services)
@@ -149,17 +148,17 @@ async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> 
         messages, state = await _masked(claim, services.mask)
         journal = Journal(log, events, claim.run, messages=messages, state=state)
         ended: Ended | None = None
-        while ended is None:  # a run that was spoken to while it ended or began to wait goes on
+        while ended is None:  # a run that was steered while it ended or began to wait goes on
             outcome = await _outcome(claim, services, journal, active)
             if outcome is None:
                 await log.commit([])
                 await _hand_over(claim.run, services)
                 return
             if isinstance(outcome, Question):
-                waits = await _wait(claim.run, outcome, journal, log, services)
-                if waits is WaitOutcome.WAITING:
+                wait_outcome = await _wait(claim.run, outcome, journal, log, services)
+                if wait_outcome is WaitOutcome.WAITING:
                     return
-                if waits is WaitOutcome.STEERED:
+                if wait_outcome is WaitOutcome.STEERED:
                     await journal.withdraw(outcome.call_id, _OVERTAKEN)
                     continue
                 outcome = await _close(journal, StopReason.CANCELLED, _CANCELLED)
@@ -171,7 +170,7 @@ async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> 
 
 
 async def _masked(claim: Claim, mask: SecretMask) -> tuple[Sequence[ChatMessage], AgentState]:
-    """Return the conversation without secrets: what was written before a value was known to be one still holds it."""
+    """Return the conversation without secrets: older messages may hold a value that became a secret later."""
     is_plain = all(isinstance(message.content, str) for message in claim.messages)  # size() leaves images out
     if is_plain and sum(message.size() for message in claim.messages) < MASKED_IN_PLACE:
         return mask.conversation(claim.messages, claim.state)
@@ -189,7 +188,7 @@ async def settle_end(run: RunRecord, ended: Ended, services: RunServices) -> Non
 async def _hand_over(run: RunRecord, services: RunServices) -> None:
     job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
     if await services.leases.release(run):
-        await services.leases.schedule_check(job, due_in_seconds=_HAND_OVER_LOOK_SECONDS)
+        await services.leases.schedule_check(job, due_in_seconds=_HAND_OVER_CHECK_SECONDS)
         await services.publisher.publish(job)
         _log.info("run handed over")
 
@@ -197,17 +196,17 @@ async def _hand_over(run: RunRecord, services: RunServices) -> None:
 async def _wait(
     run: RunRecord, asked: Question, journal: Journal, log: StoreRunLog, services: RunServices
 ) -> WaitOutcome:
-    """Let a run wait for a person: no slot, no lease; a reaper looks after it when the time is up.
+    """Let a run wait for a person, without slot and lease; the reaper answers when the time is up.
 
-    It does not wait if somebody wanted something of it meanwhile.
+    It does not wait if it was cancelled or steered meanwhile.
     """
-    redis_retry = services.agent.question_timeout
-    expires_at = isoformat(services.clock.now() + timedelta(seconds=redis_retry))
+    timeout_seconds = services.agent.question_timeout
+    expires_at = isoformat(services.clock.now() + timedelta(seconds=timeout_seconds))
     question = asked.model_copy(update={"expires_at": expires_at})
     outcome = await log.wait(question, journal.interrupt)
     if outcome is WaitOutcome.WAITING:
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
-        await services.leases.schedule_question_check(job, due_in_seconds=redis_retry)
+        await services.leases.schedule_question_check(job, due_in_seconds=timeout_seconds)
         _log.info("the run waits for a person")
     return outcome
 
@@ -222,7 +221,7 @@ async def _outcome(
         return await _close(journal, StopReason.CANCELLED, _CANCELLED)
     try:
         with services.priority_gate.priority():
-            task = task_message(Work(run, claim.thread, claim.state, claim.messages))
+            task = task_message(run, claim.thread, claim.messages)
             await journal.begin(task, partial(services.engines.place, run.thread_id))
         now = services.clock.now()
         engine = await services.engines.build(run.thread_id, now.date())
@@ -234,13 +233,13 @@ async def _outcome(
     except BaudError as error:
         _log.exception("the run failed: %s", error.message)
         return await _close(journal, StopReason.INTERNAL_ERROR, error.message)
-    except Exception:  # noqa: BLE001 - the task's edge: whatever happens, the run gets its one end
+    except Exception:  # noqa: BLE001 - edge of the task: whatever happens, the run ends exactly once
         _log.exception("the run failed unexpectedly")
         return await _close(journal, StopReason.INTERNAL_ERROR, _FAULT)
 
 
 async def _close(journal: Journal, reason: StopReason, message: str) -> Outcome:
-    """End a run from outside of its steps: no call of it stays open."""
+    """Return the outcome of a run that ends outside its steps, once its open calls are closed."""
     await journal.close_open_calls(message)
     return Outcome(reason, message, journal.usage)
 
@@ -263,7 +262,7 @@ def _end_of(outcome: Outcome, events: EventFactory) -> RunEnd:
 
 
 async def refuse_run(run: RunRecord, message: str, services: RunServices) -> None:
-    """End a run that no worker can begin, with one event that says why."""
+    """End a run that no worker can begin, with one event that gives the reason."""
     events = EventFactory(run.thread_id, run.run_id, services.clock)
     ended = await services.runs.fail_pending(run, _end_of(Outcome(StopReason.INTERNAL_ERROR, message), events))
     if ended:

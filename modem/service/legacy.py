@@ -1,4 +1,4 @@
-"""Takes in a legacy message: makes the thread and the run that it names, where they do not exist."""
+"""Accepts a legacy message: creates its thread and run where they do not exist, and executes the run."""
 
 import logging
 from typing import Final
@@ -15,13 +15,15 @@ from shared.store.threads import ThreadStore
 
 _log = logging.getLogger(__name__)
 
-# A script may write to one slot only, and who reads the flow's stream has nothing but the flow's ids to find it by.
-TORN: Final = "In a Redis Cluster thread_id must be the flow_uuid or absent: a flow's stream lives with its thread."
+# A Lua script may write to one slot only, and readers of the flow's stream know nothing but the flow's ids.
+CROSS_SLOT: Final = (
+    "In a Redis Cluster thread_id must be the flow_uuid or absent: a flow's stream lives with its thread."
+)
 _NO_TASK = "The message has no task: the first item of context_data must hold a text."
 
 
 async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, threads: ThreadStore) -> None:
-    """Store the run and carry it out, unless it waits behind another of its thread.
+    """Store the run and execute it, unless it is queued after another run of its thread.
 
     Raises StoreUnavailableError.
     """
@@ -42,15 +44,15 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
     if not run.task:
         await refuse_run(run, _NO_TASK, services)
     elif is_cross_slot:
-        await refuse_run(run, TORN, services)
+        await refuse_run(run, CROSS_SLOT, services)
     elif submitted.outcome is SubmitOutcome.ACTIVE:
         await execute_run(RunJob(thread_id=thread_id, run_id=run.run_id), services)
     else:
-        _log.info("legacy run %s waits behind another run of its thread", run.run_id)
+        _log.info("legacy run %s is queued after another run of its thread", run.run_id)
 
 
 async def _submit(run: RunRecord, services: RunServices, threads: ThreadStore) -> Submitted:
-    """Store the run; its message is all there is of it so far, so Redis is waited for."""
+    """Store the run. Waits for Redis: until then the run exists only in its message."""
     async for attempt in redis_retry(run.run_id, unless=lambda: services.active.is_draining):
         with attempt:
             await threads.create(run.thread_id)

@@ -1,4 +1,4 @@
-"""Publishes jobs from inside a worker, off its event loop, on threads of its own and within a time limit."""
+"""Publishes jobs from inside a worker, on threads of its own and within a time limit."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ from shared.contract.run import RunJob
 from shared.daemon_threads import DaemonThreads
 from shared.keys import EXECUTE_RUN_TASK
 
-# Not the loop's default threads: tools may hold all of those, and a hand-over must not wait for tools.
+# Not the event loop's default threads: tools may occupy all of them, and a hand-over must not wait for tools.
 _THREADS: Final = 4
-# Longer than one try over a dead connection and one over a new one; the reaper publishes what takes longer again.
+# Enough for one try on a dead connection and one on a new one; the reaper publishes again what takes longer.
 _TIMEOUT_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class JobPublisher:
         )
 
     async def publish(self, job: RunJob) -> None:
-        """Hand a job to the broker; a broker that does not take it is logged, the run stays pending."""
+        """Publish a job; a failure is only logged: the run stays pending and the reaper publishes it again."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout):
@@ -45,7 +45,7 @@ class JobPublisher:
             _log.exception("the broker did not take the job of run %s", job.run_id)
 
     def close(self) -> None:
-        """Take no more jobs; a thread that still waits for the broker ends with the process."""
+        """Accept no more jobs; a thread that still waits for the broker ends with the process."""
         self._threads.shutdown()
 
     def _send(self, job: RunJob) -> None:

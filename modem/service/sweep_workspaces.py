@@ -1,7 +1,8 @@
-"""Removes the workspaces of threads that are gone, of this disk alone: files of a thread that lives are never taken.
+"""Removes the workspaces on this disk whose threads no longer exist; files of an existing thread are never removed.
 
-A thread that was deleted is gone for certain. One that is just not there may be in a Redis that was restored, emptied
-or exchanged: it has to be missing in two looks, an hour apart, at the same Redis, and never many at once.
+The workspace of a deleted thread is removed at once. A thread that is merely absent may be back after Redis was
+restored, emptied or replaced: it has to be absent in two checks of the same Redis, an hour apart, and only a few
+workspaces are removed at once.
 """
 
 import asyncio
@@ -16,16 +17,16 @@ from workflow.service.sandbox.workspaces import Workspace, Workspaces
 
 _log = logging.getLogger(__name__)
 
-_HELD_SECONDS: Final = 2.0  # how soon the sandbox of a deleted thread is stopped where it runs
-_LOOKS_BETWEEN_SWEEPS: Final = 15
-_TRY_AGAIN_SECONDS: Final = 60.0  # to remove files that could not be removed
+_HELD_CHECK_SECONDS: Final = 2.0  # how soon the running sandbox of a deleted thread is stopped
+_HELD_CHECKS_PER_SWEEP: Final = 15
+_TRY_AGAIN_SECONDS: Final = 60.0  # for files that could not be removed
 _ABSENT_SECONDS: Final = 3600.0
 _AT_ONCE_PART: Final = 10  # no more than a tenth of all workspaces expires at once
 _AT_ONCE_FLOOR: Final = 10
 
 
 class WorkspaceSweeper:
-    """One in every worker; each looks after the whole disk that it shares with others."""
+    """Each worker has one; each sweeps the whole disk that it shares with others."""
 
     def __init__(
         self,
@@ -46,18 +47,18 @@ class WorkspaceSweeper:
         while True:
             with suppress(StoreUnavailableError):
                 await self.sweep()
-            for _ in range(_LOOKS_BETWEEN_SWEEPS):
-                await asyncio.sleep(_HELD_SECONDS)
+            for _ in range(_HELD_CHECKS_PER_SWEEP):
+                await asyncio.sleep(_HELD_CHECK_SECONDS)
                 with suppress(StoreUnavailableError):
-                    await self.look_at_held()
+                    await self.check_held()
 
     async def empty_trash(self) -> None:
-        """Remove the files of what was swept, until cancelled: a large tree must not hold up the sweeping."""
+        """Remove the files of swept workspaces, until cancelled; apart, so that a large tree does not delay sweeps."""
         while True:
             is_empty = await self._workspaces.empty_trash()
-            await asyncio.sleep(_HELD_SECONDS if is_empty else _TRY_AGAIN_SECONDS)
+            await asyncio.sleep(_HELD_CHECK_SECONDS if is_empty else _TRY_AGAIN_SECONDS)
 
-    async def look_at_held(self) -> None:
+    async def check_held(self) -> None:
         """Stop the sandboxes of deleted threads in this worker and remove their workspaces."""
         held = self._pool.held()
         deleted = {
@@ -73,9 +74,9 @@ class WorkspaceSweeper:
                     await self._remove(workspace, Presence.DELETED)
 
     async def sweep(self) -> None:
-        """Look at every workspace of this disk once."""
+        """Check every workspace on this disk once."""
         await asyncio.to_thread(self._workspaces.end_left_over)
-        await self.look_at_held()
+        await self.check_held()
         workspaces = await asyncio.to_thread(self._workspaces.all)
         found = await self._presence.inspect([workspace.thread_id for workspace in workspaces])
         by_presence: dict[Presence, list[Workspace]] = {presence: [] for presence in Presence}
@@ -87,7 +88,7 @@ class WorkspaceSweeper:
         await self._expire(by_presence[Presence.ABSENT], len(workspaces))
 
     async def _expire(self, absent: list[Workspace], total: int) -> None:
-        """Remove those that have been absent for long enough, unless something is wrong with that."""
+        """Remove those that have been absent for long enough, unless Redis is empty or they are too many."""
         if not absent:
             self._refused_because = ""
             return
@@ -97,7 +98,7 @@ class WorkspaceSweeper:
             return
         expired = await asyncio.to_thread(self._absent_for_long, absent, identity)
         if len(expired) > max(_AT_ONCE_FLOOR, total // _AT_ONCE_PART):
-            self._refuse(f"{len(expired)} of {total} workspaces would go at once")
+            self._refuse(f"{len(expired)} of {total} workspaces would be removed at once")
             return
         self._refused_because = ""
         for workspace in expired:
@@ -125,7 +126,7 @@ class WorkspaceSweeper:
                 self._workspaces.forget_absence(workspace)
 
     async def _remove(self, workspace: Workspace, expected: Presence) -> None:
-        """Remove a workspace that no worker uses, if its thread is gone still once nobody can begin to use it."""
+        """Remove a workspace that no worker uses, if its thread is still gone once the workspace is locked."""
         lock = await asyncio.to_thread(self._workspaces.lock, workspace)
         if lock is None:
             return
@@ -133,7 +134,7 @@ class WorkspaceSweeper:
             if await self._presence.inspect([workspace.thread_id]) == [expected]:
                 await asyncio.to_thread(self._workspaces.discard, workspace)
                 _log.info("the workspace of thread %s is removed: the thread is %s", workspace.thread_id, expected)
-        except OSError as error:  # one that cannot be removed keeps no other
+        except OSError as error:  # one failure must not stop the others
             _log.warning("the workspace of thread %s cannot be removed: %s", workspace.thread_id, error)
         finally:
             lock.release()

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def register_legacy_task(app: Celery, loop: LoopThread, runtime: Runtime, letters: DeadLetterBox) -> None:
-    """Make the task known to the app."""
+    """Register the task with the Celery app."""
 
     @app.task(name=LEGACY_TASK, shared=False)
     def process_flow_data(json_text: str) -> None:
@@ -30,8 +30,8 @@ def register_legacy_task(app: Celery, loop: LoopThread, runtime: Runtime, letter
             raise Reject(error, requeue=True) from error
         except UnreadableMessageError as error:
             letters.put_aside_task(app.conf.task_default_queue, _message_of(json_text), error.message)
-        except Exception as error:  # noqa: BLE001 - the task's edge: a message that fails is kept, not lost
-            _log.exception("a legacy message could not be carried out")
+        except Exception as error:  # noqa: BLE001 - edge of the task: a message that fails is kept as a dead letter
+            _log.exception("a legacy message could not be processed")
             reason = f"it could not be carried out: {type(error).__name__}"
             letters.put_aside_task(app.conf.task_default_queue, _message_of(json_text), reason)
 

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def register_run_task(app: Celery, loop: LoopThread, services: RunServices) -> None:
-    """Make the task known to the app."""
+    """Register the task with the Celery app."""
 
     @app.task(name=EXECUTE_RUN_TASK, shared=False)
     def execute(thread_id: str, run_id: str) -> None:
@@ -23,7 +23,7 @@ def register_run_task(app: Celery, loop: LoopThread, services: RunServices) -> N
         try:
             loop.call(execute_run(job, services))
         except UnavailableError as error:
-            # Not a retry: that acknowledges the message before the broker has taken its successor.
+            # Not a Celery retry: it acknowledges the message before the broker has accepted the new one.
             raise Reject(error, requeue=True) from error
-        except Exception:  # noqa: BLE001 - the task's edge: Celery does not acknowledge every failure
-            _log.exception("the job of run %s failed; a reaper looks after the run", run_id)
+        except Exception:  # noqa: BLE001 - edge of the task: Celery does not acknowledge every failure
+            _log.exception("the job of run %s failed; the reaper will publish it again", run_id)

@@ -29,7 +29,7 @@ class FlowContextItem(Contract):
 
     @property
     def parts(self) -> list[dict[str, JsonValue]]:
-        """The content as parts; whatever is none of them is left out."""
+        """The content as parts; anything else is left out."""
         if isinstance(self.content, str):
             return [{"type": "text", "text": self.content}]
         found = self.content if isinstance(self.content, list) else []
@@ -39,7 +39,7 @@ class FlowContextItem(Contract):
 class ProcessFlowDataRequest(Contract):
     """A run of a legacy producer: thread `flow_uuid`, run `flow_input_uuid`, task in the first context item.
 
-    Whatever names a run is read, also where its task cannot be: its readers wait for an end.
+    A message with valid ids is accepted even if its task cannot be read: its readers wait for an end.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
@@ -72,7 +72,7 @@ class ProcessFlowDataRequest(Contract):
 
     @field_validator("context_data", mode="before")
     @classmethod
-    def _what_is_no_item_is_left_out(cls, value: Any) -> Any:
+    def _only_objects(cls, value: Any) -> Any:
         if not isinstance(value, list):
             return ()
         if len(value) > _MAX_ITEMS:
@@ -88,7 +88,7 @@ class ProcessFlowDataRequest(Contract):
         return "\n".join(texts).strip()
 
     def further_context(self) -> tuple[ContextItem, ...]:
-        """Return what stands beside the task: images of the first item, then the other items."""
+        """Return everything but the task: images of the first item, then the other items."""
         parts = self.context_data[0].parts if self.context_data else []
         images = tuple(
             ContextItem(type="image_url", content=part.get("image_url")) for part in parts if _is(part, "image_url")

@@ -1,4 +1,4 @@
-"""What Celery is told about the broker: its URL in kombu's words, and the options of the transport."""
+"""The address of the broker for Celery: its URL in kombu's form, and the options of the transport."""
 
 import socket
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from shared.sentinel_url import SentinelAddress, is_sentinel_url, parse_sentinel
 VISIBILITY_TIMEOUT_SECONDS = 12 * 3600
 
 _AMQP_SCHEMES: Final = ("amqp://", "amqps://", "pyamqp://")
-# A Redis whose host has gone without a word is noticed within half a minute, not after the two hours of Linux.
+# A Redis whose host is lost is noticed within half a minute, not after the two hours of Linux.
 _KEEP_ALIVE: Final = {
     getattr(socket, name): value  # macOS has other names for them
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
     if hasattr(socket, name)
 }
-# A consumer acknowledges on the thread that waits for messages; a Redis that hangs must not hold it for ever. What it
-# waits for is answered every second.
-_LEAST_PATIENCE_SECONDS: Final = 3.0
+# A consumer acknowledges on the thread that waits for messages, and a Redis that hangs must not block it for ever. Its
+# BRPOP is answered every second.
+_MIN_CONSUMER_TIMEOUT_SECONDS: Final = 3.0
 # How long a BRPOP may be overdue before its connection counts as dead.
 _HEALTH_CHECK_SECONDS: Final = 5
 
@@ -65,7 +65,7 @@ def _redis_options(redis: RedisConfig, socket_timeout: float | None) -> dict[str
     return {
         "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
         "socket_connect_timeout": redis.connect_timeout,
-        "socket_timeout": socket_timeout or max(redis.command_timeout, _LEAST_PATIENCE_SECONDS),
+        "socket_timeout": socket_timeout or max(redis.command_timeout, _MIN_CONSUMER_TIMEOUT_SECONDS),
         "socket_keepalive": True,
         "socket_keepalive_options": _KEEP_ALIVE,
         "health_check_interval": _HEALTH_CHECK_SECONDS,

@@ -1,6 +1,6 @@
-"""What may stand in the broker's queue: a message is read strictly here, and made anew, before Celery sees any of it.
+"""Messages of the broker's queue: each is validated strictly and rebuilt here before Celery reads it.
 
-Celery ends its worker over what it does not expect in a message, and puts the message back for the next one.
+A message that Celery does not expect ends its worker, and goes back to the queue for the next worker.
 """
 
 import base64
@@ -21,16 +21,16 @@ from shared.ids import is_plain_text
 from shared.json_shape import shape_fault
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
 
-# Far more than any message of ours, and far less than what any JSON library cannot read or write again.
+# Far more than any message of ours, and far less than any JSON library's limit.
 MAX_DEPTH: Final = 100
-# What is checked and stored value by value holds up the other runs of its worker.
+# Checking and storing value by value delays the other runs of the worker.
 MAX_VALUES: Final = 20_000
-# The parameters of each task, all of them texts.
+# The parameters of each task, all strings.
 PARAMETERS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {EXECUTE_RUN_TASK: ("thread_id", "run_id"), LEGACY_TASK: ("json_text",)}
 )
-# What Celery calls gzip; of the others hardly a producer knows.
-_PACKINGS: Final = ("application/x-gzip", "gzip", "zlib")
+# Celery's names of gzip and zlib; hardly any producer uses the others.
+_COMPRESSIONS: Final = ("application/x-gzip", "gzip", "zlib")
 _MAX_ID_CHARS: Final = 4000  # of ids that only name something; what does not exist is not found
 _MAX_REASON_CHARS: Final = 500
 _SHOWN_PROBLEMS: Final = 3
@@ -108,7 +108,7 @@ class _Envelope(Contract):
 
 
 class QueueMessage(Contract):
-    """One readable message: the task, its arguments in the order of its parameters, and when it shall be run."""
+    """One readable message: the task, its arguments in the order of its parameters, and when to run it."""
 
     task: str
     task_id: str
@@ -132,7 +132,7 @@ class QueueMessage(Contract):
         return orjson.dumps([self.arguments, {}, self.embed])
 
     def envelope(self, queue: str) -> bytes:
-        """Return the message as it stands in a list of Redis; put back, it goes to the queue that it came from."""
+        """Return the message as kombu writes it into a list of Redis; if put back, it goes to its own queue."""
         properties = {
             "correlation_id": self.task_id, "reply_to": "", "delivery_mode": 2, "priority": self.priority,
             "delivery_info": {"exchange": "", "routing_key": queue}, "body_encoding": "base64",
@@ -146,7 +146,7 @@ class QueueMessage(Contract):
 
 
 def parse_json(text: bytes | str, what: str) -> Any:
-    """Return what a JSON text holds; UnreadableMessageError says of `what` that it cannot be read."""
+    """Return the value of a JSON text; `what` is the subject of the UnreadableMessageError."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -157,7 +157,7 @@ def parse_json(text: bytes | str, what: str) -> Any:
 
 
 def read_envelope(raw: bytes, *, max_bytes: int) -> QueueMessage:
-    """Read what stands in a queue's list. Raises UnreadableMessageError, whose message is the reason."""
+    """Read an item of a queue's list. Raises UnreadableMessageError, whose message is the reason."""
     _check_size(len(raw), max_bytes)
     value = parse_json(raw, "the message")
     if not isinstance(value, dict):
@@ -169,12 +169,12 @@ def read_message(envelope: Mapping[str, Any], *, max_bytes: int) -> QueueMessage
     """Read a message whose envelope is known. Raises UnreadableMessageError, whose message is the reason."""
     try:
         _check_size(len(str(envelope.get("body") or "")), max_bytes)
-        whole = _Envelope.model_validate(envelope)
-        body = parse_json(_unpacked(_decoded(whole), whole.headers.get("compression"), max_bytes), "the body")
-        headers: Mapping[str, Any] = whole.headers
+        read = _Envelope.model_validate(envelope)
+        body = parse_json(_decompressed(_decoded(read), read.headers.get("compression"), max_bytes), "the body")
+        headers: Mapping[str, Any] = read.headers
         if headers.get("task") is None and isinstance(body, dict):
             headers, body = _as_protocol_2(headers, body)
-        return _message(whole, _Headers.model_validate(headers), body)
+        return _message(read, _Headers.model_validate(headers), body)
     except ValidationError as error:
         raise UnreadableMessageError(explain(error)) from error
 
@@ -185,7 +185,7 @@ def _check_size(size_bytes: int, max_bytes: int) -> None:
 
 
 def explain(error: ValidationError) -> str:
-    """Return what is wrong in one line, without what the message holds."""
+    """Return the validation errors in one line, without the message's own data."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     shown = [
         f"{'.'.join(str(part) for part in problem['loc']) or 'the message'}: {_sentence(problem['msg'])}"
@@ -196,11 +196,11 @@ def explain(error: ValidationError) -> str:
 
 
 def _sentence(message: str) -> str:
-    """Return what pydantic says, without its words for our own classes and errors."""
+    """Return pydantic's sentence without the names of our own classes and errors."""
     return message.removeprefix("Value error, ").partition(" or instance of ")[0]
 
 
-def _message(whole: _Envelope, headers: _Headers, body: Any) -> QueueMessage:
+def _message(envelope: _Envelope, headers: _Headers, body: Any) -> QueueMessage:
     if headers.task not in PARAMETERS:
         raise UnreadableMessageError(f"no task is called {headers.task[:100]!r}; there are {', '.join(PARAMETERS)}")
     args, kwargs, embed = _parts(body)
@@ -209,35 +209,35 @@ def _message(whole: _Envelope, headers: _Headers, body: Any) -> QueueMessage:
         task_id=headers.id,
         arguments=_arguments(headers.task, args, kwargs),
         embed=embed,
-        delivery_tag=whole.properties.delivery_tag,
-        priority=_priority(whole.properties.priority),
+        delivery_tag=envelope.properties.delivery_tag,
+        priority=_priority(envelope.properties.priority),
         eta=headers.eta,
         expires=headers.expires,
     )
 
 
-def _decoded(whole: _Envelope) -> bytes:
-    if whole.properties.body_encoding != "base64":
-        return whole.body.encode()
+def _decoded(envelope: _Envelope) -> bytes:
+    if envelope.properties.body_encoding != "base64":
+        return envelope.body.encode()
     try:
-        return base64.b64decode("".join(whole.body.split()), validate=True)
+        return base64.b64decode("".join(envelope.body.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise UnreadableMessageError(f"the body is no base64: {error}") from error
 
 
-def _unpacked(body: bytes, packing: object, max_bytes: int) -> bytes:
-    if packing is None:
+def _decompressed(body: bytes, compression: object, max_bytes: int) -> bytes:
+    if compression is None:
         return body
-    if packing not in _PACKINGS:
-        raise UnreadableMessageError(f"the compression is none of {', '.join(_PACKINGS)}")
-    unpacker = zlib.decompressobj()
+    if compression not in _COMPRESSIONS:
+        raise UnreadableMessageError(f"the compression is none of {', '.join(_COMPRESSIONS)}")
+    decompressor = zlib.decompressobj()
     try:
-        unpacked = unpacker.decompress(body, max_bytes)
+        decompressed = decompressor.decompress(body, max_bytes)
     except zlib.error as error:
         raise UnreadableMessageError(f"the body cannot be decompressed: {error}") from error
-    if unpacker.unconsumed_tail:
+    if decompressor.unconsumed_tail:
         raise UnreadableMessageError("the body is larger than modem.max_message_bytes once it is decompressed")
-    return unpacked
+    return decompressed
 
 
 def _as_protocol_2(headers: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Any]]:

@@ -11,9 +11,9 @@ from shared.broker.transport import BrokerProtocol
 from shared.config import ModemConfig, RedisConfig
 from shared.keys import EXECUTE_RUN_TASK, LEGACY_TASK
 
-# A job nobody took for a day is found by its run record; the message itself is worth nothing any more.
+# After a day the reaper has long published the run's job again, and the message is useless.
 JOB_EXPIRES_SECONDS = 24 * 3600
-# A RabbitMQ that has gone without a word is noticed after two of these.
+# A RabbitMQ whose host is lost is noticed after two of these.
 _HEARTBEAT_SECONDS = 15
 
 
@@ -26,8 +26,8 @@ def make_celery(
 ) -> Celery:
     """Return an app of its own (not the current one): JSON only, late acknowledgement, prefetch 1, no results.
 
-    `socket_timeout` (seconds) is for who only publishes; a consumer is given more time. `read_message` is for who
-    consumes from Redis: see BrokerChannel.
+    `socket_timeout` (seconds) is for a publisher; a consumer gets more time. `read_message` is for a consumer from
+    Redis: see BrokerChannel.
     """
     broker = broker_address(modem, redis, socket_timeout=socket_timeout)
     is_read = read_message is not None and not broker.is_rabbit

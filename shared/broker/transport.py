@@ -1,7 +1,7 @@
-"""kombu's transports with what a worker needs mended: whatever happens to its broker, it connects again.
+"""kombu's transports, fixed so that a worker reconnects whatever happens to its broker.
 
-Redis: a lost connection is told as one and ends no worker, and no message reaches kombu unread. RabbitMQ: the prefetch
-count belongs to the consumer, as replicated queues and RabbitMQ 4 demand.
+Redis: a lost connection is raised as such and ends no worker, and every message is validated before kombu reads it.
+RabbitMQ: the prefetch count belongs to the consumer, as replicated queues and RabbitMQ 4 demand.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,17 +12,17 @@ from kombu import Connection
 from kombu.transport import pyamqp
 from kombu.transport import redis as redis_transport
 
-# Where a message of RabbitMQ says how its body is packed, once it is here.
-PACKED_HEADER: Final = "x-compression"
+# The header of a received RabbitMQ message with the compression of its body, hidden from kombu.
+COMPRESSION_HEADER: Final = "x-compression"
 
 
 class BrokerChannel(redis_transport.Channel):
-    """A channel that fails as a lost connection does, once its connection has been lost and given up.
+    """A channel that raises a connection error once its connection has been lost.
 
     kombu would raise AttributeError when a message is acknowledged or put back over it, which ends the worker.
 
-    The transport option `read_message` is given each message of a queue as it was found in the list. What it returns is
-    what kombu reads; None says that the message was put aside.
+    The transport option `read_message` gets each message of a queue as it is in the list, and returns what kombu reads,
+    or None when the message was put aside.
     """
 
     from_transport_options = (*redis_transport.Channel.from_transport_options, "read_message")
@@ -49,7 +49,7 @@ class BrokerChannel(redis_transport.Channel):
 
 
 def is_read_by_transport(channel: object) -> bool:
-    """Whether this channel's messages were read and made anew before kombu had them."""
+    """Whether this channel's messages were validated and rebuilt before kombu read them."""
     return isinstance(channel, BrokerChannel) and channel.read_message is not None
 
 
@@ -60,24 +60,24 @@ class BrokerTransport(redis_transport.Transport):
 
 
 class SentinelBrokerChannel(BrokerChannel, redis_transport.SentinelChannel):
-    """The same to the master that Sentinels name."""
+    """BrokerChannel to the master that Sentinels name."""
 
     from_transport_options = (*redis_transport.SentinelChannel.from_transport_options, "read_message")
 
 
 class SentinelBrokerTransport(redis_transport.SentinelTransport):
-    """Redis behind Sentinels with our channels."""
+    """Redis behind Sentinels, with our channels."""
 
     Channel = SentinelBrokerChannel
 
 
 class RabbitMessage(pyamqp.Message):
-    """A message whose body kombu leaves packed: unpacked without a limit, 1 MB may become 1 GB."""
+    """A message whose body kombu leaves compressed: without a limit, 1 MB may decompress to 1 GB."""
 
     def __init__(self, msg: Any, channel: Any = None, **options: Any) -> None:
         headers = msg.properties.get("application_headers") or {}
         if "compression" in headers:
-            headers[PACKED_HEADER] = headers.pop("compression")
+            headers[COMPRESSION_HEADER] = headers.pop("compression")
         super().__init__(msg, channel=channel, **options)
 
 

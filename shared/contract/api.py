@@ -28,7 +28,7 @@ def _not_blank(text: str) -> str:
 class OnBusy(StrEnum):
     """What happens to a task while another run of the thread is active."""
 
-    QUEUE = "queue"  # it waits its turn
+    QUEUE = "queue"  # it waits in the queue
     STEER = "steer"  # its text reaches the active run at its next step
     INTERRUPT = "interrupt"  # the active run is cancelled first
     REJECT = "reject"  # it is refused with 409
@@ -42,7 +42,7 @@ class RequestBody(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_few_members(cls, data: Any) -> Any:
-        # Each unknown member is a problem of its own, and a hundred thousand of them take seconds to be told.
+        # Each unknown member is a validation error of its own, and a hundred thousand of them take seconds to report.
         if isinstance(data, dict) and len(data) > _MAX_MEMBERS:
             raise ValueError(f"has {len(data)} members, more than any request")
         return data
@@ -90,7 +90,7 @@ class ExecuteRequest(RequestBody):
 
 
 class ExecuteResponse(Contract):
-    """The new run; `pending` when it waits behind another."""
+    """The new run; `pending` when it is queued after another."""
 
     thread_id: str
     run_id: str
@@ -155,7 +155,7 @@ class Page(Contract, Generic[T]):
 
 
 class ErrorResponse(Contract):
-    """Every error: a sentence for a person, a word for a machine, an id for the log."""
+    """Every error: a sentence for a person, a code for a program, an id for the log."""
 
     detail: str
     code: str

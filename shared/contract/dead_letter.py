@@ -1,4 +1,4 @@
-"""A message of the task queue that no worker could do anything with, as it was put aside."""
+"""A message of the task queue that no worker could execute, as it was put aside."""
 
 from shared.contract.base import Contract
 

@@ -1,4 +1,4 @@
-"""What a client sees: one AgentExecuteData per event, and the entry of the stream that carries it."""
+"""What a client sees: one AgentExecuteData per event, and the stream entry that holds it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ TASK_EVENT: Final = "task_agent_execute"
 
 
 class ExecuteState(StrEnum):
-    """How far the step of an event is."""
+    """The progress of what an event is about."""
 
     INIT = "init"  # begun; what follows in the log may be in flight
     PROCESSING = "processing"  # output as it comes
@@ -26,11 +26,11 @@ class ExecuteType(StrEnum):
 
     USER_MESSAGE = "user_message"  # a task begins
     ASSISTANT_DELTA = "assistant_delta"  # a piece of the model's text
-    ASSISTANT_RESPONSE = "assistant_response"  # the whole text of one model call
+    ASSISTANT_RESPONSE = "assistant_response"  # the complete text of one model call
     STATUS_SANDBOX_INFO = "status_sandbox_info"  # an address under which an app can be reached
     ASK_USER = "ask_user"  # the agent asks back
-    APPROVAL = "approval"  # a tool call needs the consent of a person
-    STATUS = "status"  # text streamed so far in this step is void: it begins anew
+    APPROVAL = "approval"  # a tool call needs the approval of a person
+    STATUS = "status"  # text streamed so far in this step is void: the step is restarted
     FLOW_COMPLETION = "flow_completion"  # the run has ended; always the last event
 
 
@@ -60,7 +60,7 @@ class AgentExecuteData(Contract):
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """One entry of a thread's stream as it was read; `data` is passed on untouched.
+    """One entry of a thread's stream as it was read; `data` is forwarded unchanged.
 
     `type` is its execute_type, or the name of any other event; empty for an entry of an earlier version.
     """

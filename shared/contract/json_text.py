@@ -1,4 +1,4 @@
-"""JSON that comes from outside: read once, within limits, so that whatever is accepted can be read back unchanged."""
+"""JSON from outside: read once, within limits, so that what is accepted can be read back unchanged."""
 
 import json
 import math
@@ -11,16 +11,16 @@ from pydantic_core import PydanticSerializationError, to_json
 
 # Stored values are wrapped a few levels deeper; our readers stop at 200 (pydantic) and 254 (orjson).
 MAX_JSON_DEPTH: Final = 100
-# Each costs everybody who reads it about half a microsecond, and whoever checks and stores it three.
+# Each costs every reader about half a microsecond, and checking and storing it costs three.
 MAX_JSON_VALUES: Final = 20_000
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1
 _INTEGER_CHARS: Final = 20  # of the smallest and the largest that are taken
 
-# A string that nobody closes counts to the end of the text, so that no place of it is looked at twice.
+# An unclosed string extends to the end of the text, so that no part of it is scanned twice.
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NO_BRACKET: Final = re.compile(rb"[^\[\]{}]+")
-# Without an exponent and 19 digits in a row no number leaves its bounds, and reading is five times as quick.
+# Without an exponent or 19 digits in a row no number exceeds its bounds, and reading is five times as fast.
 _MAY_BE_TOO_LARGE: Final = re.compile(r"[0-9][eE][+-]?[0-9]|[0-9]{19}")
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 # As signed bytes: what opens counts 1, what closes -1.

@@ -8,7 +8,7 @@ from shared.contract.base import Contract
 
 
 class Role(StrEnum):
-    """Who speaks."""
+    """The author of a message."""
 
     SYSTEM = "system"  # the prompt; never stored
     USER = "user"  # a person, or a note of Baud to the model
@@ -41,15 +41,15 @@ class ChatMessage(Contract):
     tool_call_id: str | None = None
     run_id: str | None = None
     created_at: str | None = None
-    unreadable: bool | None = None  # only shown: what is stored here is no message
+    unreadable: bool | None = None  # never stored: the stored message cannot be read
 
     def size(self) -> int:
         """Return about how many characters the message has, images left out."""
         if isinstance(self.content, str):
-            said = len(self.content)
+            chars = len(self.content)
         else:
-            said = sum(len(part.text or "") for part in self.content)
-        return said + sum(len(call.name) + len(call.arguments) for call in self.tool_calls)
+            chars = sum(len(part.text or "") for part in self.content)
+        return chars + sum(len(call.name) + len(call.arguments) for call in self.tool_calls)
 
     def text(self) -> str:
         """Return the text of the message, parts joined, images left out."""

@@ -1,4 +1,4 @@
-"""The result members of the built-in tools: what stands under `tool_{name}_result` of an event."""
+"""The result members of the built-in tools: the values of `tool_{name}_result` in events."""
 
 from pydantic import JsonValue
 

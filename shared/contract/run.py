@@ -1,4 +1,4 @@
-"""The record of a run: one task of a user and what came of it."""
+"""The record of a run: one task of a user and its outcome."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from shared.contract.base import Contract
 
 
 class RunStatus(StrEnum):
-    """Where a run stands."""
+    """The status of a run."""
 
     PENDING = "pending"  # stored, no worker has claimed it
     PROCESSING = "processing"  # a worker owns it
@@ -36,7 +36,7 @@ class StopReason(StrEnum):
     LLM_ERROR = "llm_error"  # the model's provider failed for good
     SANDBOX_ERROR = "sandbox_error"  # no sandbox could be had
     REFUSED = "refused"  # the model declined the task
-    POISON = "poison"  # the run took its worker down, several times in a row
+    POISON = "poison"  # the run crashed its worker several times in a row
     STUCK = "stuck"  # the agent repeats itself, or answers nothing usable
     INTERNAL_ERROR = "internal_error"  # a fault of Baud
 
@@ -74,7 +74,7 @@ class QuestionKind(StrEnum):
     """What a waiting run needs of a person."""
 
     ASK_USER = "ask_user"  # an answer
-    APPROVAL = "approval"  # consent to a tool call
+    APPROVAL = "approval"  # approval of a tool call
 
 
 class Question(Contract):
@@ -88,14 +88,14 @@ class Question(Contract):
 
 
 class Decision(StrEnum):
-    """What a person says to a tool call."""
+    """The decision of a person on a tool call."""
 
     APPROVE = "approve"  # make it, with other arguments if they are given
     DENY = "deny"  # do not make it
 
 
 class Answer(Contract):
-    """What a person says to a question."""
+    """The answer of a person to a question."""
 
     call_id: str
     text: str = ""
@@ -106,8 +106,8 @@ class Answer(Contract):
 class RunRecord(Contract):
     """What is stored under `thread:{thread_id}:run:{run_id}`; times are ISO 8601 UTC.
 
-    `after_crash` says of a claimed run that the worker before was lost with it, not that it was handed over.
-    A legacy run names the second stream that carries its events, and the channel of that stream's readers.
+    `after_crash`: the worker before was lost with the claimed run; the run was not handed over.
+    A legacy run names the second stream of its events, and the channel of that stream's readers.
     """
 
     run_id: str
@@ -137,7 +137,7 @@ class RunRecord(Contract):
     stop_reason: StopReason | None = None
     message: str | None = None
     completion_id: str | None = None
-    unreadable: tuple[str, ...] | None = None  # only shown: members of which what is stored cannot be read
+    unreadable: tuple[str, ...] | None = None  # never stored: names of members that cannot be read
 
 
 class RunJob(Contract):

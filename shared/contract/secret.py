@@ -1,4 +1,4 @@
-"""What stands in a conversation and its events where a secret stood, unlike any ordinary text: it is known again."""
+"""The replacement of a secret in a conversation and its events, unlike ordinary text so that it is recognised."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a client says over a WebSocket: the commands of the REST interface, told apart by `type`."""
+"""What a client sends over a WebSocket: the commands of the REST interface, distinguished by `type`."""
 
 from typing import Annotated, Final, Literal
 
@@ -8,7 +8,7 @@ from shared.contract.api import ExecuteRequest, InputRequest, RequestBody
 
 MAX_REQUEST_ID_CHARS: Final = 128
 
-# Whatever the client calls its message; the answer names it again.
+# The client's own name of a message; the answer repeats it.
 RequestId = Annotated[str | None, Field(max_length=MAX_REQUEST_ID_CHARS)]
 
 

@@ -1,4 +1,4 @@
-"""What an agent knows beside its conversation: phase, plan, todo list. Saved after every step."""
+"""The state of an agent beside its conversation: phase, plan, todo list. Saved after every step."""
 
 from enum import StrEnum
 
@@ -58,7 +58,7 @@ class CallInFlight(Contract):
 
 
 class AgentState(Contract):
-    """The state of a thread's agent; with the conversation it is enough to go on.
+    """The state of a thread's agent; with the conversation it is enough to resume.
 
     `workspace_disk` names the disk that last held the files; empty before the first use of a sandbox, or unknown.
     """

@@ -28,4 +28,4 @@ class ThreadRecord(Contract):
     run_count: int = 0
     last_run_id: str | None = None
     active_run_id: str | None = None
-    unreadable: tuple[str, ...] | None = None  # only shown: members of which what is stored cannot be read
+    unreadable: tuple[str, ...] | None = None  # never stored: names of members that cannot be read

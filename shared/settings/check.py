@@ -1,4 +1,4 @@
-"""Checks that concern more than one key: what is allowed alone may not be allowed together."""
+"""Checks that concern more than one key."""
 
 import ipaddress
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is wrong with the URL of Redis or of the broker; the sentences hold nothing of the URL, which may be secret."""
+"""What is wrong with the URL of Redis or of the broker; the sentences quote nothing of the URL, which may be secret."""
 
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -52,9 +52,9 @@ def broker_fault(url: str) -> str:
 
 def is_same_server(one: str, other: str) -> bool:
     """Whether both are URLs of the same host and port."""
-    places = [_split(url) for url in (one, other)]
-    named = {(parts.hostname, parts.port or _PORT) for parts in places if parts and _has_good_port(parts)}
-    return len(named) == 1 and all(parts and parts.scheme in _REDIS for parts in places)
+    both = [_split(url) for url in (one, other)]
+    named = {(parts.hostname, parts.port or _PORT) for parts in both if parts and _has_good_port(parts)}
+    return len(named) == 1 and all(parts and parts.scheme in _REDIS for parts in both)
 
 
 def _sentinel_fault(url: str) -> str:

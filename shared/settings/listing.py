@@ -12,7 +12,7 @@ from shared.settings.schema import KeyPath
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One key. `value` is what JSON can say of it."""
+    """One key; `value` is JSON."""
 
     key: str
     value: object

@@ -39,7 +39,7 @@ class Problem:
 
 
 def holds_secret(name: str, value: object) -> bool:
-    """Tell whether a value must not be seen: by its key's name, or because it looks like a key or a password."""
+    """Whether a value must not be shown: by its key's name, or because it looks like a key or a password."""
     if isinstance(value, SecretStr):
         return bool(value.get_secret_value())
     if isinstance(value, list | tuple):
@@ -48,7 +48,7 @@ def holds_secret(name: str, value: object) -> bool:
 
 
 def show(value: object) -> str:
-    """Return the value as it reads in an error, cut to a sensible length."""
+    """Return the value as an error shows it, cut to a sensible length."""
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
 

@@ -1,4 +1,4 @@
-"""Which keys exist: finds the section and the field that a dotted path names, or says what is allowed there."""
+"""Which keys exist: finds the section and the field that a dotted path names, or names what is allowed there."""
 
 import difflib
 import json
@@ -24,7 +24,7 @@ SECTIONS: Final = (*_SINGLE, "tools")
 
 
 class UnknownKeyError(Exception):
-    """No such key; the text says what is allowed in its place."""
+    """No such key; the text names what is allowed in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Key:
 
     @property
     def field(self) -> FieldInfo:
-        """How the key is declared."""
+        """The declaration of the key."""
         return self.model.model_fields[self.name]
 
     @property
@@ -87,14 +87,14 @@ def model_of(table: KeyPath) -> type[Section]:
 
 
 def is_named_table(path: KeyPath) -> bool:
-    """Tell whether the path is that of an [llm.NAME] or a [tools.NAME]."""
+    """Whether the path is that of an [llm.NAME] or a [tools.NAME]."""
     if len(path) != 2:
         return False
     return path[0] == "tools" or (path[0] == "llm" and path[1] not in LLMConfig.model_fields)
 
 
 def is_table(path: KeyPath) -> bool:
-    """Tell whether the path names a table, so that an empty one says nothing."""
+    """Whether the path names a table, so that an empty one sets nothing."""
     is_options = len(path) == 3 and path[0] == "tools" and path[2] == "options"
     return (path[0] in SECTIONS and len(path) == 1) or is_named_table(path) or is_options
 

@@ -14,7 +14,7 @@ from shared.settings.schema import TOP_KEYS
 
 _HEAD: Final = """\
 # Every setting of Baud with its default; written by `baud config init`.
-# Above this file stand config.{ENV}.toml beside it, then BAUD_<SECTION>__<KEY> variables.
+# config.{ENV}.toml beside this file overrides it, and BAUD_<SECTION>__<KEY> variables override both.
 # Secrets belong in the environment only. Times are in seconds, sizes in bytes.
 """
 _NAMED_LLM: Final = """\
@@ -62,5 +62,5 @@ def _line(name: str, field: FieldInfo, default: object) -> str:
 
 
 def _toml(value: object) -> str:
-    """JSON's scalars, flat lists and the empty table are TOML as they stand."""
+    """JSON's scalars, flat lists and the empty table are valid TOML."""
     return json.dumps(value.get_secret_value() if isinstance(value, SecretStr) else value)

@@ -9,7 +9,7 @@ from shared.ids import new_id
 from shared.keys import DEAD_LETTERS
 from shared.store.redis.connection import Connection, redis_errors
 
-# Together at most 64 MB of Redis; whoever floods the queue with rubbish sees the newest of it.
+# Together at most 64 MB of Redis; the newest are kept.
 MAX_LETTERS: Final = 1000
 MAX_MESSAGE_BYTES: Final = 65_536
 
@@ -21,7 +21,7 @@ class DeadLetterStore:
         self._redis = connection.redis
 
     async def put(self, letter: DeadLetter) -> None:
-        """Keep a message; the oldest beyond the limit go."""
+        """Store a message; the oldest beyond the limit are removed."""
         with redis_errors():
             pipe = self._redis.pipeline(transaction=True)
             pipe.lpush(DEAD_LETTERS, letter.model_dump_json())

@@ -1,4 +1,4 @@
-"""Reading event streams: pages for catching up, many tails in one call. Reading changes nothing."""
+"""Reading event streams: pages for catching up, new entries of many streams in one call."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,38 +11,38 @@ from shared.keys import metadata_beside
 from shared.store.redis.connection import Connection, redis_errors
 from shared.store.redis.stream_read_connection import RawEntry
 
-# Kept by the scripts in a thread's metadata wherever the beginning of its log goes.
-_ACCOUNT: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")
+# Fields of a thread's metadata in which the scripts record what was removed from the beginning of its log.
+_LOSS_FIELDS: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")
 _LARGE_TO: Final = "log_large_to"  # the newest entry that a script found large
-# Costs about ten times what XRANGE does, so it is for logs with large entries only. KEYS[1] the stream.
+# About ten times as expensive as XRANGE, so it is for logs with large entries only. KEYS[1] the stream.
 # ARGV: from, how many at most, bytes after which the page ends. Returns {entries, 1 if it ended by its bytes}.
 _READ_BY_BYTES: Final = """
 local from, most, most_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local entries, bytes, lot, asked = {}, 0, {}, 0
+local entries, bytes, batch, asked = {}, 0, {}, 0
 repeat
   asked = math.min(4, most - #entries)
-  lot = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', asked)
-  for _, entry in ipairs(lot) do
+  batch = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', asked)
+  for _, entry in ipairs(batch) do
     if bytes >= most_bytes then break end
     entries[#entries + 1], from = entry, '(' .. entry[1]
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
   end
-until #lot < asked or #entries >= most or bytes >= most_bytes
+until #batch < asked or #entries >= most or bytes >= most_bytes
 return {entries, bytes >= most_bytes and 1 or 0}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries behind a position, and the id of the oldest entry that is kept, as of the same moment.
+    """Entries after a position, and the id of the oldest entry that is kept, read at the same moment.
 
-    Who had seen everything up to `whole_after` misses nothing here but text that a whole message has superseded.
+    A reader that had seen everything up to `complete_after` misses only text that a complete message has superseded.
     `large_to` is the newest entry that is large, if that is known. A page that `is_cut` ended by its bytes.
     """
 
     entries: Sequence[StreamEntry]
     first_id: str | None
-    whole_after: str | None
+    complete_after: str | None
     large_to: str | None = None
     is_cut: bool = False
 
@@ -55,13 +55,13 @@ class EventStore:
         self._redis = connection.redis
 
     async def page(self, stream: str, *, after: str, limit: int) -> list[StreamEntry]:
-        """Return at most `limit` entries behind the id `after` (exclusive), oldest first."""
+        """Return at most `limit` entries after the id `after`, oldest first."""
         with redis_errors():
             raw: Sequence[RawEntry] = await self._redis.xrange(stream, min=f"({after}", max="+", count=limit)
         return [_entry(item) for item in raw]
 
     async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
-        """Return what `page` does and what is known of the log's beginning in one call, so that a gap can be seen.
+        """Return what `page` does and the state of the log's beginning in one call, so that a gap can be detected.
 
         With `most_bytes` the page ends with the entry that passes it.
         """
@@ -74,22 +74,22 @@ class EventStore:
                 pipe.xrange(stream, min=f"({after}", max="+", count=limit)
             pipe.xrange(stream, count=1)
             if metadata is not None:
-                pipe.hmget(metadata, *_ACCOUNT, _LARGE_TO)
-            found, oldest, *accounts = await pipe.execute()
+                pipe.hmget(metadata, *_LOSS_FIELDS, _LARGE_TO)
+            found, oldest, *hashes = await pipe.execute()
         first_id = oldest[0][0].decode() if oldest else None
-        *account, large_to = accounts[0] if accounts else (None,)
+        *losses, large_to = hashes[0] if hashes else (None,)
         return Page(
             [_entry(item) for item in (_paired(found[0]) if most_bytes else found)],
             first_id,
-            _whole_after(first_id, *account) if account else first_id,
+            _complete_after(first_id, *losses) if losses else first_id,
             large_to=large_to.decode(errors="replace") if large_to else None,
             is_cut=bool(most_bytes and found[1]),
         )
 
-    async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
-        """Return what stands behind each stream's position, at most `limit` each, without blocking."""
+    async def read_after(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
+        """Return the entries after each stream's position, at most `limit` each, without blocking."""
         with redis_errors():
-            found = await self._connection.read_tails(positions, limit=limit)
+            found = await self._connection.read_after(positions, limit=limit)
         return {stream.decode(): [_entry(item) for item in items] for stream, items in found}
 
     async def missing(self, streams: Collection[str]) -> set[str]:
@@ -102,9 +102,9 @@ class EventStore:
             found = await pipe.execute()
         return {stream for stream, exists in zip(asked, found, strict=True) if not exists}
 
-    def place(self, stream: str) -> str:
-        """Return where a stream is: `tails` of one place do not wait for the servers of another."""
-        return self._connection.place(stream)
+    def node_of(self, stream: str) -> str:
+        """Return the node that has a stream; streams of one node are read together."""
+        return self._connection.node_of(stream)
 
     async def first_id(self, stream: str) -> str | None:
         """Return the id of the oldest entry that is kept."""
@@ -125,7 +125,7 @@ class EventStore:
 
 
 def _paired(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[RawEntry]:
-    """Return entries as a script gives them as redis-py gives those of a command."""
+    """Convert entries from a script's form into that of redis-py."""
     return [(entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in entries]
 
 
@@ -142,13 +142,13 @@ def _entry(item: RawEntry) -> StreamEntry:
     )
 
 
-def _whole_after(
-    first_id: str | None, accounted_first: bytes | None, lost_to: bytes | None, lost_text_to: bytes | None
+def _complete_after(
+    first_id: str | None, recorded_first: bytes | None, lost_to: bytes | None, lost_text_to: bytes | None
 ) -> str | None:
-    """Return the newest id that is missing, if the account holds for a log that begins like this."""
-    if first_id is None or accounted_first is None or accounted_first != first_id.encode():
+    """Return the newest id that is missing, if what the scripts recorded matches the log's first id."""
+    if first_id is None or recorded_first is None or recorded_first != first_id.encode():
         return first_id
     try:
         return str(max(parse_stream_id(lost.decode()) for lost in (lost_to, lost_text_to, b"0-0") if lost))
-    except (InvalidStreamIdError, UnicodeDecodeError):  # the account is garbage
+    except (InvalidStreamIdError, UnicodeDecodeError):  # the recorded ids are garbage
         return first_id

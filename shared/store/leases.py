@@ -1,4 +1,4 @@
-"""Leases of runs: renewed by their owner, given back, and found by reapers when they ran out."""
+"""Leases of runs: renewed by their owner, released, and found by reapers when they expired."""
 
 import logging
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from shared.store.redis.connection import Connection, ScriptCall, redis_errors
 
 _log = logging.getLogger(__name__)
 
-# How a member of the index begins that is a list of both ids in JSON.
-_WRITTEN_OUT: Final = '["'
-# The published job comes first; this is for the case that the broker loses it.
-ANSWERED_LOOK_SECONDS: Final = 1.0
+# The prefix of an index member that is a JSON list of both ids.
+_JSON_MEMBER: Final = '["'
+# The published job usually comes first; this check is for a job that the broker loses.
+ANSWERED_CHECK_SECONDS: Final = 1.0
 
 
 class RenewalOutcome(StrEnum):
-    """What became of a renewal."""
+    """The result of a renewal."""
 
     HELD = "held"  # the lease goes on
     CANCEL_ASKED = "cancel asked"  # it goes on, and somebody wants the run to stop
@@ -36,7 +36,7 @@ class RenewalOutcome(StrEnum):
 class OpenRun:
     """What a reaper needs to know of a run; `lease_left_seconds` is 0 or less without a lease.
 
-    `behind` is the thread's active run, if that is another.
+    `queued_after` is the thread's active run, if that is another.
     """
 
     job: RunJob
@@ -45,14 +45,14 @@ class OpenRun:
     is_cancel_requested: bool
     lease_left_seconds: float
     question: Question | None = None
-    behind: str | None = None
+    queued_after: str | None = None
 
 
 class Unreachable(Enum):
-    """Stands for a run of which nothing is known now."""
+    """Why the state of a run is not known now."""
 
-    UNREACHABLE = "unseen"  # the node of a cluster that has the run did not answer
-    UNREADABLE = "unreadable"  # what is stored of the run is nothing that anybody could read
+    UNREACHABLE = "unreachable"  # the node of a cluster that has the run did not answer
+    UNREADABLE = "unreadable"  # the stored run cannot be read
 
 
 UNREACHABLE: Final = Unreachable.UNREACHABLE
@@ -84,7 +84,7 @@ class LeaseStore:
         return [_renewal(outcome) for outcome in outcomes]
 
     async def release(self, run: RunRecord) -> bool:
-        """Give a run back, so that it can be claimed at once; False when it was no longer this owner's."""
+        """Release a run, so that it can be claimed at once; False when it was no longer this owner's."""
         released = await self._connection.call("release_run", self._keys(run.thread_id, run.run_id), [run.token])
         return released is not None
 
@@ -94,23 +94,23 @@ class LeaseStore:
             await self._redis.exists(OPEN_RUNS_INDEX)
 
     async def schedule_check(self, job: RunJob, *, due_in_seconds: float) -> None:
-        """Have a reaper look at a run after a while, unless somebody says otherwise before."""
+        """Schedule a reaper's check of a run, unless it is rescheduled before."""
         await self._connection.call("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _ms(due_in_seconds)])
 
     async def schedule_question_check(self, job: RunJob, *, due_in_seconds: float) -> None:
-        """Have a reaper look at a run that waits when its time is up; soon if it has been answered by now.
+        """Schedule a reaper's check of a waiting run for when its question expires; soon if it is answered already.
 
-        An answer that comes later says for itself when to look.
+        An answer that comes later schedules a check itself.
         """
         await self.schedule_check(job, due_in_seconds=due_in_seconds)
         [found] = await self.inspect([job])
         if isinstance(found, OpenRun) and found.status is not RunStatus.WAITING:
-            await self.schedule_check(job, due_in_seconds=ANSWERED_LOOK_SECONDS)
+            await self.schedule_check(job, due_in_seconds=ANSWERED_CHECK_SECONDS)
 
     async def forget(self, job: RunJob) -> None:
-        """A run has ended: nobody needs to look at it again."""
+        """Remove a run that has ended from the index of open runs."""
         with redis_errors():
-            # The second is how earlier versions wrote it, whatever its ids.
+            # The second is the member as earlier versions wrote it.
             await self._redis.zrem(OPEN_RUNS_INDEX, open_run_member(job), f"{job.thread_id} {job.run_id}")
 
     async def take_due(self, *, limit: int, hold_seconds: float) -> list[RunJob]:
@@ -125,11 +125,11 @@ class LeaseStore:
         return [job for job in jobs.values() if job is not None]
 
     async def inspect(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unreachable | None]:
-        """Return how these runs stand now; None for one that is gone or has ended."""
+        """Return the present state of runs; None for one that is gone or has ended."""
         found = await self._connection.call_each(
             [ScriptCall("look_run", self._keys(job.thread_id, job.run_id), []) for job in jobs]
         )
-        return [_standing(job, run) for job, run in zip(jobs, found, strict=True)]
+        return [_inspected(job, run) for job, run in zip(jobs, found, strict=True)]
 
     def _keys(self, thread_id: str, run_id: str) -> list[str]:
         keys = self._connection.keys(thread_id)
@@ -147,7 +147,7 @@ def _renewal(outcome: bytes | StoreUnavailableError | UnreadableRecordError | No
 _Found = tuple[bytes | None, bytes | None, bytes, bytes, bytes | None, int]
 
 
-def _standing(
+def _inspected(
     job: RunJob, found: _Found | StoreUnavailableError | UnreadableRecordError
 ) -> OpenRun | Unreachable | None:
     if isinstance(found, StoreUnavailableError):
@@ -161,7 +161,7 @@ def _standing(
 
 
 def _open_run(job: RunJob, found: _Found) -> OpenRun | None:
-    """Return how a run stands; raises ValueError."""
+    """Return the present state of a run; raises ValueError."""
     status, lease_until, cancel_requested, waiting, active, now_ms = found
     if status is None or RunStatus(status.decode()).is_terminal:
         return None
@@ -174,7 +174,7 @@ def _open_run(job: RunJob, found: _Found) -> OpenRun | None:
         is_cancel_requested=bool(cancel_requested),
         lease_left_seconds=(to_number(lease_until) - now_ms) / 1000,
         question=_question(waiting) if status == b"waiting" else None,
-        behind=None if is_active else active_run_id,
+        queued_after=None if is_active else active_run_id,
     )
 
 
@@ -186,12 +186,12 @@ def _question(waiting: bytes | None) -> Question:
 
 
 def to_number(text: bytes | float | None) -> float:
-    """Return what a field of a record holds as a number; 0 if it holds none, as the scripts see it too."""
+    """Return a field of a record as a number; 0 if it is none, as in the scripts."""
     try:
         found = float(text or 0)
     except ValueError:
         return 0.0
-    return found if abs(found) < 2**53 else 0.0  # false for what is no number, too
+    return found if abs(found) < 2**53 else 0.0  # false for NaN, too
 
 
 def _ms(seconds: float) -> int:
@@ -199,17 +199,17 @@ def _ms(seconds: float) -> int:
 
 
 def open_run_member(job: RunJob) -> str:
-    """Return what stands for a run in the index of open runs."""
+    """Return the member of a run in the index of open runs."""
     plain = f"{job.thread_id} {job.run_id}"
-    # Ids of legacy producers may hold spaces, too many to tell where the first one ends.
-    is_plain = plain.count(" ") == 1 and not plain.startswith(_WRITTEN_OUT)
+    # Ids of legacy producers may hold spaces, so that a space cannot separate them.
+    is_plain = plain.count(" ") == 1 and not plain.startswith(_JSON_MEMBER)
     return plain if is_plain else to_json([job.thread_id, job.run_id]).decode()
 
 
 def _job(member: bytes) -> RunJob | None:
     try:
         text = member.decode()
-        if text.startswith(_WRITTEN_OUT):
+        if text.startswith(_JSON_MEMBER):
             thread_id, run_id = from_json(text)
         else:
             thread_id, _, run_id = text.rpartition(" ")

@@ -1,7 +1,7 @@
-"""The bells of threads: a connection that hears which streams have something new.
+"""Notifications: a pub/sub connection that receives which streams have new entries.
 
-What redis-py's PubSub does for each message costs several times what hearing a bell needs, and every event rings one.
-So redis-py opens the connection, with all that a URL can ask for, and its bytes are read here, many bells at a time.
+redis-py's PubSub costs several times what a notification needs, and every event publishes one. So redis-py only opens
+the connection, with all options of the URL, and its bytes are read here, many notifications at a time.
 """
 
 import random
@@ -23,7 +23,7 @@ _KINDS: Final = (b"message", b"subscribe")
 
 @contextmanager
 def subscription_errors() -> Iterator[None]:
-    """As redis_errors; a line that was found dead meanwhile has no writer any more."""
+    """As redis_errors; a connection that was closed meanwhile has no writer any more."""
     try:
         with redis_errors():
             yield
@@ -41,27 +41,27 @@ class Subscription:
         self._replies = hiredis.Reader(replyError=RedisConnectionError)
 
     async def watch(self, channels: Iterable[str]) -> None:
-        """Listen to these as well; `received` returns each once more when Redis has confirmed it."""
+        """Subscribe to these as well; `received` returns each once when Redis has confirmed it."""
         await self._send("SUBSCRIBE", *channels)
 
     async def forget(self, channels: Iterable[str]) -> None:
-        """Listen to these no longer."""
+        """Unsubscribe from these."""
         await self._send("UNSUBSCRIBE", *channels)
 
     async def ping(self) -> None:
-        """Ask for a sign of life; `received` returns then, if with nothing."""
+        """Ask for a pong, which makes `received` return, maybe with nothing."""
         await self._send("PING")
 
     async def received(self) -> Sequence[str]:
-        """Wait for the next bells that rang, or are watched only from now on; those of one read come together.
+        """Wait for the next notifications and confirmed subscriptions; return the channels of one read together.
 
-        Between two calls nothing is read, so that the bells of a busy time wait for each other in the kernel.
+        Between two calls nothing is read, so that notifications of a busy time collect in the kernel.
         """
         with subscription_errors():
             self._transport.resume_reading()
             received = await self._stream.read(_READ_BYTES)
             if not received:
-                raise RedisConnectionError("Redis closed the connection of the bells.")
+                raise RedisConnectionError("Redis closed the pub/sub connection.")
             self._transport.pause_reading()
             self._replies.feed(received)
             return list(self._notified())
@@ -89,7 +89,7 @@ class Notifications:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Subscription]:
-        """Yield a connection that listens to nothing of a thread yet; raises StoreUnavailableError."""
+        """Yield a connection that is subscribed to no thread yet; raises StoreUnavailableError."""
         # In a cluster each node passes on what was published on another.
         redis = random.choice(await self._connection.servers())  # noqa: S311 - no secret
         async with open_subscription(redis, Subscription) as subscription:
@@ -98,7 +98,7 @@ class Notifications:
 
 @asynccontextmanager
 async def open_subscription(redis: Redis, kind: Callable[[Any], L]) -> AsyncIterator[L]:
-    """Yield a line to one server, with a connection of its pool; raises StoreUnavailableError."""
+    """Yield a subscription to one server, with a connection of its pool; raises StoreUnavailableError."""
     pool: Any = redis.connection_pool  # redis-py leaves it untyped
     with redis_errors():
         connection = await pool.get_connection()

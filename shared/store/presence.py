@@ -1,4 +1,4 @@
-"""Whether threads are stored, were deleted, or are just not there: for whoever keeps things of theirs elsewhere."""
+"""Whether threads are stored, were deleted, or are absent: for what keeps data of threads outside of Redis."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How records stand in Redis hashes: texts as they are, everything else as JSON."""
+"""How records are stored in Redis hashes: texts as they are, everything else as JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
@@ -12,7 +12,7 @@ from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
 from shared.errors import UnreadableRecordError
 
-# Of the conversation, in one step: nobody else is served meanwhile.
+# Most of the conversation that one script call reads: Redis serves nobody else meanwhile.
 MESSAGES_PER_PART: Final = 1_000
 PART_BYTES: Final = 1_048_576
 
@@ -66,7 +66,7 @@ def read_record(model: type[RecordT], fields: RawFields) -> RecordT:
 
 
 def salvage_record(model: type[RecordT], fields: RawFields, known: Mapping[str, str]) -> RecordT:
-    """Read what can be read of a record, which names the rest; `known` stands in for what it must have."""
+    """Read what can be read of a record, which names the rest; `known` replaces unreadable required members."""
     values, unreadable = _read_fields(model, fields)
     try:
         if not unreadable:
@@ -97,7 +97,7 @@ def _members_of(error: ValidationError) -> set[str]:
 
 
 def pairs_to_dict(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return what a script's HGETALL gave as a dict."""
+    """Return the flat answer of a script's HGETALL as a dict."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -123,5 +123,5 @@ def show_message(raw: bytes) -> ChatMessage:
 
 
 def write_message(message: ChatMessage) -> bytes:
-    """Return one message as it stands in the conversation."""
+    """Return one message as it is stored in the conversation."""
     return message.__pydantic_serializer__.to_json(message, exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""Everything that tells what a run is doing now, read in one round trip."""
+"""The state of a run and its surroundings, read in one round trip to explain what it is doing."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,23 +12,23 @@ from shared.store.leases import open_run_member, to_number
 from shared.store.records import salvage_record
 from shared.store.redis.connection import Connection, redis_errors
 
-# TIME has no key, and the nodes of a cluster have a clock each: this asks the one that judges the run's lease.
+# TIME has no key, and each node of a cluster has its own clock: this asks the node that judges the run's lease.
 _CLOCK: Final = "return redis.call('TIME')"
 
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnosis:
-    """A run and its surroundings; times are aware, in UTC, by Redis' clock."""
+    """A run and its surroundings; times are aware, in UTC, by the clock of Redis."""
 
     run: RunRecord
     state: AgentState
     now: datetime
     is_active: bool
-    waiting_behind: int
+    runs_ahead: int
     last_event_at: datetime | None
     lease_until: datetime | None
     is_owner_alive: bool
-    next_look_at: datetime | None
+    next_check_at: datetime | None
 
 
 class RunDiagnosisStore:
@@ -39,7 +39,7 @@ class RunDiagnosisStore:
         self._redis = connection.redis
 
     async def read(self, thread_id: str, run_id: str) -> RunDiagnosis:
-        """Return how a run stands. Raises RunNotFoundError."""
+        """Return the state of a run. Raises RunNotFoundError."""
         keys = self._connection.keys(thread_id)
         with redis_errors():
             pipe = self._redis.pipeline(transaction=False)
@@ -50,7 +50,7 @@ class RunDiagnosisStore:
             pipe.lpos(keys.inbox, run_id)
             pipe.xrevrange(keys.stream, count=1)
             pipe.zscore(OPEN_RUNS_INDEX, open_run_member(RunJob(thread_id=thread_id, run_id=run_id)))
-            (seconds, microseconds), run, state, active, position, newest, look = await pipe.execute()
+            (seconds, microseconds), run, state, active, position, newest, next_check = await pipe.execute()
             if not run:
                 raise RunNotFoundError
             owner = run.get(b"owner", b"").decode(errors="replace")
@@ -64,11 +64,11 @@ class RunDiagnosisStore:
             state=salvage_record(AgentState, state, {}),
             now=now,
             is_active=is_active,
-            waiting_behind=0 if is_active or position is None else int(position) + 1,
+            runs_ahead=0 if is_active or position is None else int(position) + 1,
             last_event_at=_entry_time(newest[0][0]) if newest else None,
             lease_until=_time(run.get(b"lease_until")),
             is_owner_alive=alive_until is not None and alive_until > now.timestamp(),
-            next_look_at=_time(look),
+            next_check_at=_time(next_check),
         )
 
 

@@ -1,4 +1,4 @@
-"""Reading runs as they are shown: what cannot be read of one is named, and costs the others nothing."""
+"""Reading runs for display: unreadable members of a run are named, and do not hide other runs."""
 
 from shared.contract.run import RunRecord
 from shared.errors import RunNotFoundError
@@ -27,7 +27,7 @@ class RunReader:
     async def find(self, run_id: str) -> RunRecord:
         """Return the record of a run whose thread is not known, or raise RunNotFoundError.
 
-        It can be found for the time to live after it was submitted, or looked for. Of several runs with the same id,
+        Its index entry expires a TTL after the run was submitted or last found. Of several runs with the same id,
         which only legacy clients can make, it is the one that was submitted last.
         """
         with redis_errors():

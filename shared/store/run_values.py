@@ -1,4 +1,4 @@
-"""What goes into the store of runs and what comes out of it."""
+"""Arguments and results of the store of runs, and how its scripts take and return them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,38 +8,39 @@ from shared.contract.message import ChatMessage
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
+from shared.store.records import write_message
 
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Runs of a thread, and the position of the one that comes next."""
+    """Runs of a thread, and the position of the next one."""
 
     runs: Sequence[RunRecord]
     following: int
 
 
 class SubmitOutcome(StrEnum):
-    """What became of a submitted run."""
+    """The result of submitting a run."""
 
     ACTIVE = "active"  # it is the thread's active run: publish its job
     QUEUED = "queued"  # it waits in the inbox
     WAITING = "waiting"  # the active run waits for a person, and the text should be its answer
-    STEERED = "steered"  # its text was given to the active run, which is the one that stands for the request
+    STEERED = "steered"  # its text was given to the active run, which is the run of the request
     REPEATED = "repeated"  # the same Idempotency-Key was used before; this is that run
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The run that stands for a request, how it came to be, and behind which active run it is queued."""
+    """The run of a request, what was done for it, and after which active run it is queued."""
 
     outcome: SubmitOutcome
     run: RunRecord
-    behind: str | None = None
+    queued_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that this worker owns, with all that is needed to go on with it."""
+    """A run that this worker owns, with all that is needed to execute it."""
 
     run: RunRecord
     thread: ThreadRecord
@@ -84,17 +85,17 @@ class Ended:
 class WaitOutcome(StrEnum):
     """Whether a run waits for a person."""
 
-    WAITING = "waiting"  # it does, and is nobody's
-    CANCELLED = "cancelled"  # it shall stop, and is still its worker's
-    STEERED = "steered"  # it was spoken to, and is still its worker's
+    WAITING = "waiting"  # it does, and no worker owns it
+    CANCELLED = "cancelled"  # a cancel was requested; its worker still owns it
+    STEERED = "steered"  # steering text waits for it; its worker still owns it
 
 
 class CancelOutcome(StrEnum):
-    """What became of a cancel request."""
+    """The result of a cancel request."""
 
     ENDED = "ended"  # the run had ended before
     CANCELLED = "cancelled"  # nobody owned the run, so it is ended now
-    ASKED = "asked"  # its owner was told
+    ASKED = "asked"  # its owner was notified
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class SteerText:
-    """What is said to an active run; `event` is the data of its `user_message`, both under the request's run id."""
+    """Steering text for an active run; `event` is the data of its `user_message`, both under the request's run id."""
 
     message: ChatMessage
     event: bytes
@@ -115,7 +116,18 @@ class SteerText:
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """How calls that a lost worker left open are ended; each call's own id, uuid, type and times are filled in."""
+    """Templates that end the calls a lost worker left open; each call's id, uuid, type and times are filled in."""
 
     message: ChatMessage
     event: bytes
+
+
+def call_end_arguments(call_end: CallEnd | None) -> tuple[bytes, bytes]:
+    """Return the arguments that the scripts end open calls with."""
+    return (call_end.event, write_message(call_end.message)) if call_end else (b"", b"")
+
+
+def read_ended(found: Sequence[bytes]) -> Ended:
+    """Read what a script that ends a run returns."""
+    completion_id, next_run_id = found
+    return Ended(completion_id.decode(), next_run_id.decode() or None)

@@ -1,6 +1,5 @@
-"""Run records and their life: submitted, claimed, written to under a token, ended once."""
+"""Run records and their life cycle: submitted, claimed, written to under a token, ended once."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -23,7 +22,7 @@ from shared.errors import (
     UnreadableRunError,
 )
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_CHANNEL_PREFIX, run_thread
-from shared.store.leases import ANSWERED_LOOK_SECONDS, open_run_member
+from shared.store.leases import ANSWERED_CHECK_SECONDS, open_run_member
 from shared.store.records import (
     MESSAGES_PER_PART,
     PART_BYTES,
@@ -49,15 +48,17 @@ from shared.store.run_values import (
     SubmitOutcome,
     Submitted,
     WaitOutcome,
+    call_end_arguments,
+    read_ended,
 )
 
 # By then an idle worker has long claimed a run whose job was published.
-_UNCLAIMED_LOOK_MS: Final = 10_000
-# What may wait to be taken by a run: it is taken in one step, and nobody else is served meanwhile.
+_UNCLAIMED_CHECK_MS: Final = 10_000
+# Most steering texts that wait for a run: they are taken in one script call, and Redis serves nobody else meanwhile.
 _MAX_WAITING_TEXTS: Final = 100
 _MAX_WAITING_BYTES: Final = 4_194_304
-# How long after the end of its lease a run is looked at: then it can be claimed.
-_CLAIMED_LOOK_MARGIN_MS: Final = 250
+# How long after the end of its lease a run is checked: then it can be claimed.
+_CLAIMED_CHECK_MARGIN_MS: Final = 250
 
 
 class RunStore(RunReader):
@@ -75,18 +76,18 @@ class RunStore(RunReader):
     ) -> Submitted:
         """Store a run as active or queued. Raises ThreadNotFoundError, ThreadBusyError.
 
-        `steer` is what reaches the active run instead, where on_busy says so; SteeringFullError when too much waits.
+        With on_busy=steer `steer` goes to the active run instead; SteeringFullError when too much waits.
         """
         if steer is not None:
-            # What was said may be taken before a lost answer is asked for again: the request has to be known then.
+            # The run may take the text before a lost answer is requested again: then the request has to be known.
             idempotency_key = idempotency_key or run.run_id
         keys = self._connection.keys(run.thread_id)
-        # Watched before it is stored: a gateway that dies in between leaves no run that nobody looks for.
+        # The check is scheduled before the run is stored: a gateway that dies in between leaves no run unchecked.
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
-        watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_LOOK_MS])
-        # Named before it is stored too: whoever is told its id can find it. A name without its run does no harm, and a
-        # run is not refused because a node of a cluster is gone that would have nothing of it but its name.
-        name = ScriptCall("index_run", [run_thread(run.run_id)], [run.thread_id, self._ttl], is_needed=False)
+        check = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_CHECK_MS])
+        # Indexed before it is stored, too: a client that knows its id can find it. An entry without a run is harmless,
+        # and a run is not refused because the node of a cluster that would have only this entry is gone.
+        entry = ScriptCall("index_run", [run_thread(run.run_id)], [run.thread_id, self._ttl], is_needed=False)
         submit = ScriptCall(
             "submit_run",
             [*keys.shared, keys.run(run.run_id)],
@@ -97,9 +98,9 @@ class RunStore(RunReader):
             ],
         )  # fmt: skip
         index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl], is_needed=False)
-        _, _, (outcome, run_id, active), _ = await self._connection.call_many([watch, name, submit, index])
+        _, _, (outcome, run_id, active), _ = await self._connection.call_many([check, entry, submit, index])
         if outcome not in (b"active", b"queued"):
-            await self._unname(run.run_id)
+            await self._remove_entry(run.run_id)
         if outcome == b"unknown":
             raise ThreadNotFoundError
         if outcome == b"busy":
@@ -111,32 +112,32 @@ class RunStore(RunReader):
             run = await self.get(run.thread_id, run_id.decode())
         return Submitted(result, run, active.decode() if result is SubmitOutcome.QUEUED else None)
 
-    async def _unname(self, run_id: str) -> None:
-        """Forget the name of a run that was not stored; a name that cannot be forgotten now fades by itself."""
+    async def _remove_entry(self, run_id: str) -> None:
+        """Remove the index entry of a run that was not stored; if that fails, the entry expires."""
         with suppress(StoreUnavailableError), redis_errors():
             await self._connection.redis.unlink(run_thread(run_id))
 
     async def claim(
         self, thread_id: str, run_id: str, *, owner: str, claim_id: str, lease_seconds: float
     ) -> Claim | None:
-        """Take a run that is pending and active, or whose lease ran out; None when it is not to be had.
+        """Claim a run that is pending and active, or whose lease expired; None when it cannot be claimed.
 
-        Raises UnreadableRunError for one that cannot be carried out: its end is `end_unreadable`.
+        Raises UnreadableRunError for one that cannot be executed: end it with `end_unreadable`.
         """
         keys = self._connection.keys(thread_id)
         now = isoformat(self._clock.now())
         lease_ms = int(lease_seconds * 1000)
-        # Watched before it is claimed: a run whose worker dies at once is looked at when the lease is over.
+        # The check is scheduled before the claim: a run whose worker dies at once is checked when the lease is over.
         member = open_run_member(RunJob(thread_id=thread_id, run_id=run_id))
-        watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [member, lease_ms + _CLAIMED_LOOK_MARGIN_MS])
+        check = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [member, lease_ms + _CLAIMED_CHECK_MARGIN_MS])
         claim = ScriptCall(
             "claim_run",
             [*keys.shared, keys.run(run_id)],
             [run_id, owner, claim_id, self._ttl, now, keys.run_prefix, lease_ms],
         )
-        token = claim_id  # a claim may fail half-way, before its token is known
+        token = claim_id  # a claim may fail before its token is known
         try:
-            _, found = await self._connection.call_many([watch, claim])
+            _, found = await self._connection.call_many([check, claim])
             if not found:
                 return None
             run, thread, state = map(pairs_to_dict, found)
@@ -154,7 +155,7 @@ class RunStore(RunReader):
             return None
 
     async def _conversation(self, run: RunRecord) -> tuple[ChatMessage, ...]:
-        """Read what this worker's run is about, in parts, so that nobody waits long for one. Raises LeaseLostError."""
+        """Read the conversation in parts, so that Redis is not blocked for long. Raises LeaseLostError."""
         keys = [*self._connection.keys(run.thread_id).shared, self._connection.keys(run.thread_id).run(run.run_id)]
         messages: list[ChatMessage] = []
         length = 1
@@ -185,7 +186,7 @@ class RunStore(RunReader):
             raise LeaseLostError
 
     async def take_steering(self, run: RunRecord, *, nonce: str) -> list[ChatMessage]:
-        """Return what was said to the run meanwhile, which is part of its log from now on. Raises LeaseLostError."""
+        """Take the steering texts of the run, which are part of its log from now on. Raises LeaseLostError."""
         keys = self._connection.keys(run.thread_id)
         found = await self._connection.call(
             "take_steer",
@@ -206,16 +207,16 @@ class RunStore(RunReader):
         return [read_message(message) for message in found]
 
     async def finish(self, run: RunRecord, end: RunEnd) -> Ended | None:
-        """End a run that this worker owns; None when it would end well but was spoken to. Raises LeaseLostError."""
+        """End a run that this worker owns; None when it would complete but has steering text. Raises LeaseLostError."""
         found = await self._connection.call(
             "finish_run", self._run_keys(run), [run.token, *self._end_arguments(run, end)]
         )
         if found is None:
             raise LeaseLostError
-        return _ended(found) if found else None
+        return read_ended(found) if found else None
 
     async def wait(self, run: RunRecord, question: Question, event: bytes) -> WaitOutcome:
-        """Let a run that this worker owns wait for a person, unless it was cancelled or spoken to.
+        """Let a run that this worker owns wait for a person, unless it was cancelled or has steering text.
 
         `event` is its interrupt. Raises LeaseLostError.
         """
@@ -230,18 +231,18 @@ class RunStore(RunReader):
         return WaitOutcome(outcome.decode())
 
     async def answer(self, thread_id: str, run_id: str, answer: Answer) -> None:
-        """Give a waiting run its answer; its job has to be published then.
+        """Store the answer of a waiting run; the caller publishes its job then.
 
         Raises RunNotFoundError, and RunNotWaitingError when it does not wait for this answer.
         """
         keys = self._connection.keys(thread_id)
-        # Watched before it is answered: a gateway that dies in between leaves no run that nobody looks for.
+        # The check is scheduled before the answer: a gateway that dies in between leaves no run unchecked.
         member = open_run_member(RunJob(thread_id=thread_id, run_id=run_id))
-        watch = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [member, int(ANSWERED_LOOK_SECONDS * 1000)])
+        check = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [member, int(ANSWERED_CHECK_SECONDS * 1000)])
         answered = ScriptCall(
             "answer_run", [*keys.shared, keys.run(run_id)], [answer.model_dump_json(), answer.call_id, self._ttl]
         )
-        _, outcome = await self._connection.call_many([watch, answered])
+        _, outcome = await self._connection.call_many([check, answered])
         if outcome == b"unknown":
             raise RunNotFoundError
         if outcome != b"answered":
@@ -250,35 +251,35 @@ class RunStore(RunReader):
     async def fail_pending(self, run: RunRecord, end: RunEnd) -> Ended | None:
         """End a run that no worker has claimed; None when one has, or it has ended."""
         found = await self._connection.call("fail_pending", self._run_keys(run), self._end_arguments(run, end))
-        return _ended(found) if found else None
+        return read_ended(found) if found else None
 
     async def end_unreadable(
         self, run: RunRecord, end: RunEnd, call_end: CallEnd | None = None, *, token: str = ""
     ) -> Ended | None:
-        """End a run whose records cannot be read; None when it has ended, is gone, or is another's.
+        """End a run whose records cannot be read; None when it has ended, is gone, or is another worker's.
 
-        `token` is that of the claim after which it could not be read, or the id of the claim; else nobody may hold it.
+        `token` is the token or the id of the caller's claim; without it no live lease may be held.
         """
         found = await self._connection.call(
             "end_unreadable",
             self._run_keys(run),
-            [token, *self._end_arguments(run, end), *_call_end_arguments(call_end)],
+            [token, *self._end_arguments(run, end), *call_end_arguments(call_end)],
         )
-        return _ended(found) if found else None
+        return read_ended(found) if found else None
 
     async def cancel(self, run: RunRecord, end: RunEnd, call_end: CallEnd | None = None) -> Cancelled:
-        """Ask a run to stop; one that no living worker owns is ended as `end` says. Raises RunNotFoundError.
+        """Request a cancel; a run without a live lease is ended with `end`. Raises RunNotFoundError.
 
         `call_end` closes the tool calls that the lost worker left open.
         """
         outcome, completion_id, next_run_id = await self._connection.call(
             "cancel_run",
             self._run_keys(run),
-            [WORKER_CHANNEL_PREFIX, *self._end_arguments(run, end), *_call_end_arguments(call_end)],
+            [WORKER_CHANNEL_PREFIX, *self._end_arguments(run, end), *call_end_arguments(call_end)],
         )
         if outcome == b"unknown":
             raise RunNotFoundError
-        ended = _ended((completion_id, next_run_id)) if outcome == b"cancelled" else None
+        ended = read_ended((completion_id, next_run_id)) if outcome == b"cancelled" else None
         return Cancelled(CancelOutcome(outcome.decode()), ended)
 
     def _end_arguments(self, run: RunRecord, end: RunEnd) -> list[Argument]:
@@ -292,12 +293,3 @@ class RunStore(RunReader):
     def _run_keys(self, run: RunRecord) -> list[str]:
         keys = self._connection.keys(run.thread_id)
         return [*keys.shared, keys.run(run.run_id), run.legacy_stream or keys.stream]
-
-
-def _call_end_arguments(call_end: CallEnd | None) -> list[Argument]:
-    return [call_end.event, write_message(call_end.message)] if call_end else ["", ""]
-
-
-def _ended(found: Sequence[bytes]) -> Ended:
-    completion_id, next_run_id = found
-    return Ended(completion_id.decode(), next_run_id.decode() or None)

@@ -27,13 +27,13 @@ from shared.store.redis.hash_pages import read_hashes
 _STALE_AFTER_MS: Final = 60_000
 _MEMBER_DIGITS: Final = 15
 _SCAN_COUNT: Final = 1_000  # entries of one step
-# A worker that is away for longer does not see that a thread was deleted, only that it is not there.
+# A worker that is offline for longer cannot tell a deleted thread from an expired one.
 TOMBSTONE_SECONDS: Final = 30 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """A part of a conversation, and the position of the message that comes next; None at the end."""
+    """A part of a conversation, and the position of the next message; None at the end."""
 
     messages: Sequence[ChatMessage]
     following: int | None
@@ -55,7 +55,7 @@ class ThreadStore:
         context: dict[str, JsonValue] | None = None,
         owner: str = "",
     ) -> ThreadRecord:
-        """Store a thread unless it is there already; return the record that stands."""
+        """Store a thread unless it exists; return the stored record."""
         now = self._clock.now()
         record = ThreadRecord(
             thread_id=thread_id,
@@ -76,11 +76,11 @@ class ThreadStore:
         )
         if made:
             return record
-        standing = await self.get(thread_id)
-        if _member(standing) != _member(record):
+        stored = await self.get(thread_id)
+        if _member(stored) != _member(record):
             with redis_errors():
                 await self._connection.redis.zrem(THREAD_INDEX, _member(record))
-        return standing
+        return stored
 
     async def get(self, thread_id: str) -> ThreadRecord:
         """Return the record, or raise ThreadNotFoundError."""
@@ -113,7 +113,7 @@ class ThreadStore:
             _salvage(_thread_id(member), fields, created_ms=_created_ms(member)) if fields else None
             for member, fields in zip(members, hashes, strict=True)
         ]
-        # An entry that is not its record's own is what a second creation left when it was cut short.
+        # An entry that does not match its record was left by an interrupted second creation.
         listed = {
             member: record
             for member, record in zip(members, found, strict=True)
@@ -149,7 +149,7 @@ class ThreadStore:
                 await self._connection.redis.zrem(THREAD_INDEX, *members)
 
     async def _forget_runs(self, thread_id: str, run_ids: Sequence[str]) -> None:
-        """Remove what stands outside of a thread's own keys; raises RedisError, OSError."""
+        """Remove the entries of runs outside of the thread's own keys; raises RedisError, OSError."""
         pipe = self._connection.redis.pipeline(transaction=False)
         for run_id in run_ids:
             pipe.unlink(run_thread(run_id))
@@ -157,7 +157,7 @@ class ThreadStore:
         await pipe.execute()
 
     async def _find_members(self, thread_id: str) -> list[str]:
-        """Return the entries of a thread in the list of all; the whole is searched if its record does not tell."""
+        """Return the entries of a thread in the index; all of it is searched if the record is unreadable."""
         with suppress(UnreadableRecordError):
             record = await self.get(thread_id)
             if "created_at" not in (record.unreadable or ()):
@@ -176,7 +176,7 @@ class ThreadStore:
 
 
 def _salvage(thread_id: str, fields: RawFields, *, created_ms: int) -> ThreadRecord:
-    """Read what can be read of a record; `created_ms` is what is known beside it of when it was made."""
+    """Read what can be read of a record; `created_ms` is its time of creation by the index."""
     created_at = isoformat(datetime.fromtimestamp(created_ms / 1000, UTC))
     fields = dict(fields)
     is_dated = _is_time(fields.get(b"created_at", b""))
@@ -197,7 +197,7 @@ def _is_time(text: bytes) -> bool:
 
 
 def _member(record: ThreadRecord) -> str:
-    """Return the entry of the index: entries sort as their threads were made."""
+    """Return the entry of the index: entries sort by the creation of their threads."""
     milliseconds = int(datetime.fromisoformat(record.created_at).timestamp() * 1000)
     return f"{milliseconds:015d}:{record.thread_id}"
 

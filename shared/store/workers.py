@@ -1,4 +1,4 @@
-"""Which modems are alive, by Redis' own clock."""
+"""Which modems are alive, by the clock of Redis."""
 
 import logging
 from typing import Any, Final
@@ -8,20 +8,20 @@ from redis.exceptions import ResponseError
 from shared.keys import MODEM_INDEX
 from shared.store.redis.connection import Connection, redis_errors
 
-# Asked for one by one: Redis 6 takes no more.
 _log = logging.getLogger(__name__)
+# Read one by one: Redis 6 takes no more.
 _SETTINGS: Final = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save")
 
 
 class WorkerStore:
-    """Signs of life of modems. Every method raises StoreUnavailableError when Redis does not answer."""
+    """Heartbeats of modems. Every method raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._redis = connection.redis
 
     async def report_alive(self, worker_id: str, *, lifetime_seconds: float) -> None:
-        """Say that a modem lives; the sign fades after `lifetime_seconds`."""
+        """Record the heartbeat of a modem; it expires after `lifetime_seconds`."""
         with redis_errors():
             now = await self._now()
             pipe = self._redis.pipeline(transaction=True)
@@ -31,12 +31,12 @@ class WorkerStore:
             await pipe.execute()
 
     async def report_gone(self, worker_id: str) -> None:
-        """Say that a modem has stopped."""
+        """Remove a modem that has stopped."""
         with redis_errors():
             await self._redis.zrem(MODEM_INDEX, worker_id)
 
     async def count_alive(self) -> int:
-        """Return how many modems live."""
+        """Return how many modems are alive."""
         with redis_errors():
             now = await self._now()
             return int(await self._redis.zcount(MODEM_INDEX, now, "+inf"))
@@ -47,7 +47,7 @@ class WorkerStore:
             await self._redis.exists(MODEM_INDEX)
 
     async def find_risks(self) -> list[str]:
-        """Return a sentence for each setting of Redis that can lose data; none when Redis does not tell."""
+        """Return a sentence for each setting of Redis that can lose data; none when Redis does not show them."""
         try:
             with redis_errors():
                 found = [await _risks_of(redis) for redis in await self._connection.servers()]
@@ -56,7 +56,7 @@ class WorkerStore:
         return list(dict.fromkeys(risk for risks in found for risk in risks))
 
     async def warn_of_risks(self) -> None:
-        """Log what find_risks says."""
+        """Log what find_risks returns."""
         for risk in await self.find_risks():
             _log.warning("%s", risk)
 

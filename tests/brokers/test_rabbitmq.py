@@ -36,7 +36,7 @@ StartStack = Callable[..., Stack]
 
 @pytest.fixture(scope="module")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitProcess]:
-    """A RabbitMQ that the tests may kill and pause; it bears an unacknowledged message for three seconds."""
+    """A RabbitMQ that the tests may kill and pause; it allows an unacknowledged message for three seconds."""
     assert is_on_rabbitmq(), "make test-brokers runs these"
     timeout = {"consumer_timeout": str(_CONSUMER_TIMEOUT_MS)}
     process = RabbitProcess(tmp_path_factory.mktemp("rabbit"), settings=timeout, channel_tick_ms=500)
@@ -175,7 +175,7 @@ def test_a_task_that_was_taken_outlives_rabbitmq(
     assert stack.follow(thread_id, run_id).stop_reason == StopReason.COMPLETED
 
 
-def test_a_replicated_queue_carries_jobs_and_outlives_rabbitmq(
+def test_a_replicated_queue_keeps_jobs_over_a_restart_of_rabbitmq(
     start_stack: StartStack, openai_server: OpenAIServer, rabbit: RabbitProcess
 ) -> None:
     openai_server.play([END, END])
@@ -188,7 +188,7 @@ def test_a_replicated_queue_carries_jobs_and_outlives_rabbitmq(
     assert (first.stop_reason, second.stop_reason) == (StopReason.COMPLETED, StopReason.COMPLETED)
 
 
-def test_a_worker_told_to_stop_ends_though_rabbitmq_hangs(
+def test_a_stopping_worker_ends_though_rabbitmq_hangs(
     start_stack: StartStack, openai_server: OpenAIServer, rabbit: RabbitProcess
 ) -> None:
     openai_server.play([PLAN, shell("sleep 600"), END])

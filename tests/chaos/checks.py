@@ -1,4 +1,4 @@
-"""The promises, each as a function from the evidence to what breaks it."""
+"""The guarantees, each as a function from the evidence to its violations."""
 
 import re
 from collections import Counter
@@ -26,7 +26,7 @@ Check = Callable[[Evidence], Iterator[str]]
 
 
 def runs_lost(evidence: Evidence) -> Iterator[str]:
-    """An accepted run that did not complete, or not before its client lost patience."""
+    """An accepted run that did not complete, or not within its client's time limit."""
     for run in evidence.runs:
         if run.status != RunStatus.COMPLETED or not run.followed.has_completed:
             yield f"{run.name}: {run.status} {run.stop_reason}, its client saw {len(run.followed.seen)} events"
@@ -39,7 +39,7 @@ def requests_refused(evidence: Evidence) -> Iterator[str]:
 
 def runs_made_twice(evidence: Evidence) -> Iterator[str]:
     """A run that came of a repeated request, beside the one that its client knows."""
-    yield from evidence.untold
+    yield from evidence.unknown_to_clients
 
 
 def runs_without_exactly_one_end(evidence: Evidence) -> Iterator[str]:
@@ -74,7 +74,7 @@ def events_out_of_order(evidence: Evidence) -> Iterator[str]:
 
 
 def events_seen_and_then_gone(evidence: Evidence) -> Iterator[str]:
-    """An event that a client got, and that the log does not hold; a piece of text too, if nothing took its place."""
+    """An event that a client got and that is not in the log; a text delta too, if nothing superseded it."""
     for run in evidence.runs:
         superseded = {piece.id for piece in run.seen_text if successor(piece, run.entries)}
         for gone in sorted(set(run.followed.seen) - _ids(run) - superseded):
@@ -105,7 +105,7 @@ def text_after_its_message(evidence: Evidence) -> Iterator[str]:
 
 
 def text_left_behind(evidence: Evidence) -> Iterator[str]:
-    """Text that is still in the log although its message, or a new attempt, has taken its place."""
+    """Text that is still in the log although its message, or a new attempt, has superseded it."""
     for run in evidence.runs:
         for fault in left_behind(run.entries):
             yield f"{run.name}: {fault}"
@@ -152,7 +152,7 @@ def inits_without_one_end(evidence: Evidence) -> Iterator[str]:
             yield f"{run.name}: {uuid} has no end"
 
 
-def calls_left_behind(evidence: Evidence) -> Iterator[str]:
+def calls_left_open(evidence: Evidence) -> Iterator[str]:
     """A call of a completed run that was asked for and never begun, or that was closed only because the run ended."""
     for run in (run for run in evidence.runs if run.status == RunStatus.COMPLETED):
         for call_id in sorted(effects_of(run.followed.script) - run.effects_in(ExecuteState.INIT)):
@@ -194,7 +194,7 @@ CHECKS: Final[dict[str, Check]] = {
     "effects without a trace": effects_without_a_trace,
     "effects done twice": effects_done_twice,
     "tool inits without one end": inits_without_one_end,
-    "calls that a completed run left behind": calls_left_behind,
+    "calls that a completed run left open": calls_left_open,
     "writes without a lease": writes_without_a_lease,
     "keys without a time to live": keys_without_an_end,
 }

@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def is_tool(self) -> bool:
-        """Whether it tells of a tool call."""
+        """Whether it belongs to a tool call."""
         return self.data.execute_type.startswith("tool_")
 
     @property
@@ -101,20 +101,20 @@ class RunEvidence:
         return parts
 
     def effects_in(self, state: ExecuteState) -> set[str]:
-        """Return the call ids of the effects that the log tells of in this state."""
+        """Return the call ids of the effects that the log has in this state."""
         return {entry.effect for entry in self.entries if entry.effect and entry.data.current_state is state}
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that the checks look at.
+    """Everything that the checks read.
 
-    `untold` are ids of runs that no client was told of and that did not fail; `model_calls` counts how often the model
-    was asked for each turn of each run.
+    `unknown_to_clients` are ids of runs that no client got and that did not fail; `model_calls` counts the calls of the
+    model for each turn of each run.
     """
 
     runs: Sequence[RunEvidence]
-    untold: Sequence[str]
+    unknown_to_clients: Sequence[str]
     refused: Sequence[str]
     immortal_keys: Sequence[str]
     model_calls: Counter[str]
@@ -127,7 +127,7 @@ async def gather_evidence(stack: Stack, followed: Sequence[Followed], refused: S
         runs = [await _read_run(redis, stack, run) for run in followed]
         return Evidence(
             runs=runs,
-            untold=await _untold(redis, followed),
+            unknown_to_clients=await _unknown_to_clients(redis, followed),
             refused=refused,
             immortal_keys=[key async for key in redis.scan_iter(count=1000) if await redis.ttl(key) == -1],
             model_calls=Counter(stack.printed(MODEL_CALLS_FILE)),
@@ -162,12 +162,12 @@ def _effects_on_disk(stack: Stack, run: Followed) -> Iterator[str]:
             yield call_id
 
 
-async def _untold(redis: Any, followed: Sequence[Followed]) -> list[str]:
-    told = {run.run_id for run in followed}
-    untold = []
+async def _unknown_to_clients(redis: Any, followed: Sequence[Followed]) -> list[str]:
+    known = {run.run_id for run in followed}
+    unknown_to_clients = []
     for thread_id in {run.thread_id for run in followed}:
         for run_id in await redis.lrange(f"thread:{thread_id}:runs", 0, -1):
             status = await redis.hget(f"thread:{thread_id}:run:{run_id}", "status")
-            if run_id not in told and status != RunStatus.FAILED:
-                untold.append(run_id)
-    return untold
+            if run_id not in known and status != RunStatus.FAILED:
+                unknown_to_clients.append(run_id)
+    return unknown_to_clients

@@ -1,4 +1,4 @@
-"""What can be done to the stack, how often each is dealt, and the note of one that was."""
+"""The kinds of faults, how often each is injected, and the record of one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class FaultKind(StrEnum):
-    """What is done to the stack."""
+    """A kind of fault."""
 
     KILL_MODEM = "SIGKILL to a modem"
     PAUSE_MODEM = "SIGSTOP to a modem, longer than a lease"

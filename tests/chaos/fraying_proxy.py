@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can be cut anywhere, and which can refuse to carry any for a while."""
+"""A TCP proxy whose connections can be cut anywhere, and which can refuse connections for a while."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ _CHUNK_BYTES: Final = 65_536
 
 
 class FrayingProxy:
-    """Passes connections on to one local port; `port` is its own. A context manager."""
+    """Forwards connections to one local port; `port` is its own. A context manager."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -45,7 +45,7 @@ class FrayingProxy:
         return count
 
     async def cut_before_answers(self, seconds: float) -> None:
-        """Let requests through and answers fall by the way for a moment, then reset every connection."""
+        """Forward requests but drop answers for a moment, then reset every connection."""
         self._loses_answers = True
         try:
             await asyncio.sleep(seconds)
@@ -54,7 +54,7 @@ class FrayingProxy:
             self._loses_answers = False
 
     def lose_answer_to(self, request: bytes) -> None:
-        """Let the next request that holds these bytes through, and reset every connection instead of answering it."""
+        """Forward the next request that holds these bytes, and reset every connection instead of answering it."""
         self._unanswered_request = request
 
     @property
@@ -68,11 +68,11 @@ class FrayingProxy:
         self.cut()
 
     def let_through(self) -> None:
-        """Carry connections again."""
+        """Accept connections again."""
         self._is_closed_off = False
 
     def aim_at(self, target_port: int) -> None:
-        """Pass new connections on to another port."""
+        """Forward new connections to another port."""
         self._target_port = target_port
 
     def fray(self, draw_length: Callable[[], int] | None) -> None:
@@ -101,7 +101,7 @@ class FrayingProxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, carries_answers: bool = False
     ) -> None:
-        """Pass bytes on until one side ends; then end the other as well."""
+        """Forward bytes until one side ends; then end the other as well."""
         left = self._draw_length() if carries_answers and self._draw_length else None
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""One process of the stack under chaos: started again whenever it dies, and told to suffer by signals."""
+"""One process of the stack under chaos: restarted whenever it dies, and disturbed by signals."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ _RESTART_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a process ended that was told to, and after how long."""
+    """How a process ended after SIGTERM, and after how long."""
 
     code: int
     seconds: float
@@ -52,7 +52,7 @@ class KeptProcess:
         return self._folder / f"{self.name}.log"
 
     def is_well(self, seconds: float) -> bool:
-        """Whether it has been up for so long, and nobody is tormenting it."""
+        """Whether it has been up for so long, and no fault is in progress."""
         is_up = self._process is not None and self._process.returncode is None
         return is_up and not self._is_paused and not self._is_ending and time.monotonic() - self.up_since > seconds
 
@@ -66,7 +66,7 @@ class KeptProcess:
         self._send(signal.SIGKILL)
 
     async def pause(self, seconds: float) -> None:
-        """Stop it in its tracks, and let it go on after a while."""
+        """Pause it, and resume it after a while."""
         self._is_paused = True
         self._send(signal.SIGSTOP)
         try:
@@ -78,7 +78,7 @@ class KeptProcess:
     async def end(self) -> None:
         """Send SIGTERM and wait until this process is gone; one that does not go is killed and named.
 
-        A Python that is told so (PYTHONFAULTHANDLER) writes into its log where each thread stands.
+        With PYTHONFAULTHANDLER Python writes the stack of each thread into its log.
         """
         process = self._process
         assert process is not None

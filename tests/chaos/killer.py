@@ -1,4 +1,4 @@
-"""The seeded killer: deals faults from a shuffled deck, and notes each with its time and its victim."""
+"""The seeded killer: injects faults in shuffled order, and records each with its time and its process."""
 
 import asyncio
 import random
@@ -57,7 +57,7 @@ class Killer:
         }
 
     async def run(self) -> None:
-        """Deal faults until cancelled, then let what lasts come to its end."""
+        """Inject faults until cancelled, then wait for those in progress."""
         try:
             while True:
                 deck = [kind for kind, times in DECK.items() for _ in range(times)]
@@ -71,7 +71,7 @@ class Killer:
             await asyncio.to_thread(self._celery.close)
 
     async def _pick(self, processes: Sequence[KeptProcess]) -> KeptProcess:
-        """Return one that is well, as soon as another is well beside it: somebody has to go on."""
+        """Return a healthy process, once another one is healthy too: one has to go on."""
         while True:
             well = [each for each in processes if each.name not in self._tormented and each.is_well(_WARM_SECONDS)]
             if len(well) > 1:
@@ -134,9 +134,9 @@ class Killer:
         self._let_last(gateway, gateway.end())
 
     async def _cut_clients(self) -> None:
-        number = self._chance.randrange(len(self._stack.client_lines))
+        number = self._chance.randrange(len(self._stack.client_proxies))
         self._note(FaultKind.CUT_CLIENTS, self._stack.gateways[number])
-        self._stack.client_lines[number].cut()
+        self._stack.client_proxies[number].cut()
 
     async def _kill_redis(self) -> None:
         self._note(FaultKind.KILL_REDIS, self._stack.redis)
@@ -156,12 +156,12 @@ class Killer:
             self._note(FaultKind.DELIVER_TWICE, self._stack.redis)
 
     def _line_of(self, modem: KeptProcess) -> FrayingProxy:
-        return self._stack.modem_lines[self._stack.modems.index(modem)]
+        return self._stack.modem_proxies[self._stack.modems.index(modem)]
 
 
-async def _close_off(line: FrayingProxy, seconds: float) -> None:
-    line.close_off()
+async def _close_off(proxy: FrayingProxy, seconds: float) -> None:
+    proxy.close_off()
     try:
         await asyncio.sleep(seconds)
     finally:
-        line.let_through()
+        proxy.let_through()

@@ -1,4 +1,4 @@
-"""The table at the end: each promise with what broke it, takeover times, and the faults behind them."""
+"""The table at the end: each guarantee with its violations, takeover times, and their faults."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _EXPLAINED: Final = (FaultKind.KILL_MODEM, FaultKind.PAUSE_MODEM, FaultKind.PART
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of it."""
+    """The result of a storm."""
 
     seed: int
     seconds: float
@@ -27,7 +27,7 @@ class Report:
     stubborn: Sequence[str]
 
     def findings(self) -> dict[str, list[str]]:
-        """Return what breaks each promise."""
+        """Return the violations of each guarantee."""
         takeovers = find_takeovers(self.evidence.runs, self.faults)
         found = {name: list(check(self.evidence)) for name, check in CHECKS.items()}
         found["takeovers without a fault"] = [each.run for each in takeovers if each.kind is None]

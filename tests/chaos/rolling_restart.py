@@ -1,4 +1,4 @@
-"""A rolling restart under load: one worker after the other is told to stop, and its runs go on elsewhere."""
+"""A rolling restart under load: one worker after the other is stopped, and its runs go on elsewhere."""
 
 import asyncio
 import random
@@ -23,13 +23,13 @@ from tests.chaos.takeovers import find_takeovers
 
 _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
-# The load has to be there before anything is taken away.
+# The load has to be up before the first restart.
 _FIRST_RUNS: Final = 5
 
 
 @dataclass(slots=True)
 class RollingRestart:
-    """What came of it."""
+    """The result of a rolling restart."""
 
     evidence: Evidence
     restarts: list[Fault]
@@ -37,7 +37,7 @@ class RollingRestart:
     seconds: float = 0.0
 
     def findings(self) -> dict[str, list[str]]:
-        """Return what breaks each promise."""
+        """Return the violations of each guarantee."""
         found = {name: list(check(self.evidence)) for name, check in CHECKS.items()}
         runs = self.evidence.runs
         found["runs taken over instead of handed over"] = [run.name for run in runs if run.crashes]
@@ -52,7 +52,7 @@ class RollingRestart:
 
     @property
     def hand_over_seconds(self) -> list[float]:
-        """From the signal to the next attempt's first word, where the former owner can be told."""
+        """From the signal to the next attempt's first text, where the former owner is known."""
         return [each.seconds for each in find_takeovers(self.evidence.runs, self.restarts)]
 
 
@@ -92,7 +92,7 @@ async def restart_one_by_one(folder: Path, *, modems: int, rounds: int, clients:
 
 
 async def _restart(modem: KeptProcess, stack: Stack) -> Fault:
-    """Tell a worker to stop; return once it is gone and its successor takes jobs."""
+    """Stop a worker; return once it is gone and its successor takes jobs."""
     starts = modem.starts
     restart = Fault(FaultKind.DRAIN_MODEM, time.time(), modem.name, modem.pid)
     await modem.end()

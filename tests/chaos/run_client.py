@@ -46,7 +46,7 @@ class Followed:
 
 
 class ThreadClient:
-    """Reaches the gateways by turns, whichever answers; `refused` takes what was answered wrongly."""
+    """Uses the gateways in turn, whichever answers; `refused` takes what was answered wrongly."""
 
     def __init__(self, http: httpx.AsyncClient, urls: Sequence[str], chance: random.Random, refused: list[str]) -> None:
         self._http = http

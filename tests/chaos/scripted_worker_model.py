@@ -1,6 +1,6 @@
-"""A Model without a provider: plans, makes a few turns of deltas and tool calls, and says that it is done.
+"""A Model without a provider: plans, makes a few turns of deltas and tool calls, and completes.
 
-What it says follows from the conversation alone, so that any worker can go on with it. Each delta carries a tag of the
+Its answers follow from the conversation alone, so that any worker can go on with it. Each delta carries a tag of the
 attempt that streamed it and its own number; each effect writes one line with its call id, each call of the model one
 with its turn.
 """
@@ -43,15 +43,15 @@ class ScriptedWorker:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
         """Yield the pieces of the next turn and its calls."""
         script, turn = _position(request.messages)
-        _note_call(f"{script.name} {turn}")
+        _log_call(f"{script.name} {turn}")
         pauses, calls = _turn(script, turn)
-        said = []
+        texts = []
         for word, pause in enumerate(pauses):
-            said.append(f"<{_tag()}> turn {turn} word {word} ")
-            yield TextDelta(said[-1])
+            texts.append(f"<{_tag()}> turn {turn} word {word} ")
+            yield TextDelta(texts[-1])
             await asyncio.sleep(pause)
         finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
-        yield ModelAnswer("".join(said), calls, finish, Usage(input_tokens=1, output_tokens=len(said)))
+        yield ModelAnswer("".join(texts), calls, finish, Usage(input_tokens=1, output_tokens=len(texts)))
 
 
 def make_model(_config: LLMConfig) -> ScriptedWorker:
@@ -60,14 +60,14 @@ def make_model(_config: LLMConfig) -> ScriptedWorker:
 
 
 def effects_of(script: Script) -> set[str]:
-    """Return the ids of all calls of a whole run that have an effect which must not happen twice."""
+    """Return the ids of all calls of a complete run that have an effect which must not happen twice."""
     calls = [call for turn in range(1, script.turns + 1) for call in _turn(script, turn)[1]]
     return {call.call_id for call in calls if call.name == "bash"}
 
 
-def _note_call(line: str) -> None:
+def _log_call(text: str) -> None:
     with Path(MODEL_CALLS_FILE).open("a") as file:
-        file.write(line + "\n")
+        file.write(text + "\n")
 
 
 def _turn(script: Script, turn: int) -> tuple[list[float], tuple[ToolCall, ...]]:
@@ -78,7 +78,7 @@ def _turn(script: Script, turn: int) -> tuple[list[float], tuple[ToolCall, ...]]
 
 
 def _tag() -> str:
-    """Return what tells attempts apart: one task of one process's loop carries one attempt of a run."""
+    """Return a tag of the attempt: each attempt of a run is one task of one process."""
     task = asyncio.current_task()
     assert task is not None
     return f"{os.getpid()}.{task.get_name()}"

@@ -1,4 +1,4 @@
-"""The stack under chaos: one Redis that keeps its log on disk, two gateways, three modems, and frayed lines between."""
+"""The stack under chaos: one Redis that keeps its log on disk, two gateways, three modems, and proxies between them."""
 
 import asyncio
 import sys
@@ -27,7 +27,7 @@ _SETTINGS: Final = {
     "BAUD_LLM__MODEL": "python:tests.chaos.scripted_worker_model:make_model",
     "BAUD_MODEM__LEASE_SECONDS": str(LEASE_SECONDS),
     "BAUD_MODEM__RENEW_SECONDS": "1",
-    # How often a run is thrown about here says nothing about the run.
+    # Crashes are caused by the faults here, not by the run.
     "BAUD_MODEM__MAX_CRASHES": "50",
     "BAUD_MODEM__DRAIN_TIMEOUT": "3",
     "BAUD_MODEM__CONCURRENCY": "50",
@@ -49,8 +49,8 @@ class Stack:
         self.redis = KeptProcess("redis", self._redis_command(), settings={}, folder=folder)
         self.gateways: list[KeptProcess] = []
         self.modems: list[KeptProcess] = []
-        self.client_lines: list[FrayingProxy] = []
-        self.modem_lines: list[FrayingProxy] = []
+        self.client_proxies: list[FrayingProxy] = []
+        self.modem_proxies: list[FrayingProxy] = []
 
     @property
     def processes(self) -> list[KeptProcess]:
@@ -60,7 +60,7 @@ class Stack:
     @property
     def urls(self) -> list[str]:
         """Where clients reach the gateways."""
-        return [f"http://127.0.0.1:{line.port}" for line in self.client_lines]
+        return [f"http://127.0.0.1:{proxy.port}" for proxy in self.client_proxies]
 
     def workspace(self, thread_id: str) -> Path:
         """Return the folder that the tools of a thread work in."""
@@ -104,14 +104,14 @@ class Stack:
         gateway = self._service(f"gateway-{number}", command, self.redis_port)
         await self._start(gateway)
         self.gateways.append(gateway)
-        self.client_lines.append(await self._opened.enter_async_context(FrayingProxy(port)))
+        self.client_proxies.append(await self._opened.enter_async_context(FrayingProxy(port)))
 
     async def _add_modem(self, number: int) -> None:
-        line = await self._opened.enter_async_context(FrayingProxy(self.redis_port))
-        modem = self._service(f"modem-{number}", (sys.executable, "-P", "-m", "modem"), line.port)
+        proxy = await self._opened.enter_async_context(FrayingProxy(self.redis_port))
+        modem = self._service(f"modem-{number}", (sys.executable, "-P", "-m", "modem"), proxy.port)
         await self._start(modem)
         self.modems.append(modem)
-        self.modem_lines.append(line)
+        self.modem_proxies.append(proxy)
 
     def _service(self, name: str, command: tuple[str, ...], redis_port: int) -> KeptProcess:
         url = f"redis://127.0.0.1:{redis_port}/0"

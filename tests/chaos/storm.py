@@ -19,12 +19,12 @@ from tests.chaos.run_client import TIME_LIMITS, Followed, ThreadClient
 from tests.chaos.scripted_worker_model import Script
 from tests.chaos.stack import Stack
 
-# A run that is thrown about takes a few leases; one that takes this long after all others is lost.
+# A run that is taken over takes a few leases; one that takes this long after all others is lost.
 _LOST_SECONDS: Final = 60.0
 
 
 async def raise_storm(folder: Path, *, runs: int, threads_at_once: int, seed: int) -> Report:
-    """Carry out so many runs under faults and look at what is left; `folder` keeps what the processes printed."""
+    """Execute so many runs under faults and check what is left; `folder` keeps what the processes printed."""
     chance = random.Random(seed)
     began = time.monotonic()
     async with Stack(folder) as stack:
@@ -54,7 +54,7 @@ async def keep_busy(
 
     async def work(http: httpx.AsyncClient, chance: random.Random) -> None:
         for scripts in threads:
-            # A lost run keeps its client waiting; the run's record tells.
+            # A lost run keeps its client waiting; the checks find it by its record.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOST_SECONDS):
                     await ThreadClient(http, stack.urls, chance, refused).carry_out(scripts, followed)

@@ -11,7 +11,7 @@ from tests.chaos.fault import Fault, FaultKind
 
 _OF_ONE: Final = (FaultKind.KILL_MODEM, FaultKind.PAUSE_MODEM, FaultKind.DRAIN_MODEM, FaultKind.PARTITION_MODEM)
 _OF_ALL: Final = (FaultKind.KILL_REDIS, FaultKind.RESTART_REDIS)
-# A fault further back has long been got over.
+# An older fault is not the cause.
 _MEMORY_SECONDS: Final = 20.0
 
 
@@ -26,7 +26,7 @@ class Takeover:
 
 
 def find_takeovers(runs: Sequence[RunEvidence], faults: Sequence[Fault]) -> list[Takeover]:
-    """Return the takeovers whose former owner can be told from its text."""
+    """Return the takeovers whose former owner is known from its text."""
     return [takeover for run in runs for takeover in _of_run(run, faults)]
 
 

@@ -10,9 +10,9 @@ from tests.chaos.rolling_restart import restart_one_by_one
 @pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_workers_told_to_stop_hand_every_run_over(tmp_path: Path) -> None:
+async def test_stopping_workers_hand_every_run_over(tmp_path: Path) -> None:
     restart = await restart_one_by_one(tmp_path, modems=1, rounds=1, clients=8, seed=1)
 
     broken = {name: found for name, found in restart.findings().items() if found}
     assert not broken, f"the logs are in {tmp_path}"
-    assert restart.hand_overs > 0, "no run was in the worker that was told to stop"
+    assert restart.hand_overs > 0, "no run was in the worker that was stopped"

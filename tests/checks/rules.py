@@ -1,4 +1,4 @@
-"""The project's own rules; each is a function from a source file to what breaks it, with its reason."""
+"""The project's own rules; each is a function that yields the violations of a source file."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-_parser: Any = import_module("re._parser")  # what re.compile itself reads expressions with
+_parser: Any = import_module("re._parser")  # the parser of re.compile
 
 MAX_FILE_LINES: Final = 300
 MAX_FUNCTION_LINES: Final = 40
@@ -30,7 +30,7 @@ class Source:
 
 
 def file_is_named_for_what_it_holds(source: Source) -> Iterator[str]:
-    """A file called utils collects what nobody could place."""
+    """A file called utils collects unrelated code."""
     if source.name.rsplit("/", 1)[-1] in _BANNED_NAMES:
         yield ": name the thing the file is about"
 
@@ -52,7 +52,7 @@ def function_is_short(source: Source) -> Iterator[str]:
                 yield f":{node.lineno}: {node.name} has {lines} lines, at most {limit}"
 
 
-def package_face_is_empty(source: Source) -> Iterator[str]:
+def package_init_is_empty(source: Source) -> Iterator[str]:
     """An __init__ that imports makes every import of the package pay for it; users import from one only."""
     if source.name.endswith("__init__.py") and source.name != "baud/__init__.py" and source.tree.body:
         yield ": leave it empty"
@@ -67,8 +67,8 @@ def settings_are_passed_on(source: Source) -> Iterator[str]:
                 yield f":{node.lineno}: pass settings as a parameter"
 
 
-def fakes_say_that_they_are(source: Source) -> Iterator[str]:
-    """A fake is called Fake… or Scripted…, so that nobody takes it for the real thing, or for a test."""
+def fakes_are_named_fake(source: Source) -> Iterator[str]:
+    """A fake is called Fake… or Scripted…, so that it is not taken for the real class, or for a test."""
     if not source.name.startswith("tests/fakes/fake_"):
         return
     for node in source.tree.body:
@@ -98,8 +98,8 @@ def celery_task_is_thin(source: Source) -> Iterator[str]:
                 yield f":{node.lineno}: the task {node.name} has {lines} lines, at most {MAX_TASK_LINES}"
 
 
-def expressions_do_not_run_away(source: Source) -> Iterator[str]:
-    """A repeat without bound inside of another lets a text of a hundred characters hold the interpreter for years."""
+def expressions_do_not_backtrack(source: Source) -> Iterator[str]:
+    """Nested unbounded repeats can backtrack for years over a text of a hundred characters."""
     if source.is_test:
         return
     for node in ast.walk(source.tree):
@@ -111,7 +111,7 @@ def expressions_do_not_run_away(source: Source) -> Iterator[str]:
 
 
 def _repeats_repeats(parsed: Any, *, is_inside: bool = False) -> bool:
-    """Whether a parsed expression has a repeat without bound inside of another."""
+    """Whether a parsed expression has an unbounded repeat inside of another."""
     for operation, arguments in parsed:
         is_repeat = str(operation) in ("MAX_REPEAT", "MIN_REPEAT") and arguments[1] == _parser.MAXREPEAT
         if is_repeat and is_inside:
@@ -134,10 +134,10 @@ RULES: Final[tuple[Callable[[Source], Iterator[str]], ...]] = (
     file_is_named_for_what_it_holds,
     file_is_short,
     function_is_short,
-    package_face_is_empty,
+    package_init_is_empty,
     settings_are_passed_on,
-    fakes_say_that_they_are,
+    fakes_are_named_fake,
     tests_wait_for_conditions,
     celery_task_is_thin,
-    expressions_do_not_run_away,
+    expressions_do_not_backtrack,
 )

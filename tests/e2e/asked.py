@@ -1,4 +1,4 @@
-"""What the provider was asked, as far as the tests look at it."""
+"""The requests that the provider got, as far as the tests read them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -39,7 +39,7 @@ class Asked(BaseModel):
 
     @property
     def tool_names(self) -> set[str]:
-        """What was on offer."""
+        """The names of the tools."""
         return {tool["function"]["name"] for tool in self.tools}
 
     @property
@@ -49,10 +49,10 @@ class Asked(BaseModel):
 
     @property
     def roles(self) -> list[str]:
-        """Who speaks, in order."""
+        """The roles of the messages, in order."""
         return [message.role for message in self.messages]
 
 
 def read_requests(requests: Iterable[Mapping[str, JsonValue]]) -> list[Asked]:
-    """Return what was asked, in order."""
+    """Return the requests, in order."""
     return [Asked.model_validate(request) for request in requests]

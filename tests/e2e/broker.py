@@ -13,7 +13,7 @@ _QUEUE: Final = "celery"
 
 
 class Broker(Protocol):
-    """What tests ask about jobs on their way."""
+    """What tests ask about queued jobs."""
 
     url: str
 

@@ -16,7 +16,7 @@ from tests.fakes.openai_server import OpenAIServer
 from tests.integration.rabbit_process import RabbitProcess
 from tests.integration.redis_process import RedisProcess
 
-# Shaped as real ones are; the tests about secrets look for it.
+# Has the form of a real key; the tests about secrets search for it.
 API_KEY = "sk-e2e-0123456789abcdefghijklmnop"
 # A name with a known price, so that costs can be checked.
 MODEL = "openai/gpt-4o-mini"
@@ -36,7 +36,7 @@ def provider() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def openai_server(provider: OpenAIServer) -> OpenAIServer:
-    """The provider with nothing to say and nothing asked; a test gives it a script with `play`."""
+    """The provider without a script and without requests; a test gives it a script with `play`."""
     provider.play([])
     return provider
 
@@ -56,7 +56,7 @@ def model_settings(provider: OpenAIServer, model: str = MODEL) -> dict[str, str]
 
 @pytest.fixture(scope="session")
 def new_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Broker | None]]:
-    """Make a broker of a stack's own, as BAUD_TEST_BROKER says; None stands for the stack's Redis."""
+    """Make a broker of a stack's own, as BAUD_TEST_BROKER names it; None stands for the stack's Redis."""
     if not is_on_rabbitmq():
         yield lambda: None
         return
@@ -101,7 +101,7 @@ def fresh_stack(
 ) -> Iterator[FreshStack]:
     """Start a stack of the test's own: `fresh_stack(modems=1, BAUD_AGENT__MAX_STEPS="3")`; `None` unsets a key.
 
-    Its model is SMALL_MODEL unless BAUD_LLM__MODEL says otherwise.
+    Its model is SMALL_MODEL unless BAUD_LLM__MODEL names another.
     """
     with ExitStack() as opened:
         stacks: list[Stack] = []

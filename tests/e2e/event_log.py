@@ -1,4 +1,4 @@
-"""What the line says: SSE frames as they stand on the wire, and the events in them."""
+"""SSE frames as they are on the wire, and the events in them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tests.streamed_text import faults_in_text, is_text, left_behind
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One SSE frame; `id` is None for what the gateway itself says."""
+    """One SSE frame; `id` is None for the gateway's own frames."""
 
     id: str | None
     event: str
@@ -19,7 +19,7 @@ class Frame:
 
 
 def read_frames(lines: Iterable[str]) -> Iterator[Frame]:
-    """Yield the frames of a stream; fails on lines that the contract does not know."""
+    """Yield the frames of a stream; fails on lines that are not in the contract."""
     fields: dict[str, str] = {}
     for line in lines:
         if line:
@@ -45,7 +45,7 @@ class LogEvent:
 
     @classmethod
     def of(cls, frame: Frame) -> "LogEvent":
-        """Return the event of a frame that carries one."""
+        """Return the event of a frame that has one."""
         assert frame.id is not None
         assert frame.event == TASK_EVENT
         return cls(frame.id, AgentExecuteData.model_validate_json(frame.data))
@@ -116,7 +116,7 @@ class EndedRun:
         return str(message)
 
     def steps(self) -> list[tuple[str, ExecuteState]]:
-        """Return kind and state of every event but those that carry text or output as it comes."""
+        """Return kind and state of every event but those of streamed text or output."""
         return [
             (event.kind, event.data.current_state)
             for event in self.events

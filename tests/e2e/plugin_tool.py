@@ -1,4 +1,4 @@
-"""A tool of somebody else's that takes its whole worker with it: what a test puts on a worker's path."""
+"""A plug-in tool that blocks its worker, for a test to install into a worker's path."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One process of the line under test: started as a user starts it, its output kept, stopped by its id."""
+"""One process of the stack under test: started as a user starts it, its output kept, stopped by its id."""
 
 import os
 import re

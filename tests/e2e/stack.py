@@ -1,4 +1,4 @@
-"""The whole line as a user starts it: a gateway and modems as processes on one Redis."""
+"""The complete stack as a user starts it: a gateway and modems as processes on one Redis."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,15 +116,15 @@ class Stack:
         return bool(answer.json()["status"] == "healthy")
 
     def until_probed(self, path: str, **members: str) -> httpx.Response:
-        """Return the first answer of a probe with these members: what it says may be a second old."""
+        """Return the first answer of a probe with these members: its values may be a second old."""
         answers: list[httpx.Response] = []
 
-        def says_so() -> bool:
+        def has_members() -> bool:
             answers.append(self.http.get(path))
-            said = answers[-1].json()
-            return all(said.get(name) == value for name, value in members.items())
+            body = answers[-1].json()
+            return all(body.get(name) == value for name, value in members.items())
 
-        wait_until(says_so, f"{path} says {members}")
+        wait_until(has_members, f"{path} has {members}")
         return answers[-1]
 
     def initiate(self, **body: Any) -> str:
@@ -169,7 +169,7 @@ class Stack:
         return RunRecord.model_validate_json(answer.content)
 
     def log(self, key: str) -> Sequence[LogEvent]:
-        """Return a stream as it stands in Redis: a thread's by its id, another by its key."""
+        """Return a stream as it is in Redis: a thread's by its id, another by its key."""
         stream = key if ":" in key else f"thread:{key}:stream"
         entries: Any = self.redis.xrange(stream)
         assert all(fields["event"] == TASK_EVENT for _, fields in entries)

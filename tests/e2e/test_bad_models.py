@@ -1,4 +1,4 @@
-"""Models and providers that misbehave: the run ends within its limits, once, and says why."""
+"""Models and providers that misbehave: the run ends within its limits, once, with a reason."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def assert_every_call_is_closed(run: EndedRun) -> None:
         pytest.param([shell("ls", times=0)], "bash", id="never plans"),
     ],
 )
-def test_a_model_in_circles_ends_as_stuck(
+def test_a_model_that_repeats_itself_ends_as_stuck(
     stack: Stack, openai_server: OpenAIServer, script: list[Answer], words: str
 ) -> None:
     openai_server.play(script)
@@ -112,7 +112,7 @@ def test_a_refused_key_is_answered_with_what_to_set(stack: Stack, openai_server:
         pytest.param(Answer(status=529, error="overloaded"), id="overload"),
     ],
 )
-def test_a_failure_that_passes_is_not_noticed(stack: Stack, openai_server: OpenAIServer, failure: Answer) -> None:
+def test_a_transient_failure_is_retried(stack: Stack, openai_server: OpenAIServer, failure: Answer) -> None:
     openai_server.play([failure, Answer(text="Here I am.")])
     run = stack.run("Say something")
     assert run.stop_reason == "completed"
@@ -142,7 +142,7 @@ def test_text_of_a_broken_connection_is_declared_void(stack: Stack, openai_serve
     assert run.record.usage.steps == 1
 
 
-def test_a_character_cut_in_two_by_the_provider_arrives_whole(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_a_character_cut_in_two_by_the_provider_arrives_complete(stack: Stack, openai_server: OpenAIServer) -> None:
     halves = (*chunks(Answer(text="Smile \ud83d"), "m"), *chunks(Answer(text="\ude00!"), "m"))
     stream = [line for line in halves if "content" in line] + list(chunks(Answer(), "m"))
     openai_server.play([Answer(raw=tuple(stream))])

@@ -1,4 +1,4 @@
-"""A cancel of a run whose worker was lost: nobody is there to stop it, and it ends all the same, with all its calls."""
+"""A cancel of a run whose worker was lost: the run and its open calls are ended without a worker."""
 
 import signal
 

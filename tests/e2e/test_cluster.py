@@ -1,4 +1,4 @@
-"""The line on a real Redis Cluster: runs on all nodes at once, and a node that dies holds up only its own."""
+"""The stack on a real Redis Cluster: runs on all nodes at once, and a dead node delays only its own."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -73,7 +73,7 @@ def threads_by_node(stack: Stack, cluster: ClusterProcesses) -> dict[int, list[s
 
 
 def script(thread_id: str) -> list[Answer]:
-    """Return what the model says to a task that names the thread."""
+    """Return the model's answers to a task that names the thread."""
     wait = "touch begun; until [ -e go ]; do sleep 0.05; done; echo done >> deeds"
     plan, work = (
         Call(name="job_plan", arguments={"name": "wait", "plan": "wait"}),
@@ -82,7 +82,7 @@ def script(thread_id: str) -> list[Answer]:
     return [
         Answer(calls=(plan,), when=thread_id),
         Answer(calls=(work,), when=thread_id),
-        Answer(text="The line holds.", when=thread_id, times=0),
+        Answer(text="Still running.", when=thread_id, times=0),
     ]
 
 
@@ -115,7 +115,7 @@ def test_streams_go_on_while_a_node_is_gone_and_its_own_after_it_is_back(
     threads = threads_by_node(stack, cluster)
     everywhere = [thread_id for there in threads.values() for thread_id in there]
     openai_server.play([answer for thread_id in everywhere for answer in script(thread_id)])
-    runs = {thread_id: stack.execute(thread_id, f"Hold the line of {thread_id}") for thread_id in everywhere}
+    runs = {thread_id: stack.execute(thread_id, f"Keep running in {thread_id}") for thread_id in everywhere}
     with ThreadPoolExecutor(len(everywhere)) as pool:
         reading: dict[str, Future[list[LogEvent]]] = {
             thread_id: pool.submit(read, stack, thread_id, run_id) for thread_id, run_id in runs.items()

@@ -89,8 +89,8 @@ def test_ctrl_c_in_baud_run_ends_the_run_and_its_command(
     ) as command:  # fmt: skip
         wait_until(lambda: bool(processes_of(marker)), "the command runs", _LIMIT_SECONDS)
         command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=_LIMIT_SECONDS)
-    assert (command.returncode, said) == (130, "baud: stopping the run\n")
+        _, stderr = command.communicate(timeout=_LIMIT_SECONDS)
+    assert (command.returncode, stderr) == (130, "baud: stopping the run\n")
     (listed,) = stack.http.get(f"/api/agent/{thread_id}/runs").json()["items"]
     assert stack.follow(thread_id, listed["run_id"]).stop_reason == "cancelled"
     wait_until(lambda: not processes_of(marker), "the command is gone")
@@ -99,10 +99,10 @@ def test_ctrl_c_in_baud_run_ends_the_run_and_its_command(
 def test_baud_why_explains_the_newest_run(stack: Stack, openai_server: OpenAIServer, tmp_path: Path) -> None:
     openai_server.play([Answer(text="Done.")])
     run = stack.run("Do it")
-    told = baud(stack, tmp_path, "why", run.thread_id)
-    assert told.returncode == 0, told.stderr
-    assert run.run_id in told.stdout
-    assert "It has ended: completed." in told.stdout
+    done = baud(stack, tmp_path, "why", run.thread_id)
+    assert done.returncode == 0, done.stderr
+    assert run.run_id in done.stdout
+    assert "It has ended: completed." in done.stdout
     exact = baud(stack, tmp_path, "why", run.thread_id, run.run_id, "--json")
     assert json.loads(exact.stdout)["status"] == "completed"
     alone = baud(stack, tmp_path, "why", run.run_id, "--json")

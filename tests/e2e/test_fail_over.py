@@ -24,7 +24,7 @@ SETTINGS = {
     "BAUD_MODEM__LEASE_SECONDS": "40",
     "BAUD_MODEM__RENEW_SECONDS": "1",
 }
-AFTER = Answer(text="The line holds.")
+AFTER = Answer(text="Still running.")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_run_goes_on_over_the_loss_of_the_master(
     settings = {**model_settings(openai_server, SMALL_MODEL), **SETTINGS}
     with Stack(group.url, tmp_path, settings, redis=group.redis) as stack:
         thread_id = stack.initiate()
-        run_id = stack.execute(thread_id, "Hold the line")
+        run_id = stack.execute(thread_id, "Keep running")
         reader = read(stack, thread_id, run_id)
         seen: list[LogEvent] = []
         while not seen or not is_begun(seen[-1]):

@@ -1,4 +1,4 @@
-"""Parts of the line that are missing, broken or told to stop: it is said once, clearly, and nothing hangs."""
+"""Services that are missing, broken or stopped: it is reported once, clearly, and nothing hangs."""
 
 import json
 
@@ -31,7 +31,7 @@ def assert_error(answer: httpx.Response, status: int, code: str) -> None:
         pytest.param({"BAUD_TOOLS__FLY__ENABLED": "true"}, id="unknown tool"),
     ],
 )
-def test_a_worker_that_cannot_begin_says_so_in_the_run(fresh_stack: FreshStack, settings: dict[str, str]) -> None:
+def test_a_worker_that_cannot_start_reports_it_in_the_run(fresh_stack: FreshStack, settings: dict[str, str]) -> None:
     stack = fresh_stack(**settings)
     run = stack.run("Do something")
     assert run.stop_reason == "internal_error"
@@ -59,7 +59,7 @@ def test_a_task_that_the_broker_does_not_take_is_failed(fresh_stack: FreshStack)
 
 
 @pytest.mark.brokers
-def test_without_a_modem_the_line_is_degraded_and_keeps_tasks(
+def test_without_a_modem_the_stack_is_degraded_and_keeps_tasks(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
     openai_server.play([Answer(text="Better late.")])
@@ -73,7 +73,7 @@ def test_without_a_modem_the_line_is_degraded_and_keeps_tasks(
     assert stack.follow(thread_id, run_id).stop_reason == "completed"
 
 
-def test_a_gateway_told_to_stop_says_so_to_its_readers(fresh_stack: FreshStack) -> None:
+def test_a_stopping_gateway_notifies_its_readers(fresh_stack: FreshStack) -> None:
     stack = fresh_stack(modems=0)
     thread_id = stack.initiate()
     with stack.frames(f"/api/agent/{thread_id}/stream") as frames:
@@ -85,7 +85,7 @@ def test_a_gateway_told_to_stop_says_so_to_its_readers(fresh_stack: FreshStack) 
     assert stack.gateway.wait() == 0
 
 
-def test_without_redis_every_route_says_503(fresh_stack: FreshStack, own_redis: RedisProcess) -> None:
+def test_without_redis_every_route_answers_503(fresh_stack: FreshStack, own_redis: RedisProcess) -> None:
     stack = fresh_stack(modems=0)
     thread_id = stack.initiate()
     run_id = stack.execute(thread_id, "Do something")
@@ -110,9 +110,7 @@ def test_without_redis_every_route_says_503(fresh_stack: FreshStack, own_redis: 
 
 
 @pytest.mark.brokers
-def test_a_modem_told_to_stop_hands_its_runs_over_and_exits(
-    fresh_stack: FreshStack, openai_server: OpenAIServer
-) -> None:
+def test_a_stopping_modem_hands_its_runs_over_and_exits(fresh_stack: FreshStack, openai_server: OpenAIServer) -> None:
     openai_server.play(
         [
             Answer(text="I think", when="Think for ever", hang_after=2),
@@ -138,7 +136,7 @@ def test_a_modem_told_to_stop_hands_its_runs_over_and_exits(
     for thread_id, run_id in (thinking, working):
         run = stack.follow(thread_id, run_id)
         assert run.stop_reason == "completed"
-        # A worker that goes may still be given the job of its own run, and then hands it over once more.
+        # A stopping worker may still get the job of its own run, and then hands it over once more.
         assert run.record.attempts == 2
         assert run.record.crashes == 0
     (shell,) = run.of_kind("tool_bash", ExecuteState.ERROR)

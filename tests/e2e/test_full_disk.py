@@ -72,7 +72,7 @@ def fill(stack: FillingStack, baud: Baud) -> list[tuple[str, str]]:
     return accepted
 
 
-def test_a_full_disk_loses_and_doubles_no_run(stack: FillingStack) -> None:
+def test_a_full_disk_loses_and_repeats_no_run(stack: FillingStack) -> None:
     with Baud(stack.url) as baud:
         accepted = fill(stack, baud)
         until(lambda: stack.store_ends() > 1)

@@ -158,7 +158,7 @@ def test_a_message_without_a_task_ends_at_once_with_an_error(
     assert openai_server.requests == []
 
 
-def test_context_behind_the_task_reaches_the_model(openai_server: OpenAIServer, producer: LegacyProducer) -> None:
+def test_context_after_the_task_reaches_the_model(openai_server: OpenAIServer, producer: LegacyProducer) -> None:
     openai_server.play([Answer(text="Read.")])
     report = {"type": "report", "content": {"total": [4711]}, "title": "Q3"}
     producer.send("Read this", user_uuid=17, context_data=[{"content": "Read this"}, report, {"type": "note"}])

@@ -1,4 +1,4 @@
-"""The whole of Baud as a user starts it: `baud up` and `baud run`, with the offline model and real processes."""
+"""The complete stack as a user starts it: `baud up` and `baud run`, with the offline model and real processes."""
 
 import json
 import os
@@ -139,7 +139,7 @@ def test_a_stream_outlives_the_death_of_the_gateway(stack: Stack) -> None:
     assert completion_of(seen[-1])[0] is StopReason.COMPLETED
     ids = [event.id for event in seen]
     assert len(set(ids)) == len(ids)
-    # Deltas leave the log once their whole message stands in it; all that is kept was seen.
+    # Deltas are removed once their complete message is in the log; all that is kept was seen.
     assert {event.id for event in stored} <= set(ids)
     assert "gateway was killed by SIGKILL; starting it again in 1 s" in stack.log.read_text()
 
@@ -157,7 +157,7 @@ def test_a_run_outlives_the_death_of_its_modem(stack: Stack) -> None:
     assert completion_of(seen[-1])[0] is StopReason.COMPLETED
     assert kinds(seen).count("flow_completion") == 1
     assert kinds(seen).count("user_message") == 1
-    assert "status" in kinds(seen), "the reader is told that another attempt goes on"
+    assert "status" in kinds(seen), "the reader sees that another attempt goes on"
     assert (record.attempts, record.crashes) == (2, 1)
     assert len({event.id for event in seen}) == len(seen)
 

@@ -1,4 +1,4 @@
-"""A data folder of the Redis 6.2 that Baud once brought along opens with the store of today, its threads whole."""
+"""A data folder of the Redis 6.2 that Baud once brought along opens with the store of today, its threads complete."""
 
 import shutil
 from pathlib import Path

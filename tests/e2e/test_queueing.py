@@ -47,7 +47,7 @@ def test_the_threads_context_goes_with_the_first_task_only(stack: Stack, openai_
     assert "ACME-4711" not in second.messages[-1].text
 
 
-def test_tasks_behind_an_active_run_follow_in_order(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_tasks_queued_after_an_active_run_follow_in_order(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([SLOW, Answer(text="Second."), Answer(text="Third.")])
     thread_id = stack.initiate()
     answers = [stack.post_task(thread_id, task) for task in ("One", "Two", "Three")]

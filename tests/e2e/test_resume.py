@@ -1,4 +1,4 @@
-"""Streams that break: whoever comes back with the last id misses nothing and gets nothing twice."""
+"""Streams that break: a client that resumes from the last id misses nothing and gets nothing twice."""
 
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ def collect_one_by_one(stack: Stack, path: str, *, by_query: bool = False) -> li
 
 
 @pytest.mark.parametrize("path", ["/api/agent/{0}/stream", "/api/agent/{0}/runs/{1}/stream"])
-def test_a_live_run_read_in_single_events_comes_whole(stack: Stack, openai_server: OpenAIServer, path: str) -> None:
+def test_a_live_run_read_in_single_events_is_complete(stack: Stack, openai_server: OpenAIServer, path: str) -> None:
     openai_server.play(SLOW_JOB)
     thread_id = stack.initiate()
     run_id = stack.execute(thread_id, "Count")
@@ -45,7 +45,7 @@ def test_a_live_run_read_in_single_events_comes_whole(stack: Stack, openai_serve
 
 
 @pytest.mark.parametrize("by_query", [False, True], ids=["header", "query"])
-def test_an_ended_run_read_in_single_events_comes_whole(
+def test_an_ended_run_read_in_single_events_is_complete(
     stack: Stack, openai_server: OpenAIServer, by_query: bool
 ) -> None:
     openai_server.play([answer.model_copy(update={"delay": 0.0}) for answer in SLOW_JOB])
@@ -53,7 +53,7 @@ def test_an_ended_run_read_in_single_events_comes_whole(
     path = f"/api/agent/{run.thread_id}/runs/{run.run_id}/stream"
     events = collect_one_by_one(stack, path, by_query=by_query)
     assert events == list(stack.log(run.thread_id))
-    assert not [event for event in events if is_text(event)], "whole messages stand for it"
+    assert not [event for event in events if is_text(event)], "complete messages supersede it"
 
 
 def test_every_place_to_resume_gives_exactly_the_rest(stack: Stack, openai_server: OpenAIServer) -> None:
@@ -112,7 +112,7 @@ async def test_a_live_stream_through_the_sdk_equals_the_log(stack: Stack, openai
     assert messages[-1].text() == "I have counted to three, slowly."
 
 
-def test_a_stream_from_now_on_leaves_out_what_was(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_a_stream_from_now_on_leaves_out_earlier_events(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([Answer(text="First."), Answer(text="Second.")])
     first = stack.run("One")
     with stack.frames(f"/api/agent/{first.thread_id}/stream", after="$") as frames:

@@ -119,7 +119,7 @@ def ask(stack: Stack, route: Route, run: EndedRun) -> Any:
 
 
 @pytest.mark.parametrize("route", ANSWERED, ids=str)
-def test_a_route_answers_as_the_contract_says(shared_stack: Stack, ended_run: EndedRun, route: Route) -> None:
+def test_a_route_answers_as_in_the_contract(shared_stack: Stack, ended_run: EndedRun, route: Route) -> None:
     answer = ask(shared_stack, route, ended_run)
     assert answer.status_code == route.status, answer.text
     assert answer.headers["x-request-id"]

@@ -54,9 +54,7 @@ def test_commands_cannot_read_the_worker_through_proc(stack: Stack, openai_serve
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
-def test_a_key_that_the_provider_repeats_is_not_passed_on(
-    stack: Stack, openai_server: OpenAIServer, status: int
-) -> None:
+def test_a_key_that_the_provider_repeats_is_masked(stack: Stack, openai_server: OpenAIServer, status: int) -> None:
     key = stack.settings["OPENAI_API_KEY"]
     openai_server.play([Answer(status=status, error=f"Something is wrong with {key} or Bearer {key}", times=0)])
     run = stack.run("Say something")
@@ -76,10 +74,10 @@ def halves(key: str) -> str:
     return f"printf %s {key[:6]}; sleep 0.2; echo {key[6:]}"
 
 
-def test_a_key_that_a_command_or_the_model_says_is_masked(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_a_key_in_the_output_of_a_command_or_the_model_is_masked(stack: Stack, openai_server: OpenAIServer) -> None:
     key = stack.settings["OPENAI_API_KEY"]
-    said = Answer(text=f"The key is {key}.", piece=5, delay=0.05)
-    openai_server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": halves(key)}),)), said])
+    answer = Answer(text=f"The key is {key}.", piece=5, delay=0.05)
+    openai_server.play([PLAN, Answer(calls=(Call(name="bash", arguments={"cmd": halves(key)}),)), answer])
     run = stack.run("Look around")
     assert run.of_kind("assistant_response")[-1].result("assistant_response_result") == f"The key is {MASKED}."
     (end,) = run.of_kind("tool_bash", ExecuteState.COMPLETE)

@@ -1,4 +1,4 @@
-"""Whole runs over the WebSocket alone, on two gateways in turn, with a connection of its own for every event."""
+"""Complete runs over the WebSocket alone, on two gateways in turn, with a connection of its own for every event."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def gateways(stack: Stack, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 class _Client:
-    """Reads the thread one event at a time and says something to it in between; every time over another gateway."""
+    """Reads the thread one event at a time and sends commands in between; every time over another gateway."""
 
     def __init__(self, thread_id: str, gateways: tuple[str, str]) -> None:
         self.thread_id = thread_id
@@ -49,11 +49,11 @@ class _Client:
         return connect(f"{url}/ws/agent/{self.thread_id}?{query}", proxy=None)
 
     def next(self) -> LogEvent:
-        """Return the event behind the last one."""
+        """Return the event after the last one."""
         with self._open(f"last_id={self.seen[-1].id}" if self.seen else "") as socket:
-            while "id" not in (said := json.loads(socket.recv(_LIMIT_SECONDS))):
+            while "id" not in (received := json.loads(socket.recv(_LIMIT_SECONDS))):
                 pass
-        self.seen.append(LogEvent(said["id"], AgentExecuteData.model_validate(said["data"])))
+        self.seen.append(LogEvent(received["id"], AgentExecuteData.model_validate(received["data"])))
         assert len(self.seen) < 200
         return self.seen[-1]
 
@@ -63,14 +63,14 @@ class _Client:
             pass
         return event
 
-    def say(self, **message: object) -> Any:
+    def send(self, **message: object) -> Any:
         """Return the data of the answer to a command."""
         with self._open("last_id=$") as socket:
             socket.send(json.dumps({"request_id": "q", **message}))
-            while (said := json.loads(socket.recv(_LIMIT_SECONDS)))["data"].get("request_id") != "q":
+            while (received := json.loads(socket.recv(_LIMIT_SECONDS)))["data"].get("request_id") != "q":
                 pass
-        assert said["event"] == "ack", said
-        return said["data"]
+        assert received["event"] == "ack", received
+        return received["data"]
 
 
 def test_runs_are_posted_answered_cancelled_and_followed_over_sockets_that_break_at_every_event(
@@ -78,19 +78,19 @@ def test_runs_are_posted_answered_cancelled_and_followed_over_sockets_that_break
 ) -> None:
     openai_server.play(_SCRIPT)
     client = _Client(stack.initiate(), gateways)
-    first = client.say(type="execute", task="Paint it")["run_id"]
+    first = client.send(type="execute", task="Paint it")["run_id"]
     client.until(ExecuteType.ASK_USER, ExecuteState.INTERRUPT)
-    assert client.say(type="input", answer="blue")["run_id"] == first
+    assert client.send(type="input", answer="blue")["run_id"] == first
     ended = client.until(ExecuteType.FLOW_COMPLETION)
     assert (ended.data.run_id, ended.result("stop_reason")) == (first, StopReason.COMPLETED)
-    second = client.say(type="execute", task="Go on for ever")["run_id"]
+    second = client.send(type="execute", task="Go on for ever")["run_id"]
     client.until(ExecuteType.ASSISTANT_DELTA)
-    assert client.say(type="cancel")["run_id"] == second
+    assert client.send(type="cancel")["run_id"] == second
     ended = client.until(ExecuteType.FLOW_COMPLETION)
     assert (ended.data.run_id, ended.result("stop_reason")) == (second, StopReason.CANCELLED)
     ids = [parse_stream_id(event.id) for event in client.seen]
     assert ids == sorted(set(ids))
-    # Streamed text may leave the log once its message is whole.
+    # Streamed text may leave the log once its message is complete.
     kept = [event for event in stack.log(client.thread_id) if event.kind != ExecuteType.ASSISTANT_DELTA]
     assert [event for event in client.seen if event.kind != ExecuteType.ASSISTANT_DELTA] == kept
     assert len(client.seen) > len(kept)

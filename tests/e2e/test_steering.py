@@ -1,4 +1,4 @@
-"""A word to a run at work, a task that takes its place, and what one is told about a run meanwhile."""
+"""Steering text for an active run, a task that interrupts it, and the explanation of a run."""
 
 from shared.contract.api import WhyResponse
 from shared.contract.message import Role
@@ -21,7 +21,7 @@ def let_go(stack: Stack, thread_id: str) -> None:
     (workspace / "go").touch()
 
 
-def said(run: EndedRun) -> list[object]:
+def user_texts(run: EndedRun) -> list[object]:
     results = [event.result("user_message_result") for event in run.of_kind("user_message")]
     return [result["task"] for result in results if isinstance(result, dict)]
 
@@ -32,7 +32,7 @@ def why(run: Watched) -> WhyResponse:
     return WhyResponse.model_validate_json(answer.content)
 
 
-def test_a_word_to_a_run_at_work_reaches_its_next_step(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_steering_text_reaches_the_next_step_of_an_active_run(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, UNTIL_GO, END])
     with watched(stack, "Build a house") as run:
         run.until(is_begun)
@@ -41,7 +41,7 @@ def test_a_word_to_a_run_at_work_reaches_its_next_step(stack: Stack, openai_serv
         let_go(stack, run.thread_id)
         ended = run.end()
     assert ended.stop_reason == StopReason.COMPLETED
-    assert said(ended) == ["Build a house", "And a roof"]
+    assert user_texts(ended) == ["Build a house", "And a roof"]
     assert {event.data.run_id for event in ended.events} == {run.run_id}
     asked = read_requests(openai_server.requests)
     assert [message.role for message in asked[-1].messages[-2:]] == ["tool", "user"]
@@ -52,7 +52,7 @@ def test_a_word_to_a_run_at_work_reaches_its_next_step(stack: Stack, openai_serv
     assert stack.http.get(f"/api/agent/{run.thread_id}").json()["run_count"] == 1
 
 
-def test_a_word_to_a_run_that_is_about_to_end_is_answered(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_steering_text_for_a_run_about_to_end_is_answered(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([SLOW, Answer(text="With a roof.")])
     with watched(stack, "Build a house") as run:
         run.until(is_delta)
@@ -61,10 +61,10 @@ def test_a_word_to_a_run_that_is_about_to_end_is_answered(stack: Stack, openai_s
     assert ended.stop_reason == StopReason.COMPLETED
     answers = [event.result("assistant_response_result") for event in ended.of_kind("assistant_response")]
     assert answers == [SLOW.text, "With a roof."]
-    assert said(ended) == ["Build a house", "And a roof"]
+    assert user_texts(ended) == ["Build a house", "And a roof"]
 
 
-def test_a_word_is_said_once_however_often_it_is_sent(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_steering_text_with_one_key_is_added_once(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, UNTIL_GO, END])
     key = {"Idempotency-Key": "a roof"}
     with watched(stack, "Build a house") as run:
@@ -73,17 +73,17 @@ def test_a_word_is_said_once_however_often_it_is_sent(stack: Stack, openai_serve
             assert stack.post_task(run.thread_id, "And a roof", on_busy="steer", headers=key)["run_id"] == run.run_id
         let_go(stack, run.thread_id)
         ended = run.end()
-    assert said(ended) == ["Build a house", "And a roof"]
+    assert user_texts(ended) == ["Build a house", "And a roof"]
     late = stack.post_task(run.thread_id, "And a roof", on_busy="steer", headers=key)
     assert (late["run_id"], late["status"]) == (run.run_id, "completed")
 
 
-def test_a_word_to_an_idle_thread_is_a_run(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_steering_text_for_an_idle_thread_is_a_run(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([END])
     assert stack.run("Build a house", on_busy="steer").stop_reason == StopReason.COMPLETED
 
 
-def test_who_interrupts_takes_the_place_of_the_active_run(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_an_interrupting_task_replaces_the_active_run(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, shell("sleep 300"), Answer(text="Put out."), Answer(text="Later.")])
     with watched(stack, "Build a house") as run:
         run.until(is_begun)
@@ -99,7 +99,7 @@ def test_who_interrupts_takes_the_place_of_the_active_run(stack: Stack, openai_s
     assert ends == [run.run_id, urgent["run_id"], queued]
 
 
-def test_a_run_says_what_it_does_and_what_comes_next(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_why_explains_a_run_and_what_comes_next(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, UNTIL_GO, END, END])
     with watched(stack) as run:
         begun = run.until(is_begun)
@@ -108,8 +108,8 @@ def test_a_run_says_what_it_does_and_what_comes_next(stack: Stack, openai_server
         assert (found.since, found.is_owner_alive) == (begun.data.create_at, True)
         assert found.next.what == "If its worker falls silent, another one takes it over."
         queued = stack.execute(run.thread_id, "Another")
-        behind = stack.http.get(f"/api/agent/{run.thread_id}/runs/{queued}/why").json()
-        assert behind["doing"] == "It waits behind 1 run(s) of its thread."
+        explained = stack.http.get(f"/api/agent/{run.thread_id}/runs/{queued}/why").json()
+        assert explained["doing"] == "It waits behind 1 run(s) of its thread."
         let_go(stack, run.thread_id)
         run.rest()
     stack.follow(run.thread_id, queued)

@@ -1,4 +1,4 @@
-"""Workers die, hang and go: another one carries on, and whoever reads the stream sees one run with one end."""
+"""Workers die, hang and stop: another one takes over, and readers of the stream see one run with one end."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
 from tests.integration.redis_process import RedisProcess
 
-# As short as a busy machine allows: a worker that gets no processor for a whole lease loses its runs, rightly.
+# As short as a busy machine allows: a worker that gets no CPU time for a lease loses its runs, rightly.
 SETTINGS = {
     "BAUD_MODEM__LEASE_SECONDS": "4",
     "BAUD_MODEM__RENEW_SECONDS": "0.5",
@@ -60,12 +60,12 @@ class Watched:
         raise AssertionError(f"the stream ended after {[event.kind for event in self.events]}")
 
     def owner(self) -> ServiceProcess:
-        """Return the modem that carries the run now."""
+        """Return the modem that executes the run now."""
         pid = int(str(self.stack.redis.hget(self._key, "owner")).split(":")[-2])
         return next(modem for modem in self.stack.modems if modem.pid == pid)
 
     def has_other_owner(self, modem: ServiceProcess) -> bool:
-        """Whether another modem carries the run."""
+        """Whether another modem executes the run."""
         owner = self.stack.redis.hget(self._key, "owner")
         return owner is not None and str(owner).split(":")[-2] != str(modem.pid)
 
@@ -74,7 +74,7 @@ class Watched:
         return list(self._frames)
 
     def end(self) -> EndedRun:
-        """Read to the end; what the client saw has to be what stands in the log of this run."""
+        """Read to the end; what the client saw has to be the log of this run."""
         self.events += self._frames
         log = self.stack.log(self.thread_id)
         assert_read_whole(self.events, [event for event in log if event.data.run_id == self.run_id])
@@ -155,7 +155,7 @@ def test_a_worker_that_hung_for_longer_than_its_lease_writes_nothing_more(
     [([PLAN, shell("sleep 20"), END], is_begun), ([PLAN, HANG.model_copy(update={"times": 1}), END], is_delta)],
     ids=["in a tool", "in a model call"],
 )
-def test_a_worker_that_goes_hands_its_run_over(
+def test_a_stopping_worker_hands_its_run_over(
     fresh_stack: FreshStack, openai_server: OpenAIServer, script: list[Answer], condition: Callable[[LogEvent], bool]
 ) -> None:
     openai_server.play(script)
@@ -172,7 +172,7 @@ def test_a_worker_that_goes_hands_its_run_over(
     assert_every_call_ended_once(ended)
 
 
-def test_a_run_that_takes_its_workers_down_is_given_up(fresh_stack: FreshStack, openai_server: OpenAIServer) -> None:
+def test_a_run_that_crashes_its_workers_is_given_up(fresh_stack: FreshStack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, HANG])
     stack = fresh_stack(modems=3, **SETTINGS)
     with watched(stack) as run:
@@ -209,7 +209,7 @@ def test_a_cancel_ends_the_running_command_and_the_run(stack: Stack, openai_serv
 
 
 @pytest.mark.brokers
-def test_a_queued_run_is_cancelled_and_the_one_behind_it_runs(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_a_queued_run_is_cancelled_and_the_next_one_runs(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, shell("until [ -e go ]; do sleep 0.05; done"), END, END])
     with watched(stack) as run:
         run.until(is_begun)
@@ -226,7 +226,7 @@ def test_a_queued_run_is_cancelled_and_the_one_behind_it_runs(stack: Stack, open
 
 @pytest.fixture
 def durable_redis(tmp_path: Path) -> Iterator[RedisProcess]:
-    """A Redis that comes back with all it had."""
+    """A Redis that keeps its data over a restart."""
     folder = tmp_path / "redis"
     folder.mkdir()
     process = RedisProcess(folder=folder)
@@ -246,7 +246,7 @@ def test_a_run_survives_a_restart_of_redis(
         )
         thread_id = stack.initiate()
         run_id = stack.execute(thread_id, "Tell")
-        wait_until(lambda: any(is_delta(event) for event in stack.log(thread_id)), "the model speaks")
+        wait_until(lambda: any(is_delta(event) for event in stack.log(thread_id)), "the model streams text")
         durable_redis.terminate()
         durable_redis.start()
         wait_until(lambda: stack.record(thread_id, run_id).status.is_terminal, "the run has ended", 60)
@@ -257,7 +257,7 @@ def test_a_run_survives_a_restart_of_redis(
     assert_every_call_ended_once(ended)
 
 
-def test_a_redis_that_was_away_for_longer_than_a_lease_is_no_crash_of_the_run(
+def test_a_redis_outage_longer_than_a_lease_is_no_crash_of_the_run(
     fresh_stack: FreshStack, own_redis: RedisProcess, openai_server: OpenAIServer
 ) -> None:
     openai_server.play([PLAN, shell("sleep 30"), END])

@@ -1,4 +1,4 @@
-"""A run waits for a person through the whole line: it holds no worker, and goes on with what the person said."""
+"""A run waits for a person on a complete stack: it holds no worker, and goes on with the answer."""
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ def is_question(event: LogEvent) -> bool:
     return event.data.current_state is ExecuteState.INTERRUPT
 
 
-def say(run: Watched, **body: object) -> httpx.Response:
+def send_input(run: Watched, **body: object) -> httpx.Response:
     return run.stack.http.post(f"/api/agent/{run.thread_id}/runs/{run.run_id}/input", json=body)
 
 
@@ -36,15 +36,17 @@ def test_an_answered_question_lets_the_run_go_on(stack: Stack, openai_server: Op
         wait_for_question(run)
         record = stack.record(run.thread_id, run.run_id)
         assert (record.owner, record.waiting is not None) == (None, True)
-        assert say(run, answer="  ").status_code == 400
-        assert say(run, answer="red", call_id="another").status_code == 409
-        assert say(run, answer="red").status_code == 202
+        assert send_input(run, answer="  ").status_code == 400
+        assert send_input(run, answer="red", call_id="another").status_code == 409
+        assert send_input(run, answer="red").status_code == 202
         ended = run.end()
     assert (ended.stop_reason, ended.record.attempts) == (StopReason.COMPLETED, 2)
     assert read_requests(openai_server.requests)[-1].messages[-1].text == "The user answered: red"
-    assert not ended.of_kind("status"), "an answer is no new start"
-    assert say(run, answer="red").status_code == 202, "the same again: the answer to the first may have been lost"
-    assert say(run, answer="blue").status_code == 409
+    assert not ended.of_kind("status"), "an answer is not a new attempt"
+    assert send_input(run, answer="red").status_code == 202, (
+        "the same again: the answer to the first may have been lost"
+    )
+    assert send_input(run, answer="blue").status_code == 409
 
 
 @pytest.fixture
@@ -53,14 +55,14 @@ def careful(fresh_stack: FreshStack) -> Stack:
     return fresh_stack(BAUD_TOOLS__BASH__APPROVAL="always")
 
 
-def test_a_command_waits_for_consent_and_runs_as_the_person_says(careful: Stack, openai_server: OpenAIServer) -> None:
+def test_a_command_waits_for_approval_and_runs_as_decided(careful: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([PLAN, shell("touch wanted"), shell("touch refused"), END])
     with watched(careful, "Touch two files") as run:
         wait_for_question(run)
         assert not (careful.workspace(run.thread_id) / "wanted").exists()
-        assert say(run, decision="approve", arguments={"cmd": "touch changed"}).status_code == 202
+        assert send_input(run, decision="approve", arguments={"cmd": "touch changed"}).status_code == 202
         wait_for_question(run)
-        assert say(run, decision="deny", answer="not that one").status_code == 202
+        assert send_input(run, decision="deny", answer="not that one").status_code == 202
         ended = run.end()
     assert ended.stop_reason == StopReason.COMPLETED
     names = {path.name for path in careful.workspace(run.thread_id).iterdir()}
@@ -69,7 +71,7 @@ def test_a_command_waits_for_consent_and_runs_as_the_person_says(careful: Stack,
     assert "A person denied this call. not that one" in str(read_requests(openai_server.requests)[-1])
 
 
-def test_a_word_to_a_run_that_waits_is_its_answer(stack: Stack, openai_server: OpenAIServer) -> None:
+def test_steering_text_for_a_waiting_run_is_its_answer(stack: Stack, openai_server: OpenAIServer) -> None:
     openai_server.play([ASK, Answer(text="Blue it is.")])
     with watched(stack, "Paint it") as run:
         wait_for_question(run)

@@ -1,4 +1,4 @@
-"""A call that holds a worker's interpreter for good costs that worker, then a second one, and no more."""
+"""A call that blocks a worker's interpreter ends that worker, then a second one, and no more."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A task on its way through the whole line: planned, carried out with tools, streamed, recorded."""
+"""A task on a complete stack: planned, executed with tools, streamed, recorded."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def job(stack: Stack, openai_server: OpenAIServer) -> EndedRun:
     return stack.run("Write hello.txt and check it", context_data=[{"type": "tone", "content": "friendly"}])
 
 
-def test_events_stand_in_the_order_of_the_contract(job: EndedRun) -> None:
+def test_events_are_in_the_order_of_the_contract(job: EndedRun) -> None:
     assert job.steps() == [
         ("user_message", COMPLETE),
         ("assistant_response", COMPLETE),
@@ -69,7 +69,7 @@ def test_init_and_complete_of_a_call_share_one_uuid(job: EndedRun) -> None:
     assert {event.data.uuid for event in output} <= {event.data.uuid for event in inits}
 
 
-def test_each_event_carries_the_members_of_its_kind(job: EndedRun) -> None:
+def test_each_event_has_the_members_of_its_kind(job: EndedRun) -> None:
     results = {event.kind: event.data.execute_result for event in job.events if event.data.current_state is COMPLETE}
     assert results["user_message"] == {
         "user_message_result": {
@@ -90,8 +90,8 @@ def test_each_event_carries_the_members_of_its_kind(job: EndedRun) -> None:
     assert begun["tool_file_read"] == {"file_path": "hello.txt"}
 
 
-def test_text_arrives_in_pieces_before_the_whole(stack: Stack, openai_server: OpenAIServer) -> None:
-    openai_server.play([Answer(text="This is said slowly, piece by piece.", piece=3, delay=0.1)])
+def test_text_arrives_in_deltas_before_its_message(stack: Stack, openai_server: OpenAIServer) -> None:
+    openai_server.play([Answer(text="This comes slowly, piece by piece.", piece=3, delay=0.1)])
     run = stack.run("Speak")
     assert_read_whole(run.events, stack.log(run.thread_id))
     (response,) = run.of_kind("assistant_response")

@@ -1,4 +1,4 @@
-"""What tools leave on a worker's disk: told truly to the model, ended with its worker, removed with its thread."""
+"""Files and processes of tools: reported truthfully to the model, ended with the worker, removed with the thread."""
 
 import signal
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_no_process_of_a_killed_worker_is_left_after_the_takeover(
 
 
 @pytest.mark.parametrize("isolation", ["auto", "process"])
-def test_a_deleted_threads_processes_end_and_its_workspace_goes(
+def test_a_deleted_threads_processes_end_and_its_workspace_is_removed(
     fresh_stack: FreshStack, openai_server: OpenAIServer, isolation: str
 ) -> None:
     _, number = unique_sleep()
@@ -56,7 +56,7 @@ def test_a_deleted_threads_processes_end_and_its_workspace_goes(
     wait_until(lambda: not workspace.parent.exists(), "the workspace is removed")
 
 
-def test_a_run_that_goes_on_on_another_disk_is_told_that_its_files_are_not_there(
+def test_a_run_resumed_on_another_disk_learns_that_its_files_are_missing(
     fresh_stack: FreshStack, openai_server: OpenAIServer, tmp_path: Path
 ) -> None:
     openai_server.play([PLAN, shell("echo tea > made; sleep 30"), shell("cat made || echo not here"), END])

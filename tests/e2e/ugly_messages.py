@@ -1,4 +1,4 @@
-"""What may stand in a queue's list that no worker can do anything with, each with a word of its reason."""
+"""Unreadable messages of a queue's list, each with a word of its reason."""
 
 import base64
 import json
@@ -10,12 +10,12 @@ FLOW: Final = '{"flow_uuid": "f", "flow_input_uuid": "i", "context_data": [{"con
 
 
 def encoded(body: Any) -> str:
-    """Return a body as it stands in an envelope."""
+    """Return a body as it is in an envelope."""
     return base64.b64encode(json.dumps(body).encode()).decode()
 
 
 def envelope(body: Any = None, *, headers: Any = None, properties: Any = None, **members: Any) -> str:
-    """Return a whole message with some members changed; None leaves one out."""
+    """Return a complete message with some members changed; None leaves one out."""
     message = {
         "body": body if isinstance(body, str) else encoded(body or [[FLOW], {}, {}]),
         "content-encoding": "utf-8",
@@ -57,7 +57,7 @@ def packed(body: bytes) -> str:
 
 DEEP: Final = "[" * 100_000 + "]" * 100_000
 
-# Ids of the cases; text; what stands in the reason.
+# Ids of the cases; text; a part of the reason.
 UGLY: Final[dict[str, tuple[str | bytes, str]]] = {
     "no JSON": ("garbage", "no JSON"),
     "empty": ("", "no JSON"),
@@ -84,7 +84,7 @@ UGLY: Final[dict[str, tuple[str | bytes, str]]] = {
     "pickle": (envelope(content_type="application/x-python-serialize"), "content-type"),
     "unknown content type": (envelope(content_type="text/fancy"), "content-type"),
     "unknown character set": (envelope(content_encoding="klingon"), "content-encoding"),
-    "said to be compressed": (envelope(headers={"compression": "application/x-gzip"}), "decompressed"),
+    "declared as compressed": (envelope(headers={"compression": "application/x-gzip"}), "decompressed"),
     "compressed in another way": (envelope(headers={"compression": "application/x-bz2"}), "compression"),
     "a list as compression": (envelope(headers={"compression": ["gzip"]}), "compression"),
     "small, and large once decompressed": (packed(b" " * 200_000_000), "decompressed"),

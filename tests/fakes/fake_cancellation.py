@@ -1,4 +1,4 @@
-"""FakeCancellation: the Cancellation port; asks for a stop when the test says so."""
+"""FakeCancellation: the Cancellation port; stops the run when the test asks for it."""
 
 import asyncio
 

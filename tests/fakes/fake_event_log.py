@@ -1,4 +1,4 @@
-"""FakeEventLog: streams in memory that are read as the event store reads them, and can fail or be slow."""
+"""FakeEventLog: streams in memory, read as the event store reads them; reads can fail or be slow."""
 
 import asyncio
 from bisect import bisect_right
@@ -15,10 +15,10 @@ async def _at_once() -> None:
 
 
 class FakeEventLog:
-    """Reads wait for `pause` before they look and again before they answer; `is_down` makes them fail.
+    """Reads wait for `pause` before they read and again before they return; `is_down` makes them fail.
 
-    Streams are where `places` says; readings of tails at a place of `hung` never end. Those of `spoiled` are of another
-    kind than their name says.
+    `nodes` maps streams to nodes; `read_after` on a node of `hung_nodes` never returns. Keys of `unreadable` are not
+    streams.
     """
 
     def __init__(self, pause: Callable[[], Awaitable[None]] = _at_once) -> None:
@@ -26,9 +26,9 @@ class FakeEventLog:
         self.active_run_id: str | None = None
         self.reads = 0
         self.removed: set[str] = set()
-        self.places: dict[str, str] = {}
-        self.hung: set[str] = set()
-        self.spoiled: set[str] = set()
+        self.nodes: dict[str, str] = {}
+        self.hung_nodes: set[str] = set()
+        self.unreadable: set[str] = set()
         self._pause = pause
         self._streams: dict[str, list[StreamEntry]] = {}
         self._next = 0
@@ -44,11 +44,11 @@ class FakeEventLog:
         return entry_id
 
     def trim(self, stream: str, keep: int) -> None:
-        """Forget all but the newest entries."""
+        """Remove all but the newest entries."""
         self._streams[stream] = self._streams[stream][-keep:] if keep else []
 
     def delete(self, stream: str, entry_id: str) -> None:
-        """Take an entry out of the middle."""
+        """Remove an entry from the middle."""
         self._streams[stream] = [entry for entry in self._streams[stream] if entry.id != entry_id]
 
     def ids(self, stream: str) -> list[str]:
@@ -58,22 +58,22 @@ class FakeEventLog:
         await self._begin_read()
         entries = self._streams.get(stream, [])
         first_id = entries[0].id if entries else None
-        page = Page(self._behind(stream, after)[:limit], first_id, first_id)
+        page = Page(self._entries_after(stream, after)[:limit], first_id, first_id)
         await self._pause()
         return page
 
-    async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
-        if self.hung & {self.place(stream) for stream in positions}:
+    async def read_after(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
+        if self.hung_nodes & {self.node_of(stream) for stream in positions}:
             await asyncio.Event().wait()
         await self._begin_read()
-        if self.spoiled.intersection(positions):
+        if self.unreadable.intersection(positions):
             raise UnreadableRecordError
-        found = {stream: self._behind(stream, after)[:limit] for stream, after in positions.items()}
+        found = {stream: self._entries_after(stream, after)[:limit] for stream, after in positions.items()}
         await self._pause()
         return {stream: entries for stream, entries in found.items() if entries}
 
     def remove(self, stream: str) -> None:
-        """Forget a stream, as a DELETE of its thread does."""
+        """Remove a stream, as a DELETE of its thread does."""
         self._streams.pop(stream, None)
         self.removed.add(stream)
 
@@ -81,8 +81,8 @@ class FakeEventLog:
         await self._begin_read()
         return self.removed.intersection(streams)
 
-    def place(self, stream: str) -> str:
-        return self.places.get(stream, "")
+    def node_of(self, stream: str) -> str:
+        return self.nodes.get(stream, "")
 
     async def active_run(self, thread_id: str) -> str | None:
         await self._begin_read()
@@ -94,7 +94,7 @@ class FakeEventLog:
         if self.is_down:
             raise StoreUnavailableError
 
-    def _behind(self, stream: str, after: str) -> list[StreamEntry]:
+    def _entries_after(self, stream: str, after: str) -> list[StreamEntry]:
         entries = self._streams.get(stream, [])
         first = bisect_right(entries, parse_stream_id(after), key=lambda entry: parse_stream_id(entry.id))
         return entries[first:]

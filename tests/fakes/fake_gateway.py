@@ -1,8 +1,8 @@
-"""A gateway that keeps everything in memory and plays both modem and agent: for tests of the client's side.
+"""A gateway in memory that also acts as modem and agent: for tests of the client.
 
 Run it as the real one: `python -m tests.fakes.fake_gateway --host HOST --port PORT`. The task decides what happens:
-`fail` ends with llm_error, `ask` asks back, `wait` works until it is cancelled, anything else completes. A stream
-breaks off after its third event, in the middle of the fourth, as often as connections are made.
+`fail` ends with llm_error, `ask` asks a question, `wait` works until it is cancelled, anything else completes. Each
+connection of a stream breaks off after its third event, in the middle of the fourth.
 """
 
 import argparse
@@ -41,8 +41,8 @@ class FakeGateway:
 
     threads: dict[str, list[FakeRun]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
-    modems: int = 0  # degraded until so many fake modems have left their sign
-    signs: Path = Path()
+    modems: int = 0  # degraded until so many fake modems have written their file
+    modem_files: Path = Path()
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -65,8 +65,8 @@ class FakeGateway:
 
     async def health(self, request: Request) -> Response:
         status = {"overall_status": "healthy", "redis": "healthy", "celery": "healthy"}
-        word = "healthy" if len(list(self.signs.glob("modem-alive-*"))) >= self.modems else "degraded"
-        return JSONResponse({"status": word, "timestamp": NOW, "version": "0", "config_status": status})
+        overall = "healthy" if len(list(self.modem_files.glob("modem-alive-*"))) >= self.modems else "degraded"
+        return JSONResponse({"status": overall, "timestamp": NOW, "version": "0", "config_status": status})
 
     async def show_log(self, request: Request) -> Response:
         return JSONResponse(self.log)
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--insecure", action="store_true")
     parser.add_argument("--modems", type=int, default=0)
     options = parser.parse_args()
-    gateway = FakeGateway(modems=options.modems, signs=Path(os.environ.get("BAUD_DATA_DIR", ".")))
+    gateway = FakeGateway(modems=options.modems, modem_files=Path(os.environ.get("BAUD_DATA_DIR", ".")))
     uvicorn.run(gateway.app(), host=options.host, port=options.port, log_level="warning")
 
 

@@ -1,4 +1,4 @@
-"""FakeLeaseStore: the LeaseStore in memory; a test says what renewals come to and how runs stand."""
+"""FakeLeaseStore: the LeaseStore in memory; a test sets the outcomes of renewals and the open runs."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ class Gate:
         await asyncio.wait_for(self._reached.wait(), 5)
 
     def release(self) -> None:
-        """Let the call go on."""
+        """Let the call continue."""
         self._open.set()
 
     async def hold(self) -> None:
@@ -28,9 +28,10 @@ class Gate:
 
 
 class FakeLeaseStore(LeaseStore):
-    """`due` is handed out in order; `standing` is how each run stands, by its id.
+    """`due` is taken in order; `open_runs` is what inspect finds, by run id, unless the id is in `unreachable`.
 
-    `outcomes` says what a renewal comes to (HELD where it says nothing); while `failure` is set every call raises it.
+    `outcomes` are the renewal outcomes (HELD by default); while `failure` is set every call raises it. `checks` are
+    the scheduled ones.
     """
 
     def __init__(self) -> None:
@@ -44,14 +45,14 @@ class FakeLeaseStore(LeaseStore):
         self.due: list[RunJob] = []
         self.holds: list[float] = []
         self.pings = 0
-        self.standing: dict[str, OpenRun] = {}
-        self.unseen: set[str] = set()
-        self.watched: list[tuple[str, float]] = []
+        self.open_runs: dict[str, OpenRun] = {}
+        self.unreachable: set[str] = set()
+        self.checks: list[tuple[str, float]] = []
         self.forgotten: list[str] = []
         self._gate: Gate | None = None
 
     def hold_next(self) -> Gate:
-        """Have the next renewal wait, with what it was asked for."""
+        """Hold the next renewal until the gate is released."""
         self._gate = Gate()
         return self._gate
 
@@ -77,7 +78,7 @@ class FakeLeaseStore(LeaseStore):
 
     async def schedule_check(self, job: RunJob, *, due_in_seconds: float) -> None:
         await self._count_call()
-        self.watched.append((job.run_id, due_in_seconds))
+        self.checks.append((job.run_id, due_in_seconds))
 
     async def forget(self, job: RunJob) -> None:
         await self._count_call()
@@ -91,10 +92,10 @@ class FakeLeaseStore(LeaseStore):
 
     async def inspect(self, jobs: Sequence[RunJob]) -> list[OpenRun | Unreachable | None]:
         await self._count_call()
-        return [UNREACHABLE if job.run_id in self.unseen else self.standing.get(job.run_id) for job in jobs]
+        return [UNREACHABLE if job.run_id in self.unreachable else self.open_runs.get(job.run_id) for job in jobs]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once the condition holds; it is looked at with every call."""
+        """Return once the condition holds; it is checked at every call."""
         async with asyncio.timeout(5), self._called:
             await self._called.wait_for(condition)
 

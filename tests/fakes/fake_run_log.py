@@ -1,4 +1,4 @@
-"""FakeRunLog: the RunLog port in memory; keeps what was written in order, can lose its lease or be slow."""
+"""FakeRunLog: the RunLog port in memory; keeps writes in order, can lose its lease or be slow."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class Commit:
 
 @dataclass(slots=True)
 class SlowCommit:
-    """Holds the first commit that fits until `release` is set; `begun` says that it is under way."""
+    """Holds the first commit that fits until `release` is set; `begun` is set when it starts."""
 
     fits: Callable[[Commit], bool]
     begun: asyncio.Event
@@ -34,8 +34,8 @@ class SlowCommit:
 class FakeRunLog:
     """`events` is everything emitted or committed, in order; `commits` each atomic write.
 
-    `said` is what people say to the run. `lost_at` is the number of the commit (from 0) from which on the lease is
-    lost; it is writing that finds out. `mask` is what is done to each message.
+    `steering` holds steering messages for the run. From commit number `lost_at` (from 0) on, writes find the lease
+    lost. `mask` is applied to each message.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class FakeRunLog:
         self.events: list[AgentExecuteData] = []
         self.commits: list[Commit] = []
         self.refused = 0
-        self.said: list[ChatMessage] = []
+        self.steering: list[ChatMessage] = []
         self._lost_at = lost_at
         self._slow = slow
         self._mask = mask
@@ -79,7 +79,7 @@ class FakeRunLog:
                 after = [e for e in self.events[position + 1 :] if e.uuid == event.uuid]
                 closing = [e for e in after if e.current_state in ends]
                 assert len(closing) == 1, f"{event.execute_type} {event.execute_params} has {len(closing)} ends"
-                assert after[-1] is closing[0], f"{event.execute_type} says something after its end"
+                assert after[-1] is closing[0], f"{event.execute_type} has an event after its end"
 
     async def emit(self, event: AgentExecuteData) -> None:
         self._check_lease()
@@ -104,7 +104,7 @@ class FakeRunLog:
         return Written(messages, state)
 
     async def take_steering(self) -> Sequence[ChatMessage]:
-        taken, self.said = self.said, []
+        taken, self.steering = self.steering, []
         return taken
 
     def _check_lease(self) -> None:

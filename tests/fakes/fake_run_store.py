@@ -1,4 +1,4 @@
-"""FakeRunStore, FakePublisher and FakeCanceller: what a task is handed to when it is taken in."""
+"""FakeRunStore, FakePublisher and FakeCanceller: what accepts a task at the gateway."""
 
 from dataclasses import dataclass, field
 
@@ -10,13 +10,13 @@ from shared.store.run_values import Ended, RunEnd, SteerText, SubmitOutcome, Sub
 
 @dataclass
 class FakeRunStore:
-    """One thread's runs; the first is active, later ones queue. `said` is what reached the active run."""
+    """One thread's runs; the first is active, later ones queue. `steering` are the texts for the active run."""
 
     claimed: set[str] = field(default_factory=set)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     inbox: list[str] = field(default_factory=list)
     ends: list[tuple[str, RunEnd]] = field(default_factory=list)
-    said: list[SteerText] = field(default_factory=list)
+    steering: list[SteerText] = field(default_factory=list)
     active: str | None = None
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -31,7 +31,7 @@ class FakeRunStore:
         if idempotency_key:
             self.keys[idempotency_key] = self.active if is_steered and self.active else run.run_id
         if steer is not None and self.active is not None:
-            self.said.append(steer)
+            self.steering.append(steer)
             return Submitted(SubmitOutcome.STEERED, self.runs[self.active])
         self.runs[run.run_id] = run
         if self.active is not None:
@@ -58,7 +58,7 @@ class FakeRunStore:
 
 @dataclass
 class FakePublisher:
-    """Takes jobs, unless it is told to fail so many times first."""
+    """Takes jobs, after failing `failures` times."""
 
     failures: int = 0
     jobs: list[RunJob] = field(default_factory=list)
@@ -85,8 +85,8 @@ class FakeCanceller:
 class FakeAnswering:
     """Takes answers to runs that wait."""
 
-    said: list[tuple[str, InputRequest]] = field(default_factory=list)
+    answers: list[tuple[str, InputRequest]] = field(default_factory=list)
 
-    async def answer(self, thread_id: str, run_id: str, said: InputRequest) -> RunStatus:
-        self.said.append((run_id, said))
+    async def answer(self, thread_id: str, run_id: str, request: InputRequest) -> RunStatus:
+        self.answers.append((run_id, request))
         return RunStatus.PROCESSING

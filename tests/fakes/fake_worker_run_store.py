@@ -1,4 +1,4 @@
-"""FakeWorkerRunStore: the RunStore as a worker uses it, in memory; writes can be held back or fail."""
+"""FakeWorkerRunStore: the RunStore as a worker uses it, in memory; writes can be delayed or fail."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from shared.store.runs import RunStore
 
 
 class FakeWorkerRunStore(RunStore):
-    """One run that can be claimed once. `writes` is what append took, `ends` what finish and fail_pending took.
+    """One run that can be claimed once. `writes` are the arguments of append, `ends` those of finish and fail_pending.
 
     `failures` are raised by the next appends, one each (None lets one through); `gate` holds appends
-    back until it is set, `asked` is set when one arrives. `said` is what people say to the run; while it is there, the
-    run cannot end well.
+    back until it is set, `asked` is set when one arrives. `steering` holds steering messages; while there are any, the
+    run cannot complete.
     """
 
     def __init__(self, claim: Claim | None = None, *, next_run_id: str | None = None) -> None:
@@ -24,7 +24,7 @@ class FakeWorkerRunStore(RunStore):
         self.failures: list[Exception | None] = []
         self.writes: list[RunWrite] = []
         self.ends: list[RunEnd] = []
-        self.said: list[ChatMessage] = []
+        self.steering: list[ChatMessage] = []
         self.nonces: list[str] = []
         self.steer_failures: list[Exception] = []
         self.claimed_by: list[str] = []
@@ -87,11 +87,11 @@ class FakeWorkerRunStore(RunStore):
         self.nonces.append(nonce)
         if self.steer_failures:
             raise self.steer_failures.pop(0)
-        taken, self.said = self.said, []
+        taken, self.steering = self.steering, []
         return taken
 
     async def finish(self, run: RunRecord, end: RunEnd) -> Ended | None:
-        if self.said and end.status is RunStatus.COMPLETED:
+        if self.steering and end.status is RunStatus.COMPLETED:
             return None
         self.ends.append(end)
         return Ended("1-1", self._next_run_id)

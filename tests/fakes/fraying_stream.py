@@ -1,4 +1,4 @@
-"""FrayingStream: a transport for the SDK that serves one run's log and breaks each connection off as it is told."""
+"""FrayingStream: a transport for the SDK that serves one run's log and breaks each connection as specified."""
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -11,12 +11,12 @@ TEXT = "caf\u00e9 \u2603 \U0001f375"  # characters of two, three and four bytes,
 
 
 class Fate(StrEnum):
-    """What becomes of one connection."""
+    """How one connection fails."""
 
     RESET = "reset"  # while its body is read
     SILENCE = "silence"  # the read times out
-    CLOSED = "closed"  # orderly, as a proxy that speaks HTTP/1.0 ends it
-    REFUSED = "refused"  # never made
+    CLOSED = "closed"  # cleanly, as an HTTP/1.0 proxy ends it
+    REFUSED = "refused"  # never opened
     BUSY = "busy"  # 429 with Retry-After
     BAD_GATEWAY = "bad_gateway"  # a proxy's page instead of an answer
 
@@ -26,7 +26,7 @@ _LOST = {Fate.RESET: httpx.ReadError("reset"), Fate.SILENCE: httpx.ReadTimeout("
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """How a connection ends, after so many bytes; `repeats` entries that the client has seen come again before."""
+    """How a connection fails, and after how many bytes; it begins with `repeats` entries that the client has seen."""
 
     fate: Fate
     after_bytes: int = 0
@@ -53,7 +53,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 @dataclass
 class FrayingStream:
-    """Serves `length` events, the last of which ends the run; each break is for one connection, the rest are whole."""
+    """Serves `length` events, the last of which ends the run; each break applies to one connection, in order."""
 
     length: int
     breaks: Sequence[Break]
@@ -75,11 +75,11 @@ class FrayingStream:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the whole log."""
+        """The ids of the complete log."""
         return [f"{number}-0" for number in range(1, self.length + 1)]
 
     def payload(self, seen: int) -> bytes:
-        """Return the bytes of a connection that goes on behind the event with this number."""
+        """Return the bytes of a connection that resumes after the event with this number."""
         parts = [b"retry: 0\n\n", b'event: keep_alive\ndata: {"time": "now"}\n\n']
         for number in range(seen + 1, self.length + 1):
             kind = "flow_completion" if number == self.length else "assistant_delta"

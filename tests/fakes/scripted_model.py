@@ -1,4 +1,4 @@
-"""ScriptedModel: replays answers and errors in order, records what it was asked, complains when exhausted."""
+"""ScriptedModel: replays answers and errors in order, records the requests, fails when exhausted."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ def _words(text: str) -> tuple[StreamItem, ...]:
 
 
 class ScriptedModel:
-    """A Model that plays a script; `requests` is what it was asked, `closed` how many streams were left early."""
+    """A Model that plays a script; `requests` are its requests, `closed` counts streams that were closed early."""
 
     def __init__(self, script: Sequence[Script]) -> None:
         self.script = tuple(script)

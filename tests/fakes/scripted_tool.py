@@ -6,7 +6,7 @@ from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
 
 
 class ScriptedParameters(Parameters):
-    """One number that tells calls apart."""
+    """One number that distinguishes calls."""
 
     number: int = 0
 
@@ -26,7 +26,7 @@ class LookTool(Tool[ScriptedParameters]):
         self._body = body
 
     async def run(self, params: ScriptedParameters, context: ToolContext) -> ToolResult:
-        """Do what the test says."""
+        """Run the body that the test gave."""
         return await self._body(params, context)
 
 

@@ -39,7 +39,7 @@ class ClusterProcesses:
             for node in self.nodes:
                 node.start()
             self._join()
-            self.wait_until_whole()
+            self.wait_until_complete()
         except BaseException:
             self._stop()
             raise
@@ -54,14 +54,14 @@ class ClusterProcesses:
         """Return the node that was given the slot of a key at the start."""
         return self.nodes[key_slot(key.encode()) * _MASTERS // REDIS_CLUSTER_HASH_SLOTS]
 
-    def wait_until_whole(self) -> None:
+    def wait_until_complete(self) -> None:
         """Return once every node serves and knows all others and all slots."""
         known = len(self.nodes) + len(self._replicas)
         for node in self.nodes:
-            wait_until(partial(_is_whole, node, known), f"{node.port} is part of a whole cluster", _LIMIT_SECONDS)
+            wait_until(partial(_is_complete, node, known), f"{node.port} is part of a complete cluster", _LIMIT_SECONDS)
 
     def add_replica(self, master: RedisProcess) -> None:
-        """Start a replica that takes over when the master is gone; it is in step with it now."""
+        """Start a replica that takes over when the master is gone; return once it is in sync."""
         replica = self._make("replica")
         self._replicas.append(replica)
         replica.start()
@@ -70,7 +70,7 @@ class ClusterProcesses:
             master_id = str(_call(followed, "CLUSTER", "MYID"), "ascii")
             wait_until(lambda: _follows(redis, master_id), "the replica knows its master", _LIMIT_SECONDS)
             wait_until(lambda: _is_in_step(redis), "the replica is in step", _LIMIT_SECONDS)
-        self.wait_until_whole()
+        self.wait_until_complete()
 
     def wait_for_replica(self, master: RedisProcess, key: str) -> None:
         """Return once the replica has all that the master has; writes a key of the master's, and removes it."""
@@ -146,14 +146,14 @@ def _is_in_step(replica: Any) -> bool:
     return bool(replica.info("replication").get("master_link_status") == "up")
 
 
-def _is_whole(node: RedisProcess, known: int) -> bool:
+def _is_complete(node: RedisProcess, known: int) -> bool:
     with Redis.from_url(node.url) as redis:
         try:
             info = str(_call(redis, "CLUSTER", "INFO"), "ascii")
             links = _call(redis, "CLUSTER", "LINKS")
         except RedisError:
             return False
-    # One to each other node and one from it: what is published on one node reaches the others over these.
+    # One link to each other node and one from it: nodes forward published messages over these.
     return len(links) >= 2 * (known - 1) and all(
         line in info.split()
         for line in (

@@ -55,9 +55,9 @@ class Scene:
     async def write(self, claim: Claim, sequence: int) -> None:
         await self.runs.append(claim.run, RunWrite(sequence, events=[event_of("assistant_response", f'"{sequence}"')]))
 
-    async def tails(self, thread_ids: Sequence[str]) -> dict[str, int]:
-        """Return how many events each thread's log holds, by one reading."""
-        found = await self.events.tails({self.stream(thread_id): "0-0" for thread_id in thread_ids}, limit=100)
+    async def count_entries(self, thread_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many events each thread's log holds, in one read."""
+        found = await self.events.read_after({self.stream(thread_id): "0-0" for thread_id in thread_ids}, limit=100)
         return {thread_id: len(found.get(self.stream(thread_id), ())) for thread_id in thread_ids}
 
 

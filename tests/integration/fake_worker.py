@@ -39,7 +39,7 @@ class FakeWorker:
     async def finish(self, run: RunRecord) -> Ended:
         event = _event(run, ExecuteType.FLOW_COMPLETION, "")
         ended = await self.runs.finish(run, RunEnd(RunStatus.COMPLETED, StopReason.COMPLETED, "", Usage(), event))
-        assert ended is not None, "somebody has said something to the run"
+        assert ended is not None, "the run has steering text"
         return ended
 
     async def do(self, thread_id: str, run_id: str, *texts: str) -> Ended:

@@ -80,7 +80,7 @@ class GatewayProcess:
             timeout=LIMIT_SECONDS,
             limits=limits,
             trust_env=False,
-            event_hooks={"response": [_look_up]},
+            event_hooks={"response": [_check_documented]},
         )
 
     async def _read_address(self) -> str:
@@ -109,16 +109,16 @@ class GatewayProcess:
         self._log_grew.clear()
 
     async def until_probed(self, path: str, **members: object) -> httpx.Response:
-        """Return the first answer of a probe with these members: what it says may be a second old."""
+        """Return the first answer of a probe with these members; answers may be a second old."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:
                 answer = await self.http.get(path)
-                said = answer.json()
-                if all(said.get(name) == value for name, value in members.items()):
+                body = answer.json()
+                if all(body.get(name) == value for name, value in members.items()):
                     return answer
 
     async def until_logged(self, message: str) -> None:
-        """Wait until a line of the log says this."""
+        """Wait until a line of the log contains this."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while not any(message in line for line in self.log):
                 await self.more_log()
@@ -176,7 +176,7 @@ class GatewayProcess:
                 yield events
 
 
-async def _look_up(response: httpx.Response) -> None:
+async def _check_documented(response: httpx.Response) -> None:
     content_type = response.headers.get("content-type", "")
     require_documented(response.request.method, response.request.url.path, response.status_code, content_type)
 

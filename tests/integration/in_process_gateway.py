@@ -1,4 +1,4 @@
-"""A gateway in the test's own loop, so that what it holds for a client can be counted, on small sockets."""
+"""A gateway in the test's own loop, with small sockets, so that what it holds for a client can be measured."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ _UPGRADE: Final = (
 
 
 class ServedGateway:
-    """A served gateway; its legacy streams need no thread, so that anybody may write them."""
+    """A served gateway; its legacy streams need no thread, so that tests can write to them directly."""
 
     def __init__(self, server: uvicorn.Server, services: Services, port: int) -> None:
         self.hub = services.hub
@@ -38,25 +38,25 @@ class ServedGateway:
         return len(self._server.server_state.connections)
 
     @property
-    def owes_a_pong(self) -> bool:
-        """Whether a client's ping waits for an answer until the client takes something."""
-        return any(getattr(connection, "owed_pong", b"") for connection in self._server.server_state.connections)
+    def has_pending_pong(self) -> bool:
+        """Whether a pong waits until the client takes something."""
+        return any(getattr(connection, "pending_pong", b"") for connection in self._server.server_state.connections)
 
     def most_held_bytes(self) -> int:
-        """The most that waits for one client in the hub, and the most that waits below HTTP."""
+        """The most bytes held for one client in the hub, plus the most held by one transport."""
         below = (connection.transport.get_write_buffer_size() for connection in self._server.server_state.connections)
         return max(self.hub.held_bytes(), default=0) + max(below, default=0)
 
     @asynccontextmanager
     async def stream(self, *, is_small: bool = False) -> AsyncIterator[asyncio.StreamReader]:
-        """Yield what comes on a stream of the flow; a small one is left to the kernel as little as it will take."""
+        """Yield the reader of a stream of the flow; `is_small` gives its socket the smallest receive buffer."""
         path = f"/agent/event-stream?flowUuid={FLOW}&flowInputUuid=input"
         async with self._connection(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n", is_small=is_small) as (reader, _):
             yield reader
 
     @asynccontextmanager
     async def socket(self, thread_id: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """Yield both directions of a thread's WebSocket, whose frames are the test's own business; it is small."""
+        """Yield both directions of a thread's WebSocket as raw bytes, with a small receive buffer."""
         head = f"GET /ws/agent/{thread_id} HTTP/1.1\r\nHost: x\r\n" + _UPGRADE
         async with self._connection(head, is_small=True) as connection:
             yield connection
@@ -97,13 +97,13 @@ async def serve_in_process(redis_url: str, folder: Path, **overrides: str) -> As
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what nobody tells; the limit of the whole test is the bound."""
+    """Poll a condition; the time limit of serve_in_process is the bound."""
     while not condition():  # noqa: ASYNC110 # uvicorn has no event for it
         await asyncio.sleep(0.01)
 
 
-async def dawdle(reader: asyncio.StreamReader, taken: bytearray) -> None:
-    """Take one byte, wait, and take the next, until cancelled."""
+async def read_slowly(reader: asyncio.StreamReader, taken: bytearray) -> None:
+    """Read one byte, wait, and read the next, until cancelled."""
     while True:
         taken.extend(await reader.readexactly(1))
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""An nginx of the tests' own, with the server that the documentation shows."""
+"""An nginx process of the tests, with the server block of the documentation."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ http {{
 
 
 def documented_server(changes: dict[str, str]) -> str:
-    """Return the server of the documentation; each change has to find its place."""
+    """Return the server block of the documentation with these replacements, each of which must apply."""
     (block,) = re.findall(r"^```nginx\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     server: str = block
     for former, new in changes.items():

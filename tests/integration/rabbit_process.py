@@ -27,7 +27,7 @@ def find_rabbitmq() -> Path | None:
 
 
 class RabbitProcess:
-    """One RabbitMQ node; `settings` go into its rabbitmq.conf, `channel_tick_ms` is how often it looks at channels."""
+    """One RabbitMQ node; `settings` go into its rabbitmq.conf, `channel_tick_ms` is how often it checks channels."""
 
     def __init__(
         self, folder: Path, *, settings: Mapping[str, str] | None = None, channel_tick_ms: int = 60_000
@@ -49,7 +49,7 @@ class RabbitProcess:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{vhost or '%2F'}"
 
     def start(self) -> None:
-        """Start the node; before it the port mapper, which Erlang would leave behind if it had to start one itself."""
+        """Start the port mapper, which Erlang would leave running if it started one itself, then the node."""
         if not self._processes:
             self._run(["epmd", "-port", str(self._epmd_port)])
             self._wait_for_answer(self._epmd_port, b"\x00\x01n")
@@ -63,11 +63,11 @@ class RabbitProcess:
         node.wait()
 
     def pause(self) -> None:
-        """Let it hang: connections stay, nothing is answered."""
+        """Let it hang: connections stay open, nothing is answered."""
         os.killpg(self._processes[-1].pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         os.killpg(self._processes[-1].pid, signal.SIGCONT)
 
     def stop(self) -> None:
@@ -133,8 +133,8 @@ class RabbitProcess:
 
 def _answers(port: int, question: bytes) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
-            line.sendall(question)
-            return bool(line.recv(1))
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(question)
+            return bool(connection.recv(1))
     except OSError:
         return False

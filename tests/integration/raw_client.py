@@ -1,4 +1,4 @@
-"""A client that writes bytes to a gateway and reads what comes, however wrong they are."""
+"""A client that writes arbitrary bytes to a gateway and reads what comes."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ class RawClient:
         self._writer = writer
 
     async def send(self, data: bytes) -> None:
-        """Write; what a gateway that has closed does not take is no matter here."""
+        """Write; a connection that the gateway has closed raises nothing."""
         self._writer.write(data)
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
@@ -50,7 +50,7 @@ class RawClient:
             await asyncio.sleep(0.05)
 
     async def answer(self) -> RawAnswer:
-        """Read one answer whose length is told."""
+        """Read one answer that has a Content-Length."""
         async with asyncio.timeout(LIMIT_SECONDS):
             status, headers = await self.head()
             body = await self._reader.readexactly(int(headers.get("content-length", "0")))

@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 class RedisProcess:
-    """One valkey-server; with a folder it writes every command to a log there, and comes back with all it had.
+    """One valkey-server; with a folder it logs every command there, and restores its data when started again.
 
     `options` are further lines of its configuration, such as ("--replicaof", "127.0.0.1", "6379").
     """
@@ -68,7 +68,7 @@ class RedisProcess:
         self._process.wait(_LIMIT_SECONDS)
 
     def pause(self) -> None:
-        """Let it hang: connections stay, nothing is answered."""
+        """Let it hang: connections stay open, nothing is answered."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
 

@@ -16,10 +16,10 @@ from baud.stack.embedded_redis import find_binary
 from tests.e2e.service_process import wait_until
 from tests.integration.redis_process import RedisProcess, free_port
 
-MASTER_NAME: Final = "line"
+MASTER_NAME: Final = "main"
 PASSWORD: Final = "master/p@ss:1"
 SENTINEL_PASSWORD: Final = "sentinel/p@ss:2"
-# As short as a busy machine allows: a master that gets no processor for so long is deposed.
+# As short as a busy machine allows: a master that gets no CPU time for so long is demoted.
 _DOWN_AFTER_MILLISECONDS: Final = 1500
 _LIMIT_SECONDS: Final = 30.0
 _SENTINELS: Final = 3
@@ -68,7 +68,7 @@ class SentinelGroup:
         return self._servers[port]
 
     def wait_for_replica(self) -> None:
-        """Return once the replica has all that was written: what it has not is lost with the master."""
+        """Return once the replica has all that was written: the rest would be lost with the master."""
         assert self.redis.wait(1, int(_LIMIT_SECONDS * 1000)) == 1
 
     def kill_master(self) -> None:

@@ -1,4 +1,4 @@
-"""The stores on a real Redis, with a look at everything that is in it."""
+"""The stores on a real Redis, and access to everything that is in it."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ LEASE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class StoreScene:
-    """One thread `t` and what it takes to play with its runs."""
+    """One thread `t` and the stores to change its runs."""
 
     redis: Any
     clock: FakeClock
@@ -51,14 +51,14 @@ class StoreScene:
         return {key: await self._content(key) for key in await self._names()}
 
     async def lifetimes(self) -> Mapping[str, int]:
-        """Return the seconds that each key has left; -1 for ever.
+        """Return the TTL of each key in seconds; -1 without one.
 
         Left out is the index of open runs: a reaper removes each run from it that has ended or is gone.
         """
         return {key.decode(): await self.redis.ttl(key) for key in await self._names()}
 
     async def grow_old(self, seconds: int | None = None) -> None:
-        """Let so many seconds pass for every key; or as many as leave a hundred to each."""
+        """Reduce the TTL of every key by so many seconds; or to a hundred."""
         for key in await self.redis.keys("*"):
             left = await self.redis.ttl(key)
             if seconds is None or left > 0:
@@ -115,5 +115,5 @@ def end_of(run_id: str, status: RunStatus = RunStatus.COMPLETED) -> RunEnd:
 
 
 def event_of(execute_type: str, result: str = "{}") -> bytes:
-    """Return the data of an event as far as the scripts look at it."""
+    """Return the data of an event as far as the scripts read it."""
     return f'{{"uuid":"u","run_id":"r","execute_type":"{execute_type}","execute_result":{result}}}'.encode()

@@ -1,4 +1,4 @@
-"""Reads a stream with either client of the SDK, in the background, and tells when it has grown."""
+"""Reads a stream with either client of the SDK in the background, and waits for what it has received."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from baud import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
 
 LIMIT_SECONDS = 30.0
-# The gateway asks for pauses of seconds; what is tested does not depend on them.
+# The gateway's retry times are seconds; the tests do not depend on them.
 SHORT_PAUSES = StreamPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.1, longest_outage_seconds=60.0)
 
 
 class StreamReader:
-    """What has come of one run's stream so far."""
+    """What has been received of one run's stream so far."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -23,11 +23,11 @@ class StreamReader:
 
     @property
     def ids(self) -> list[str | None]:
-        """The ids of what came from the log, in the order in which it came."""
+        """The ids of the entries received, in order."""
         return [event.id for event in self.events if event.id is not None]
 
     def note(self, event: Event) -> None:
-        """Take an event, from whichever thread."""
+        """Add an event, from any thread."""
         self.events.append(event)
         self._loop.call_soon_threadsafe(self._grew.set)
 
@@ -54,7 +54,7 @@ class StreamReader:
             await self._task
 
     async def stop(self) -> None:
-        """Leave the stream; a thread that reads it is left to its end."""
+        """Leave the stream; a reading thread is not stopped."""
         assert self._task is not None
         self._task.cancel()
         await asyncio.wait([self._task])
@@ -85,7 +85,7 @@ async def read_sync(reader: StreamReader, url: str | list[str], thread_id: str, 
 
 @contextlib.asynccontextmanager
 async def reading(read: Read, url: str | list[str], thread_id: str, run_id: str) -> AsyncGenerator[StreamReader, None]:
-    """Give a reader that is at work; it has to reach the end of its run before the block does."""
+    """Yield a reader that is reading; it has to reach the end of its run before the block ends."""
     reader = StreamReader()
     reader.start(read(reader, url, thread_id, run_id))
     try:

@@ -24,7 +24,7 @@ def queued(redis: "Redis") -> int:
     return int(str(redis.llen("celery")))
 
 
-async def test_a_job_goes_over_a_socket_of_the_machine(tmp_path: Path) -> None:
+async def test_a_job_is_published_over_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     server = RedisProcess(options=("--unixsocket", str(path)))
     server.start()

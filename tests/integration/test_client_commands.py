@@ -1,4 +1,4 @@
-"""`baud run`, `baud tail` and `baud threads` as a user starts them, against a gateway that breaks its streams off."""
+"""`baud run`, `baud tail` and `baud threads` as a user starts them, against a gateway that cuts its streams off."""
 
 import json
 import os
@@ -94,14 +94,14 @@ def test_tail_shows_all_runs_of_a_thread(gateway_url: str) -> None:
     assert re.findall(r"^> (\w+)$", result.stdout, re.MULTILINE) == ["one", "two"]
 
 
-def test_tail_of_an_unknown_thread_says_so(gateway_url: str) -> None:
+def test_tail_of_an_unknown_thread_is_an_error(gateway_url: str) -> None:
     result = baud("tail", "nothing", url=gateway_url)
     assert result.returncode == 1
     assert "neither a thread nor a run has the id nothing" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_tail_of_a_run_shows_it_alone_and_passes_on_what_is_wanted(gateway_url: str) -> None:
+def test_tail_of_a_run_shows_it_alone_and_applies_the_filters(gateway_url: str) -> None:
     baud("run", "one", url=gateway_url)
     baud("run", "two", "--thread", "thread-1", url=gateway_url)
     result = baud("tail", "run-2", "--types", "user_message, flow_completion", "--no-deltas", url=gateway_url)
@@ -126,13 +126,13 @@ def test_why_explains_the_newest_run_unless_one_is_named(gateway_url: str) -> No
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in newest.stdout.splitlines()}
     assert (lines["run"], lines["status"], lines["attempts"]) == ("run-2", "processing", "2, 1 lost")
     assert lines["now"] == "It carries out 1 tool call(s)."
-    assert lines["worker"] == "worker:1 (no sign of life)"
+    assert lines["worker"] == "worker:1 (not alive)"
     assert lines["spent"] == "3 steps, 1,234 tokens in, 5 out, $0.5000"
     for named in (("thread-1", "run-1"), ("run-1",)):
         assert json.loads(baud("why", *named, "--json", url=gateway_url).stdout)["run_id"] == "run-1"
 
 
-def test_why_of_what_is_not_there_says_so_in_one_line(gateway_url: str) -> None:
+def test_why_of_an_unknown_id_is_an_error_in_one_line(gateway_url: str) -> None:
     httpx.post(f"{gateway_url}/api/agent/initiate")
     unknown, empty = baud("why", "thread-1", "nothing", url=gateway_url), baud("why", "thread-1", url=gateway_url)
     assert (unknown.returncode, empty.returncode) == (1, 1)

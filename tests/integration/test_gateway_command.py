@@ -1,4 +1,4 @@
-"""The gateway as a process: how it refuses to start, how it stops, what it does with clients that stall or leave."""
+"""The gateway as a process: how it refuses to start, how it stops, and clients that stall or leave."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def test_a_port_that_is_taken_is_named_and_ends_with_status_2() -> None:
     assert "Traceback" not in done.stderr
 
 
-async def test_the_gateway_starts_without_redis_and_says_so(start_gateway: StartGateway) -> None:
+async def test_the_gateway_starts_without_redis_as_unhealthy(start_gateway: StartGateway) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     gateway = await start_gateway(f"redis://127.0.0.1:{port}/0")
@@ -59,7 +59,7 @@ async def test_a_client_that_leaves_is_logged_as_499(start_gateway: StartGateway
     assert (await _logged_stream(gateway))["status"] == 499
 
 
-async def test_a_client_that_takes_nothing_is_left_after_the_send_timeout(
+async def test_a_client_that_reads_nothing_is_cut_after_the_send_timeout(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url, STREAM__SEND_TIMEOUT="0.5")
@@ -74,7 +74,7 @@ async def test_a_client_that_takes_nothing_is_left_after_the_send_timeout(
     writer.transport.abort()
 
 
-async def test_idle_streams_cost_next_to_nothing(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_idle_streams_use_almost_no_cpu(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url, STREAM__KEEP_ALIVE_INTERVAL="4")
     thread_ids = [await gateway.new_thread() for _ in range(200)]
     async with contextlib.AsyncExitStack() as stack:
@@ -90,7 +90,7 @@ async def test_idle_streams_cost_next_to_nothing(start_gateway: StartGateway, re
 
 
 async def _logged_stream(gateway: GatewayProcess) -> dict[str, object]:
-    """Return the log line of the one stream, once it is there."""
+    """Return the log line of the one stream, once it is written."""
     async with asyncio.timeout(_LIMIT_SECONDS):
         while True:
             for line in gateway.log:

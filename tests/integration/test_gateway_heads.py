@@ -1,4 +1,4 @@
-"""Heads and bodies that are too long, too slow or never end, over raw sockets: refused, and nobody waits for them."""
+"""Heads and bodies that are too long, too slow or endless, over raw sockets: refused without delaying others."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -29,7 +29,7 @@ def _endless() -> dict[str, bytes]:
     }
 
 
-async def test_a_head_without_end_is_refused_with_431(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_an_endless_head_is_refused_with_431(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     before = psutil.Process(gateway.pid).memory_info().rss
     for name, head in _endless().items():
@@ -44,7 +44,7 @@ async def test_a_head_without_end_is_refused_with_431(start_gateway: StartGatewa
     assert await _is_live(gateway)
 
 
-async def test_what_stands_around_a_body_is_bounded_too(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_chunk_extensions_and_trailers_are_bounded(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     before = psutil.Process(gateway.pid).memory_info().rss
     head = request("POST", "/api/agent/initiate", "Transfer-Encoding: chunked")
@@ -82,7 +82,7 @@ async def test_slow_heads_end_with_408_and_others_are_served_meanwhile(
         assert set(await asyncio.gather(*(client.rest() for client in slow))) == {b""}
 
 
-async def test_a_connection_that_asks_for_nothing_is_closed_without_a_word(
+async def test_a_connection_without_a_request_is_closed_without_an_answer(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url, GATEWAY__HEAD_TIMEOUT="0.3")
@@ -94,7 +94,7 @@ async def test_a_connection_that_asks_for_nothing_is_closed_without_a_word(
         assert [await client.rest() for client in (silent, fresh, used)] == [b""] * 3
 
 
-async def test_a_body_that_dawdles_ends_with_408(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_a_slow_body_ends_with_408(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url, GATEWAY__BODY_TIMEOUT="0.3")
     for target, framing in (
         ("/api/agent/initiate", "Content-Length: 100"),
@@ -105,7 +105,7 @@ async def test_a_body_that_dawdles_ends_with_408(start_gateway: StartGateway, re
             await client.send(request("POST", target, "Content-Type: application/json", framing) + b"1\r\n")
             answer = await client.answer()
             assert (answer.status, answer.error["code"]) == (408, "request_timeout")
-            assert await client.rest() == b"", "the rest is not waited for without end"
+            assert await client.rest() == b"", "the rest of the body is awaited for a limited time only"
     assert await _is_live(gateway)
 
 
@@ -120,19 +120,17 @@ async def test_an_answer_that_comes_before_the_body_leaves_the_connection_usable
         assert (await client.answer()).status == 200
 
 
-async def test_what_stands_behind_a_whole_request_does_not_spoil_its_answer(
+async def test_garbage_after_a_complete_request_does_not_affect_its_answer(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
-    for behind in (b"}", b"\x00" * 100, b"GET /" + b"a" * 100_000):
+    for garbage in (b"}", b"\x00" * 100, b"GET /" + b"a" * 100_000):
         async with raw_client(gateway) as client:
-            await client.send(_LIVE + behind)
+            await client.send(_LIVE + garbage)
             assert (await client.answer()).status == 200
 
 
-async def test_requests_sent_ahead_are_answered_in_order_and_wait_as_bytes(
-    start_gateway: StartGateway, redis_url: str
-) -> None:
+async def test_pipelined_requests_are_answered_in_order(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     count = 3000
     async with raw_client(gateway) as client:
@@ -142,7 +140,7 @@ async def test_requests_sent_ahead_are_answered_in_order_and_wait_as_bytes(
     assert statuses == [404] * count + [200]
 
 
-async def test_requests_sent_ahead_of_a_stream_that_stays_open_take_no_memory(
+async def test_requests_pipelined_after_an_open_stream_take_no_memory(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)

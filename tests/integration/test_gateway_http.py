@@ -1,4 +1,4 @@
-"""Every route of a real gateway over a real Redis, and what it says when Redis or the broker is down."""
+"""Every route of a real gateway over a real Redis, and its answers when Redis or the broker is down."""
 
 import asyncio
 import json
@@ -82,24 +82,22 @@ async def test_steer_answers_with_the_active_run_and_interrupt_takes_its_place(
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     path = f"/api/agent/{thread_id}/execute"
-    first, said, urgent = [
+    first, steered, urgent = [
         (await gateway.http.post(path, json={"task": on_busy, "on_busy": on_busy})).json()
         for on_busy in ("queue", "steer", "interrupt")
     ]
-    assert "run_id" in said, said
-    assert (said["run_id"], said["status"]) == (first["run_id"], "processing")
+    assert "run_id" in steered, steered
+    assert (steered["run_id"], steered["status"]) == (first["run_id"], "processing")
     assert urgent["status"] == "pending"
     thread = (await gateway.http.get(f"/api/agent/{thread_id}")).json()
     assert (thread["active_run_id"], thread["run_count"]) == (urgent["run_id"], 2)
     cancelled = (await gateway.http.get(f"/api/agent/{thread_id}/runs/{first['run_id']}")).json()
     assert (cancelled["status"], cancelled["stop_reason"]) == ("cancelled", "cancelled")
     messages = (await gateway.http.get(f"/api/agent/{thread_id}/messages")).json()["items"]
-    assert [message["content"] for message in messages] == ["steer"], "what was said is not lost with the run"
+    assert [message["content"] for message in messages] == ["steer"], "the steering text is not lost with the run"
 
 
-async def test_an_idempotency_key_gives_one_run_however_often_it_comes(
-    start_gateway: StartGateway, redis_url: str
-) -> None:
+async def test_requests_with_the_same_idempotency_key_give_one_run(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
 
@@ -116,7 +114,7 @@ async def test_an_idempotency_key_gives_one_run_however_often_it_comes(
     assert len((await gateway.http.get(f"/api/agent/{thread_id}/runs")).json()["items"]) == 1
 
 
-async def test_the_job_stands_on_the_queue_under_the_task_name(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_the_job_is_on_the_queue_under_the_task_name(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
@@ -204,7 +202,7 @@ def _body(path: str) -> dict[str, str] | None:
     return {"task": "t"} if path.endswith("/execute") else None
 
 
-async def test_a_stream_lives_through_a_restart_of_redis(start_gateway: StartGateway, own_redis: RedisProcess) -> None:
+async def test_a_stream_survives_a_restart_of_redis(start_gateway: StartGateway, own_redis: RedisProcess) -> None:
     gateway = await start_gateway(own_redis.url, STREAM__KEEP_ALIVE_INTERVAL="0.3")
     query = {"flowUuid": "flow", "flowInputUuid": "input"}
     async with gateway.stream("/agent/event-stream", **query) as events:
@@ -239,7 +237,7 @@ async def test_a_broker_that_is_down_fails_the_run_with_one_completion(
     assert (ready.status_code, ready.json()["broker"]) == (503, "unavailable")
 
 
-async def test_a_broker_that_hangs_is_given_up_and_does_not_keep_the_process(
+async def test_a_broker_that_hangs_times_out_and_does_not_block_the_exit(
     start_gateway: StartGateway, redis_url: str, own_redis: RedisProcess
 ) -> None:
     gateway = await start_gateway(redis_url, MODEM__BROKER_URL=own_redis.url, GATEWAY__PUBLISH_TIMEOUT="1")
@@ -256,7 +254,7 @@ async def test_a_broker_that_hangs_is_given_up_and_does_not_keep_the_process(
     assert await gateway.wait() == 0
 
 
-async def test_a_cancel_and_an_answer_are_taken_while_the_broker_is_down(
+async def test_a_cancel_and_an_answer_are_accepted_while_the_broker_is_down(
     start_gateway: StartGateway, redis_url: str, own_redis: RedisProcess
 ) -> None:
     gateway = await start_gateway(redis_url, MODEM__BROKER_URL=own_redis.url, GATEWAY__PUBLISH_TIMEOUT="1")
@@ -278,7 +276,7 @@ async def test_a_cancel_and_an_answer_are_taken_while_the_broker_is_down(
     }
 
 
-async def test_a_broker_that_comes_back_takes_the_next_job(
+async def test_a_broker_that_is_up_again_gets_the_next_job(
     start_gateway: StartGateway, redis_url: str, own_redis: RedisProcess
 ) -> None:
     gateway = await start_gateway(redis_url, MODEM__BROKER_URL=own_redis.url)

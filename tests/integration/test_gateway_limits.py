@@ -1,4 +1,4 @@
-"""How many streams a gateway carries, of whom, and that every way to end gives the place back."""
+"""The limits of open streams, in all and per client, and that every way to end a stream releases its place."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def _refusals(gateway: GatewayProcess, thread_id: str) -> list[tuple[int, 
 
 @asynccontextmanager
 async def _admitted(gateway: GatewayProcess, path: str) -> AsyncIterator[httpx.Response]:
-    """Open a stream as soon as there is a place: a client's leaving takes the gateway a moment to see."""
+    """Open a stream as soon as there is a place: the gateway notices a disconnect a moment later."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
             async with gateway.http.stream("GET", path) as response:
@@ -72,7 +72,7 @@ async def test_streams_of_every_kind_count_together_and_are_refused_with_429(
         pass
 
 
-async def test_a_place_is_given_back_however_a_stream_ends(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_a_place_is_released_however_a_stream_ends(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url, GATEWAY__MAX_STREAMS="1", STREAM__SEND_TIMEOUT="0.5")
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
@@ -96,7 +96,7 @@ async def test_a_place_is_given_back_however_a_stream_ends(start_gateway: StartG
 
 @asynccontextmanager
 async def _stalled(gateway: GatewayProcess, path: str) -> AsyncIterator[None]:
-    """Hold the one place, as soon as it is free, without taking anything."""
+    """Hold the one place, as soon as it is free, without reading anything."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
             reader, writer = await asyncio.open_connection(*gateway.address, limit=1024)
@@ -130,5 +130,5 @@ async def test_one_address_has_its_own_limit_and_a_trusted_proxy_names_it(
         assert await status(proxied, "203.0.113.8") == 200
     async with open_gateway.stream(path) as events:
         await anext(events)
-        # Whoever is not trusted cannot name another address for itself.
+        # A client that is not a trusted proxy cannot claim another address.
         assert await status(open_gateway, "203.0.113.8") == 429

@@ -1,4 +1,4 @@
-"""Open streams of a thread that is removed: each says so and ends at once, behind everything that was written."""
+"""Open streams of a removed thread: each ends at once with an error event, after everything that was written."""
 
 import asyncio
 import json
@@ -30,12 +30,12 @@ async def _follow(gateway: GatewayProcess, path: str, got: list[SseEvent], has_b
 
 async def _rest_of(socket: ClientConnection) -> tuple[list[dict[str, Any]], int | None]:
     """Return what comes until the gateway closes, and the code of the close."""
-    said: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     try:
         while True:
-            said.append(json.loads(await socket.recv()))
+            received.append(json.loads(await socket.recv()))
     except ConnectionClosed as closed:
-        return said, None if closed.rcvd is None else closed.rcvd.code
+        return received, None if closed.rcvd is None else closed.rcvd.code
 
 
 async def test_every_kind_of_stream_ends_when_its_thread_is_deleted(
@@ -59,17 +59,17 @@ async def test_every_kind_of_stream_ends_when_its_thread_is_deleted(
         for path, got, has_begun in zip(streams, logs, begun, strict=True):
             tasks.create_task(_follow(gateway, path, got, has_begun))
         run = await worker.claim(thread_id, run_id)
-        await worker.write(run, "said before")
+        await worker.write(run, "written before")
         for has_begun in begun:
             await has_begun.wait()
         assert (await gateway.http.delete(f"/api/agent/{thread_id}")).status_code == 204
-        said, code = await _rest_of(socket)
+        received, code = await _rest_of(socket)
         with pytest.raises(LeaseLostError):
-            await worker.write(run, "said afterwards")
+            await worker.write(run, "written afterwards")
     for got in logs:
         assert (got[-1].event, got[-1].data, got[-1].id) == ("error", _GONE, None)
-    assert [item["event"] for item in said[-2:]] == ["task_agent_execute", "error"]
-    assert said[-1]["data"] == _GONE
+    assert [item["event"] for item in received[-2:]] == ["task_agent_execute", "error"]
+    assert received[-1]["data"] == _GONE
     assert code == 4410
 
 

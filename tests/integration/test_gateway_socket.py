@@ -1,4 +1,4 @@
-"""WebSockets of a real gateway: the same events as over SSE, commands and answers, refusals, slow clients, the stop."""
+"""WebSockets of a real gateway: the same events as over SSE, commands, refusals, slow clients, the shutdown."""
 
 import asyncio
 import json
@@ -27,29 +27,29 @@ async def _open(
 
 
 async def _next(socket: ClientConnection) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(await socket.recv())
-    return said
+    message: dict[str, Any] = json.loads(await socket.recv())
+    return message
 
 
 async def _ask(socket: ClientConnection, **message: object) -> dict[str, Any]:
-    """Send a message and return its answer, over what the stream says meanwhile."""
+    """Send a message and return its answer, skipping events."""
     await socket.send(json.dumps({"request_id": "q", **message}))
     while True:
-        said = await _next(socket)
-        if said["data"].get("request_id") == "q":
-            return said
+        answer = await _next(socket)
+        if answer["data"].get("request_id") == "q":
+            return answer
 
 
 async def _rest(socket: ClientConnection) -> list[dict[str, Any]]:
-    said: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     try:
         while True:
-            said.append(await _next(socket))
+            received.append(await _next(socket))
     except ConnectionClosed:
-        return said
+        return received
 
 
-async def test_a_socket_carries_what_the_event_stream_carries(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_a_socket_sends_the_events_of_the_event_stream(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     async with open_worker(redis_url) as worker, _open(gateway, thread_id) as socket:
@@ -59,11 +59,11 @@ async def test_a_socket_carries_what_the_event_stream_carries(start_gateway: Sta
         got = [await _next(socket) for _ in range(len(_TEXTS) + 1)]
     async with gateway.stream(f"/api/agent/{thread_id}/stream", until="completion") as events:
         assert [(event.id, event.event, event.data) async for event in events] == [
-            (said["id"], said["event"], said["data"]) for said in got
+            (message["id"], message["event"], message["data"]) for message in got
         ]
 
 
-async def test_a_socket_goes_on_behind_its_last_id_and_leaves_out_what_is_not_wanted(
+async def test_a_socket_resumes_after_its_last_id_and_applies_its_filter(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -79,9 +79,7 @@ async def test_a_socket_goes_on_behind_its_last_id_and_leaves_out_what_is_not_wa
         assert (await _next(socket))["id"] == ids[-1]
 
 
-async def test_commands_are_answered_under_the_clients_own_name_for_them(
-    start_gateway: StartGateway, redis_url: str
-) -> None:
+async def test_commands_are_answered_with_the_clients_request_id(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     async with _open(gateway, thread_id) as socket:
@@ -121,9 +119,7 @@ async def test_a_bad_message_is_answered_and_the_socket_stays_open(start_gateway
         assert (await _ask(socket, type="ping"))["event"] == "pong"
 
 
-async def test_what_is_wrong_with_a_handshake_is_answered_over_http(
-    start_gateway: StartGateway, redis_url: str
-) -> None:
+async def test_a_refused_handshake_is_answered_over_http(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url, CORS__ALLOW_ORIGINS="https://a.example")
     thread_id = await gateway.new_thread()
 
@@ -147,9 +143,7 @@ async def test_what_is_wrong_with_a_handshake_is_answered_over_http(
             assert (await _next(socket))["event"] == "waiting"
 
 
-async def test_a_socket_that_stops_reading_is_held_by_its_cursor_and_misses_nothing(
-    start_gateway: StartGateway, redis_url: str
-) -> None:
+async def test_a_socket_that_stops_reading_misses_nothing(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url, STREAM__CLIENT_BUFFER_BYTES="4096")
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
@@ -162,7 +156,7 @@ async def test_a_socket_that_stops_reading_is_held_by_its_cursor_and_misses_noth
     assert ids == [entry_id.decode() for entry_id, _ in entries]
 
 
-async def test_a_socket_that_takes_nothing_is_cut_after_the_send_timeout(
+async def test_a_socket_that_reads_nothing_is_cut_after_the_send_timeout(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url, STREAM__SEND_TIMEOUT="0.5")
@@ -178,7 +172,7 @@ async def test_a_socket_that_takes_nothing_is_cut_after_the_send_timeout(
     assert line["status"] == 101
 
 
-async def test_sigterm_says_shutdown_to_sockets_and_closes_them_with_1012(
+async def test_sigterm_sends_shutdown_to_sockets_and_closes_them_with_1012(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -186,14 +180,14 @@ async def test_sigterm_says_shutdown_to_sockets_and_closes_them_with_1012(
     async with _open(gateway, thread_id) as socket:
         assert (await _next(socket))["event"] == "waiting"
         gateway.terminate()
-        said = await _rest(socket)
-        assert [event["data"]["error_type"] for event in said] == ["shutdown"]
+        received = await _rest(socket)
+        assert [event["data"]["error_type"] for event in received] == ["shutdown"]
         assert socket.close_code == 1012
     assert await gateway.wait() == 0
     assert not [line for line in gateway.log if "Traceback" in line or '"ERROR"' in line]
 
 
-async def test_data_that_is_no_json_goes_out_as_a_text(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_data_that_is_no_json_is_sent_as_a_string(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     async with open_worker(redis_url) as worker:

@@ -1,4 +1,4 @@
-"""Event streams of a real gateway over a real Redis: nothing lost, nothing twice, every way to close."""
+"""Event streams of a real gateway over a real Redis: nothing lost, nothing repeated, every way to close."""
 
 import asyncio
 
@@ -38,7 +38,7 @@ async def test_a_stream_opened_before_the_run_gets_every_event_live(
     assert got[-1].data["execute_type"] == "flow_completion"
 
 
-async def test_a_client_that_drops_after_every_event_in_turn_sees_each_exactly_once(
+async def test_a_client_that_reconnects_after_every_event_gets_each_exactly_once(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -57,9 +57,9 @@ async def test_a_client_that_drops_after_every_event_in_turn_sees_each_exactly_o
         async with gateway.stream(path, last_id=seen[-1].id or "") as events:
             seen.extend([event async for event in events])
         async with gateway.stream(path) as events:
-            whole = [event async for event in events]
-    assert [event.id for event in seen] == [event.id for event in whole]
-    assert len(whole) == 2 * len(_TEXTS) + 1
+            complete = [event async for event in events]
+    assert [event.id for event in seen] == [event.id for event in complete]
+    assert len(complete) == 2 * len(_TEXTS) + 1
 
 
 async def test_last_event_id_header_wins_over_the_query(start_gateway: StartGateway, redis_url: str) -> None:
@@ -119,7 +119,7 @@ async def test_dollar_means_from_now_on(start_gateway: StartGateway, redis_url: 
     assert got.data["execute_result"] == {"assistant_response_result": "after"}
 
 
-async def test_trimmed_entries_are_announced_by_a_gap_event(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_trimmed_entries_are_reported_by_a_gap_event(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
@@ -158,7 +158,7 @@ async def test_an_active_run_keeps_a_silent_stream_open(start_gateway: StartGate
     assert set(got) == {"waiting", "keep_alive"}
 
 
-async def test_an_unusable_entry_becomes_an_error_event_and_the_stream_goes_on(
+async def test_an_unusable_entry_becomes_an_error_event_and_the_stream_continues(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -169,9 +169,9 @@ async def test_an_unusable_entry_becomes_an_error_event_and_the_stream_goes_on(
         entry_id = await redis.xadd(key, {"event": "custom", "data": '{"a":\n1}'})
     query = {"flowUuid": "flow", "flowInputUuid": "input"}
     async with gateway.stream("/agent/event-stream", **query) as events:
-        broken, whole = await anext(events), await anext(events)
+        broken, usable = await anext(events), await anext(events)
     assert (broken.event, broken.data["error_type"], broken.id) == ("error", "bad_entry", None)
-    assert whole == SseEvent("custom", {"a": 1}, entry_id.decode())
+    assert usable == SseEvent("custom", {"a": 1}, entry_id.decode())
 
 
 async def test_a_legacy_stream_opened_before_its_flow_gets_the_events_at_once(
@@ -187,7 +187,7 @@ async def test_a_legacy_stream_opened_before_its_flow_gets_the_events_at_once(
         assert (await anext(events)).event == "e"
 
 
-async def test_an_append_without_a_bell_arrives_all_the_same(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_an_append_without_a_notification_is_delivered(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     async with open_worker(redis_url) as worker, gateway.stream(f"/api/agent/{thread_id}/stream") as events:
@@ -198,7 +198,7 @@ async def test_an_append_without_a_bell_arrives_all_the_same(start_gateway: Star
             assert (await anext(events)).data == number
 
 
-async def test_sigterm_says_shutdown_to_open_streams_and_ends_the_process(
+async def test_sigterm_sends_shutdown_to_open_streams_and_ends_the_process(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -212,7 +212,9 @@ async def test_sigterm_says_shutdown_to_open_streams_and_ends_the_process(
     assert not [line for line in gateway.log if "Traceback" in line or '"ERROR"' in line]
 
 
-async def test_many_followers_of_one_run_all_get_the_whole_log(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_many_subscribers_to_one_run_all_get_the_complete_log(
+    start_gateway: StartGateway, redis_url: str
+) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
@@ -230,7 +232,7 @@ async def test_many_followers_of_one_run_all_get_the_whole_log(start_gateway: St
     assert all(log == logs[0] for log in logs)
 
 
-async def test_a_client_that_stops_reading_misses_nothing_when_it_reads_on(
+async def test_a_client_that_stops_reading_misses_nothing_afterwards(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url, STREAM__CLIENT_BUFFER_BYTES="4096")
@@ -243,12 +245,12 @@ async def test_a_client_that_stops_reading_misses_nothing_when_it_reads_on(
             await worker.do(thread_id, run_id, *texts)
             ids = [event.id async for event in events if event.id]
         async with gateway.stream(f"/api/agent/{thread_id}/runs/{run_id}/stream") as events:
-            whole = [event.id async for event in events if event.id]
-    assert ids == whole
+            complete = [event.id async for event in events if event.id]
+    assert ids == complete
     assert len(ids) == len(texts) + 1
 
 
-async def test_streams_carry_the_headers_that_proxies_need(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_streams_have_the_headers_that_proxies_need(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     path = f"/api/agent/{thread_id}/stream"
@@ -260,7 +262,7 @@ async def test_streams_carry_the_headers_that_proxies_need(start_gateway: StartG
     assert body.startswith(b"retry: 3000\n\n")
 
 
-async def test_what_is_wrong_with_a_stream_is_said_before_it_begins(
+async def test_an_invalid_stream_request_is_refused_before_the_stream_begins(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -277,7 +279,7 @@ async def test_what_is_wrong_with_a_stream_is_said_before_it_begins(
     assert await answer("/agent/event-stream?flowUuid=a") == (400, "bad_request")
 
 
-async def test_a_quiet_legacy_stream_stays_while_its_run_is_active_on_a_thread_of_its_own(
+async def test_a_quiet_legacy_stream_stays_open_while_its_run_is_active_on_another_thread(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url, STREAM__IDLE_TIMEOUT="0.4", STREAM__KEEP_ALIVE_INTERVAL="0.1")

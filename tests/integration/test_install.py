@@ -1,4 +1,4 @@
-"""The install script installs what a lock says and nothing else, whatever the index offers that day."""
+"""The install script installs what a lock names and nothing else, whatever the index offers that day."""
 
 import os
 import shutil
@@ -108,7 +108,7 @@ def test_the_index_of_the_next_day_breaks_an_install_that_resolves(project: Proj
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_the_lock_alone_says_what_is_installed(project: Project, installer: str) -> None:
+def test_the_lock_alone_decides_what_is_installed(project: Project, installer: str) -> None:
     project.index.publish("measured", "7.18.0", "Provides-Extra: toml")
     project.install(installer)
     assert project.installed() == {"baud": "1", "measured": "7.17.3", "reporter": "6.0"}
@@ -118,7 +118,7 @@ def test_the_lock_alone_says_what_is_installed(project: Project, installer: str)
     assert project.installed() == {"baud": "1", "measured": "7.19.0", "joined": "1.0"}
 
 
-def test_what_a_cut_off_install_left_behind_is_replaced(project: Project) -> None:
+def test_leftovers_of_an_interrupted_install_are_replaced(project: Project) -> None:
     project.install("uv")
     (module,) = (project.folder / ".venv").glob("lib/python*/site-packages/measured.py")
     module.unlink()

@@ -1,4 +1,4 @@
-"""LiteLLMModel against a real HTTP server that speaks OpenAI's protocol, well and badly."""
+"""LiteLLMModel against a real HTTP server with OpenAI's protocol, correct and broken."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ def shown(items: list[StreamItem], kind: DeltaKind = DeltaKind.CONTENT) -> str:
     return "".join(item.text for item in items if isinstance(item, TextDelta) and item.kind is kind)
 
 
-async def test_text_and_reasoning_stream_apart_with_usage() -> None:
+async def test_text_and_reasoning_are_streamed_separately_with_usage() -> None:
     script = [Answer(text="Hello there, friend", reasoning="greet back", cached_tokens=4)]
     with OpenAIServer(script) as server:
         items, answer = await ask(bare_model(server))
@@ -104,7 +104,7 @@ async def test_a_server_of_ones_own_needs_no_key() -> None:
     assert server.headers[0]["authorization"] == "Bearer none"
 
 
-@pytest.mark.parametrize("piece", [0, 1, 3], ids=["whole", "by character", "by three"])
+@pytest.mark.parametrize("piece", [0, 1, 3], ids=["complete", "by character", "by three"])
 @pytest.mark.parametrize("call_id", [None, "auto", "same"], ids=["no id", "own ids", "one id for all"])
 @pytest.mark.parametrize("repeat_ids", [False, True], ids=["id once", "id in every delta"])
 async def test_parallel_calls_are_put_together(piece: int, call_id: str | None, repeat_ids: bool) -> None:
@@ -121,7 +121,7 @@ async def test_parallel_calls_are_put_together(piece: int, call_id: str | None, 
     assert answer.text == "Look:"
 
 
-async def test_a_call_without_end_is_broken_off_and_the_answer_kept() -> None:
+async def test_an_endless_call_is_cut_off_and_the_answer_kept() -> None:
     calls = (Call(name="ls", arguments={"path": "."}), Call(name="bash", arguments="x" * 6_000_000))
     with OpenAIServer([Answer(text="Look:", calls=calls, piece=100_000)]) as server:
         _, answer = await ask(bare_model(server))
@@ -131,7 +131,7 @@ async def test_a_call_without_end_is_broken_off_and_the_answer_kept() -> None:
     assert MAX_ARGUMENT_CHARS // 4 <= answer.usage.output_tokens < 1_000_000
 
 
-async def test_text_without_end_is_broken_off_as_at_the_length_limit() -> None:
+async def test_endless_text_is_cut_off_as_at_the_length_limit() -> None:
     with OpenAIServer([Answer(text="x" * 8_000_000, piece=100_000)]) as server:
         _, answer = await ask(bare_model(server))
     assert answer.finish_reason is FinishReason.LENGTH
@@ -146,17 +146,17 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("script", ENDLESS.values(), ids=ENDLESS)
-async def test_an_answer_beyond_all_measure_is_cut_off_and_its_request_aborted(script: Answer) -> None:
+async def test_an_oversized_answer_is_cut_off_and_its_request_aborted(script: Answer) -> None:
     with OpenAIServer([script]) as server:
         items, answer = await ask(bare_model(server))
     assert (answer.finish_reason, answer.tool_calls) == (FinishReason.LENGTH, ())
-    said = [item.text for item in items if isinstance(item, TextDelta)]
-    assert MAX_ANSWER_CHARS - 10_000 <= len("".join(said)) <= MAX_ANSWER_CHARS + 10_000 or not said
+    texts = [item.text for item in items if isinstance(item, TextDelta)]
+    assert MAX_ANSWER_CHARS - 10_000 <= len("".join(texts)) <= MAX_ANSWER_CHARS + 10_000 or not texts
     assert len(answer.text) <= MAX_ANSWER_CHARS + 10_000
 
 
 @pytest.mark.parametrize("piece", [1, 0], ids=["character by character", "at once"])
-async def test_other_tasks_go_on_while_a_long_answer_comes(piece: int) -> None:
+async def test_a_long_answer_does_not_block_other_tasks(piece: int) -> None:
     turns = 0
 
     async def count() -> None:
@@ -197,7 +197,7 @@ async def test_arguments_that_were_broken_do_not_break_the_conversation(argument
     ("finish_reason", "expected"),
     [("length", FinishReason.LENGTH), ("content_filter", FinishReason.REFUSED), ("stop", FinishReason.STOP)],
 )
-async def test_finish_reasons_are_told_apart(finish_reason: str, expected: FinishReason) -> None:
+async def test_finish_reasons_are_distinguished(finish_reason: str, expected: FinishReason) -> None:
     with OpenAIServer([Answer(text="x", finish_reason=finish_reason)]) as server:
         _, answer = await ask(bare_model(server))
     assert answer.finish_reason is expected
@@ -230,7 +230,7 @@ async def test_failures_become_the_engines_errors(answer: Answer, error: type[Mo
         assert len(server.requests) == 1
 
 
-async def test_an_unreachable_server_may_come_back() -> None:
+async def test_an_unreachable_server_is_retryable() -> None:
     with OpenAIServer([]) as server:
         model = bare_model(server)
     with pytest.raises(TransientModelError, match="Connection error"):
@@ -302,7 +302,7 @@ async def test_tools_work_as_text_where_native_calling_is_off() -> None:
     assert [(call.name, json.loads(call.arguments)) for call in answer.tool_calls] == [("ls", {"path": "."})]
 
 
-async def test_anthropic_gets_cache_marks_on_tools_prompt_and_tail() -> None:
+async def test_anthropic_gets_cache_marks_on_tools_prompt_and_last_message() -> None:
     messages = (
         ChatMessage(role=Role.USER, content="one"),
         ChatMessage(role=Role.ASSISTANT, content="two"),

@@ -1,4 +1,4 @@
-"""LiteLLMSearch against a local server that speaks SearXNG's JSON."""
+"""LiteLLMSearch against a local server with SearXNG's JSON."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ class SearxngHandler(BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

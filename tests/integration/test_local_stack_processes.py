@@ -1,4 +1,4 @@
-"""The launcher's promises about its child processes, kept with a fake gateway and fake modems."""
+"""The launcher and its child processes, with a fake gateway and fake modems."""
 
 import re
 import signal
@@ -47,7 +47,7 @@ class RunningStack:
         return next(child for child in family if word in " ".join(child.cmdline()))
 
     def has_other(self, word: str, former: psutil.Process) -> bool:
-        """Whether another process has taken the former one's place."""
+        """Whether another process has replaced the former one."""
         try:
             return self.child(word).pid != former.pid
         except (StopIteration, psutil.NoSuchProcess):
@@ -104,7 +104,7 @@ def start_refused(folder: Path, *arguments: str) -> str:
     return result.stderr
 
 
-def test_redis_keeps_its_password_from_other_eyes(stack: RunningStack) -> None:
+def test_the_password_of_redis_is_not_visible_to_others(stack: RunningStack) -> None:
     password_file = stack.folder / "redis" / "password"
     assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
     password = password_file.read_text().strip()
@@ -144,7 +144,7 @@ def test_a_signal_stops_modems_first_and_leaves_nothing(stack: RunningStack, num
     assert (stack.folder / "modem-stop").read_text() == "redis=True gateway=True"
 
 
-def test_a_second_signal_waits_for_no_one(tmp_path: Path) -> None:
+def test_a_second_signal_ends_without_waiting(tmp_path: Path) -> None:
     stack = RunningStack(tmp_path / "data", "--stubborn-modem")
     stack.process.send_signal(signal.SIGINT)
     until((stack.folder / "modem-stop").exists)
@@ -155,7 +155,7 @@ def test_a_second_signal_waits_for_no_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hung"])
-def test_without_redis_nobody_is_waited_for_long(tmp_path: Path, number: signal.Signals) -> None:
+def test_without_redis_the_end_does_not_wait_long(tmp_path: Path, number: signal.Signals) -> None:
     stack = RunningStack(tmp_path / "data", "--stubborn-modem")
     stack.child(STORE).send_signal(number)
     stack.process.terminate()

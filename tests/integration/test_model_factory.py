@@ -67,13 +67,13 @@ from workflow.llm.factory import build_gauge, build_model, warm_up
 from workflow.llm.model import ModelRequest, ToolSpec
 env = {"OPENAI_API_KEY": "k"}
 config = LLMConfig(model="openai/gpt-4o-mini", base_url=sys.argv[1], num_retries=0)
-model, gauge = build_model(config, env), build_gauge(config, env)
+model, counter = build_model(config, env), build_gauge(config, env)
 warm_up(config, env)
 async def call(text):
     tools = (ToolSpec("ls", "List.", {"type": "object", "properties": {}}),)
     request = ModelRequest("Be brief.", (ChatMessage(role=Role.USER, content=text),), tools)
     try:
-        await gauge.count_tokens(request)
+        await counter.count_tokens(request)
         return str([item async for item in model.stream(request)][-1])
     except BaudError as error:
         return error.message
@@ -94,8 +94,8 @@ def test_the_first_call_of_a_warm_model_imports_nothing() -> None:
     assert process.stdout.split() == []
 
 
-def test_importing_litellm_asks_the_net_for_nothing() -> None:
-    # A proxy that nobody answers makes a request for the price table fail, and LiteLLM warns of that.
+def test_importing_litellm_makes_no_request() -> None:
+    # A dead proxy makes a request for the price table fail, and LiteLLM warns of that.
     dead = "http://127.0.0.1:9"
     env = {**os.environ, "https_proxy": dead, "HTTPS_PROXY": dead}
     env.pop("LITELLM_LOCAL_MODEL_COST_MAP", None)

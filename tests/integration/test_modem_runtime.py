@@ -1,4 +1,4 @@
-"""What a worker process holds open is opened, seen, and closed again."""
+"""The resources of a worker process are opened, reported alive, and closed."""
 
 import asyncio
 import subprocess
@@ -44,7 +44,7 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] in ("litell
 
 
 class SlowModel:
-    """A model of one's own that is made when the test says so."""
+    """A custom model that is built when the test releases it."""
 
     is_being_made = threading.Event()
     may_be_made = threading.Event()
@@ -58,7 +58,7 @@ class SlowModel:
 
 
 class FailingModel:
-    """A model of one's own whose making fails with an error that is none of ours."""
+    """A custom model whose construction fails with an error that is not ours."""
 
     def __init__(self, _config: LLMConfig) -> None:
         raise ValueError("no licence")
@@ -86,7 +86,7 @@ async def until_alive(workers: WorkerStore) -> None:
             pass
 
 
-async def test_a_worker_is_seen_while_it_is_open_and_leaves_nothing_behind(
+async def test_a_worker_is_alive_while_it_is_open_and_leaves_nothing_behind(
     redis_url: str, redis: Redis, tmp_path: Path
 ) -> None:
     settings = settings_for(redis_url, tmp_path)
@@ -108,7 +108,7 @@ def test_a_worker_with_the_offline_model_imports_no_litellm(redis_url: str, tmp_
     assert modules == ""
 
 
-async def test_a_worker_is_seen_only_when_its_model_is_built(redis_url: str, redis: Redis, tmp_path: Path) -> None:
+async def test_a_worker_is_alive_only_after_its_model_is_built(redis_url: str, redis: Redis, tmp_path: Path) -> None:
     settings = settings_for(redis_url, tmp_path, f"python:{__name__}:SlowModel")
     workers = WorkerStore(Connection(redis))
     SlowModel.may_be_made.clear()
@@ -150,14 +150,14 @@ async def test_a_redis_that_may_lose_runs_is_named_when_a_worker_starts(
     assert all(risk in caplog.text for risk in risks)
 
 
-async def test_a_background_task_that_breaks_is_heard_of_and_begins_again(
+async def test_a_background_task_that_fails_is_logged_and_restarted(
     redis_url: str, redis: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = settings_for(redis_url, tmp_path)
     workers = WorkerStore(Connection(redis))
     await Connection(redis).redis.set(MODEM_INDEX, "not a sorted set")
     async with Runtime(settings, make_celery(settings.modem, settings.redis), {}), asyncio.timeout(20):
-        while "a background task of the worker failed and begins again: sign of life" not in caplog.text:
+        while "a background task of the worker failed; restarting it: worker heartbeat" not in caplog.text:
             await Connection(redis).redis.ping()
         await Connection(redis).redis.delete(MODEM_INDEX)
         await until_alive(workers)

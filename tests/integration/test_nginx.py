@@ -12,7 +12,7 @@ from tests.integration.nginx_process import LIMIT_SECONDS, NginxProcess
 from tests.integration.stream_reader import read_async, reading
 
 
-async def test_each_event_comes_while_the_run_still_works(
+async def test_each_event_arrives_while_the_run_is_still_active(
     start_gateway: StartGateway, redis_url: str, tmp_path: Path
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -53,7 +53,7 @@ async def test_a_quiet_stream_outlives_several_read_timeouts(
     assert reader.counts.connections == 1
 
 
-async def test_a_stream_goes_on_over_reloads_restarts_and_a_gateway_that_is_away(
+async def test_a_stream_continues_over_reloads_restarts_and_a_gateway_that_is_down(
     start_gateway: StartGateway, redis_url: str, tmp_path: Path
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -61,8 +61,8 @@ async def test_a_stream_goes_on_over_reloads_restarts_and_a_gateway_that_is_away
     run_id = await gateway.execute(thread_id)
     async with (
         open_worker(redis_url) as worker,
-        FrayingProxy(gateway.port) as way,  # so that the gateway may come back on another port
-        NginxProcess(tmp_path / "nginx", way.port) as nginx,
+        FrayingProxy(gateway.port) as proxy,  # so that the gateway may come back on another port
+        NginxProcess(tmp_path / "nginx", proxy.port) as nginx,
         reading(read_async, nginx.url, thread_id, run_id) as reader,
     ):
         run = await worker.claim(thread_id, run_id)
@@ -78,9 +78,9 @@ async def test_a_stream_goes_on_over_reloads_restarts_and_a_gateway_that_is_away
         await gateway.stop()
         await worker.write(run, "five")
         async with asyncio.timeout(LIMIT_SECONDS):
-            await way.found_nobody.wait()
+            await proxy.found_nobody.wait()
         gateway = await start_gateway(redis_url)
-        way.aim_at(gateway.port)
+        proxy.aim_at(gateway.port)
         await worker.finish(run)
         await reader.until_end()
         assert reader.ids == await worker.logged_ids(thread_id)

@@ -1,4 +1,4 @@
-"""The offline model does a whole job with the real tools in a real sandbox, and tells the truth about it."""
+"""The offline model does a complete job with the real tools in a real sandbox, and reports it truthfully."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ class Thread:
         self.results: dict[str, ToolResult] = {}
 
     async def give(self, task: str) -> str:
-        """Carry a task out and return the last text."""
+        """Execute a task and return the last text."""
         self.state = self.state.model_copy(update={"phase": Phase.PLANNING})
         self.messages.append(ChatMessage(role=Role.USER, content=task))
         for _ in range(MAX_STEPS):
@@ -138,7 +138,7 @@ async def test_an_api_is_made_where_fastapi_is_installed(sandbox: Sandbox) -> No
     assert "delays" in open_url(notes_url)
 
 
-async def test_a_write_that_fails_is_tried_another_way_and_told(sandbox: Sandbox) -> None:
+async def test_a_failed_write_is_tried_another_way_and_reported(sandbox: Sandbox) -> None:
     thread = Thread(sandbox, {"files_creation": ToolConfig(timeout=1e-6)})
     text = await thread.give("Build a page about red pandas")
     assert "the first try to write them failed, the second worked" in text

@@ -1,4 +1,4 @@
-"""Commands find a gateway or start one, and leave nothing of it behind."""
+"""Commands find a gateway or start one, and leave nothing running."""
 
 import os
 from pathlib import Path
@@ -71,7 +71,7 @@ async def test_a_model_for_a_running_gateway_is_refused(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_failed_start_shows_what_the_service_said(tmp_path: Path) -> None:
+async def test_a_failed_start_shows_the_output_of_the_service(tmp_path: Path) -> None:
     broken = StackOptions(data_dir=tmp_path / "data", port=0, commands=BROKEN_COMMANDS)
     with pytest.raises(StackError, match="no model is configured"):
         async with (

@@ -1,4 +1,4 @@
-"""The SDK's streams over real sockets: gateways that are killed and come back, lines that fray, nothing left open."""
+"""The SDK's streams over real sockets: killed and restarted gateways, cut connections, nothing left open."""
 
 import asyncio
 import random
@@ -53,7 +53,7 @@ async def _terminate(gateway: GatewayProcess) -> None:
     assert await gateway.wait() == 0
 
 
-async def test_a_list_of_gateways_carries_on_while_one_is_left(start_gateway: StartGateway, redis_url: str) -> None:
+async def test_a_list_of_gateways_goes_on_while_one_is_left(start_gateway: StartGateway, redis_url: str) -> None:
     first, second = await start_gateway(redis_url), await start_gateway(redis_url)
     thread_id = await first.new_thread()
     run_id = await first.execute(thread_id)
@@ -71,7 +71,7 @@ async def test_a_list_of_gateways_carries_on_while_one_is_left(start_gateway: St
 
 
 @both
-async def test_a_line_that_frays_at_any_byte_loses_nothing(
+async def test_a_connection_cut_at_any_byte_loses_nothing(
     start_gateway: StartGateway, redis_url: str, read: Read
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -94,7 +94,7 @@ async def test_a_line_that_frays_at_any_byte_loses_nothing(
 
 
 class QuietServer:
-    """Speaks just enough HTTP to hold a stream: one event, then silence; a second connection ends the run.
+    """Implements just enough HTTP to hold a stream: one event, then silence; a second connection ends the run.
 
     `is_left` is set when the client has closed the first connection.
     """
@@ -170,7 +170,7 @@ async def _close_sync(url: str) -> None:
 
 
 @pytest.mark.parametrize("leave", [_leave_async, _cancel_async, _leave_sync, _close_sync])
-async def test_whoever_leaves_a_stream_leaves_no_connection(leave: Callable[[str], Awaitable[None]]) -> None:
+async def test_leaving_a_stream_closes_its_connection(leave: Callable[[str], Awaitable[None]]) -> None:
     server = QuietServer()
     async with server.serving(), asyncio.timeout(LIMIT_SECONDS):
         await leave(f"http://127.0.0.1:{server.port}")
@@ -182,7 +182,7 @@ async def _ids_of(url: str, policy: StreamPolicy) -> list[str | None]:
         return [event.id async for event in baud.run_stream("t", "r")]
 
 
-async def test_a_line_without_any_sign_of_life_is_dropped_and_made_again() -> None:
+async def test_a_silent_connection_is_closed_and_reopened() -> None:
     server = QuietServer()
     policy = StreamPolicy(first_pause_seconds=0.01, silence_seconds=0.2)
     async with server.serving(), asyncio.timeout(LIMIT_SECONDS):

@@ -1,7 +1,7 @@
-"""Clients that take little or nothing, over real sockets: they are bounded, cut in time, and cost the others nothing.
+"""Clients that read little or nothing, over real sockets: buffers are bounded, they time out, others are unaffected.
 
-The gateway runs in the test's own loop, so that what it holds for a client can be counted, and its sockets are small,
-so that the kernel does not hold everything for it.
+The gateway runs in the test's own loop, so that what it holds for a client can be measured, and its sockets are small,
+so that the kernel does not buffer everything.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.integration.in_process_gateway import FLOW, dawdle, serve_in_process, until
+from tests.integration.in_process_gateway import FLOW, read_slowly, serve_in_process, until
 
 _PING = b"\x89\xfd\0\0\0\0" + b"p" * 125
 
@@ -34,8 +34,8 @@ async def _read_all(reader: asyncio.StreamReader, count: int, rest: bytes = b"")
     while len(found) < count:
         received = await reader.read(65_536)
         assert received, "the stream ended early"
-        *whole, rest = (rest + received).split(b"\n\n")
-        found += [part.partition(b"\ndata: ")[2][:6] for part in whole if b"\nevent: custom" in part]
+        *complete, rest = (rest + received).split(b"\n\n")
+        found += [part.partition(b"\ndata: ")[2][:6] for part in complete if b"\nevent: custom" in part]
     return found
 
 
@@ -51,11 +51,11 @@ async def test_a_stalled_client_holds_no_more_than_its_share_and_is_cut(redis_ur
         await stalled.readuntil(b"waiting")
         await _write(redis_url, 500, 3000, count)
         await until(lambda: gateway.open_connections == 0)
-    # What is joined and on its way below HTTP, an eighth at most, is in neither count.
+    # The chunk that is being sent, an eighth at most, is in neither count.
     assert limit_bytes / 8 < most_bytes <= limit_bytes * 7 / 8
 
 
-async def test_a_client_that_reads_byte_by_byte_costs_the_others_nothing(redis_url: str, tmp_path: Path) -> None:
+async def test_a_client_that_reads_byte_by_byte_does_not_slow_the_others(redis_url: str, tmp_path: Path) -> None:
     count, others = 150, 100
     wanted = [b"%06d" % number for number in range(count)]
     settings = {"STREAM__CLIENT_BUFFER_BYTES": "65536"}
@@ -68,18 +68,18 @@ async def test_a_client_that_reads_byte_by_byte_costs_the_others_nothing(redis_u
             async with gateway.stream() as reader:
                 return await _read_all(reader, count)
 
-        dawdling = asyncio.create_task(dawdle(slow, taken))
+        slow_read = asyncio.create_task(read_slowly(slow, taken))
         following = [asyncio.create_task(follow()) for _ in range(others)]
         await until(lambda: gateway.open_connections == others + 1)
         await _write(redis_url, count, 4000)
         assert all(got == wanted for got in await asyncio.gather(*following))
         assert len(taken) < 1000
-        dawdling.cancel()
-        await asyncio.wait([dawdling])
+        slow_read.cancel()
+        await asyncio.wait([slow_read])
         assert await _read_all(slow, count, bytes(taken)) == wanted
 
 
-async def test_a_socket_that_pings_but_takes_nothing_is_cut_and_holds_no_more_than_its_share(
+async def test_a_socket_that_pings_but_reads_nothing_is_cut_and_holds_no_more_than_its_share(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.core.serve._PING_SECONDS", 0.1)
@@ -106,13 +106,13 @@ async def test_a_socket_whose_client_does_not_take_the_close_is_cut(redis_url: s
     async with serve_in_process(redis_url, tmp_path, **{f"STREAM__{k}": v for k, v in settings.items()}) as gateway:
         await gateway.threads.create("t")
         async with gateway.socket("t") as (reader, _):
-            # The end comes before the next sign of life is due, so that only the close waits for the client.
+            # The end comes before the next keep-alive is due, so that only the close waits for the client.
             await reader.readuntil(b"keep_alive")
             await _write(redis_url, 1, 400_000, thread_id="t")
             await until(lambda: gateway.open_connections == 0)
 
 
-async def test_a_socket_that_reads_again_gets_the_pong_that_it_is_owed(redis_url: str, tmp_path: Path) -> None:
+async def test_a_socket_that_reads_again_gets_the_pending_pong(redis_url: str, tmp_path: Path) -> None:
     async with serve_in_process(redis_url, tmp_path, STREAM__CLIENT_BUFFER_BYTES="65536") as gateway:
         await gateway.threads.create("t")
         async with gateway.socket("t") as (reader, writer):
@@ -122,7 +122,7 @@ async def test_a_socket_that_reads_again_gets_the_pong_that_it_is_owed(redis_url
 
             def ping() -> bool:
                 nonlocal number
-                if gateway.owes_a_pong:
+                if gateway.has_pending_pong:
                     return True
                 number += 1
                 writer.write(b"\x89\x84\0\0\0\0%04d" % number)

@@ -1,4 +1,4 @@
-"""A cancel request on a real Redis: who owns the run is told, a run that nobody owns ends at once, and once."""
+"""A cancel request on a real Redis: the owner is notified; a run without an owner ends at once, and once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -74,16 +74,16 @@ async def test_a_queued_run_is_cancelled_and_the_inbox_keeps_its_order(store: St
     assert await store.completions() == ["c"]
 
 
-async def test_the_owner_of_a_run_is_told_by_its_bell_and_at_the_next_renewal(store: StoreScene) -> None:
+async def test_the_owner_of_a_run_is_notified_and_sees_a_cancel_at_the_next_renewal(store: StoreScene) -> None:
     await submit(store, "a")
     run = await owned(store)
     channel = f"{WORKER_CHANNEL_PREFIX}w"
-    async with Notifications(Connection(store.redis)).open() as line, asyncio.timeout(5):
-        await line.watch([channel])
-        while channel not in await line.received():
+    async with Notifications(Connection(store.redis)).open() as subscription, asyncio.timeout(5):
+        await subscription.watch([channel])
+        while channel not in await subscription.received():
             pass
         assert await cancel(store) == Cancelled(CancelOutcome.ASKED, None)
-        while channel not in await line.received():
+        while channel not in await subscription.received():
             pass
     assert await store.leases.renew([run], lease_seconds=60) == [RenewalOutcome.CANCEL_ASKED]
     assert (await store.runs.get("t", "a")).status is RunStatus.PROCESSING
@@ -108,7 +108,7 @@ async def test_a_run_whose_lease_ran_out_is_ended_and_its_old_owner_fenced_off(s
     assert await store.everything() == before
 
 
-async def test_a_run_that_was_given_back_is_ended_at_once(store: StoreScene) -> None:
+async def test_a_released_run_is_ended_at_once(store: StoreScene) -> None:
     await submit(store, "a")
     await store.leases.release(await owned(store))
     assert (await cancel(store)).outcome is CancelOutcome.CANCELLED
@@ -119,11 +119,11 @@ async def test_cancelling_twice_changes_nothing_more(store: StoreScene) -> None:
     await submit(store, "a", "b")
     first = await cancel(store)
     before = await store.everything()
-    assert await cancel(store) == first, "the next run is named again, should the first answer have been lost"
+    assert await cancel(store) == first, "the next run is returned again, in case the first answer was lost"
     assert await store.everything() == before
 
 
-async def test_asking_an_owner_twice_keeps_the_first_request(store: StoreScene) -> None:
+async def test_a_second_cancel_keeps_the_first_request(store: StoreScene) -> None:
     await submit(store, "a")
     await owned(store)
     await cancel(store)
@@ -149,7 +149,7 @@ async def test_an_unknown_run_cannot_be_cancelled(store: StoreScene) -> None:
     assert await store.everything() == before
 
 
-async def test_a_takeover_sees_that_a_cancel_was_asked_for(store: StoreScene) -> None:
+async def test_a_takeover_sees_the_cancel_request(store: StoreScene) -> None:
     await submit(store, "a")
     await owned(store)
     await cancel(store)

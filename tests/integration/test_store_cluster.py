@@ -1,4 +1,4 @@
-"""The store on a real Redis Cluster of three masters: commands find their node, and a lost node costs only its own."""
+"""The store on a real Redis Cluster of three masters: commands reach their node, a lost node affects only its keys."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from modem.service.lease.active_runs import ActiveRuns
-from modem.service.legacy import TORN, accept_flow
+from modem.service.legacy import CROSS_SLOT, accept_flow
 from shared.contract.api import OnBusy
 from shared.contract.run import RunJob, RunRecord, RunStatus
 from shared.errors import ConfigurationError, StoreUnavailableError
 from shared.keys import IDLE_CHANNEL, OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX, run_thread
 from shared.store.cluster.check import check_cluster
 from shared.store.cluster.connection import open_connection
-from shared.store.cluster.notifications import ClusterNotifications
+from shared.store.cluster.notifications import ClusterNotifications, ClusterSubscription
 from shared.store.leases import OpenRun, RenewalOutcome
-from shared.store.notifications import Notifications
+from shared.store.notifications import Notifications, Subscription
 from shared.store.presence import Presence, ThreadPresence
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.run_values import Claim, SubmitOutcome
@@ -35,9 +35,9 @@ from tests.integration.test_store_legacy import message
 from tests.unit.modem.test_execute_run import FakeEngineBuilder, FakePublisher, services_with
 
 _LIMIT_SECONDS = 60.0
-_FOR_EVER = 3600.0  # no line is opened again only because it was silent
-_SILENCE = 3.0
-# As short as a busy machine allows: a master that gets no processor for so long is replaced.
+_FOR_EVER = 3600.0  # no connection is reopened only because it received nothing
+_DEAD_AFTER = 3.0
+# As short as a busy machine allows: a master that gets no CPU time for so long is replaced.
 _QUICK_TIMEOUT_MS = 2000
 
 
@@ -59,18 +59,18 @@ async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Sce
     claims = [await scene.claim(thread_id) for thread_id in THREADS]
     await asyncio.gather(*(scene.write(claim, 1) for claim in claims))
     assert await scene.leases.renew([claim.run for claim in claims], lease_seconds=60) == [RenewalOutcome.HELD] * 6
-    looked = await scene.leases.inspect(
+    inspected = await scene.leases.inspect(
         [RunJob(thread_id=each.run.thread_id, run_id=each.run.run_id) for each in claims]
     )
-    assert [(run.status, run.is_active, run.lease_left_seconds > 50) for run in looked if isinstance(run, OpenRun)] == [
-        (RunStatus.PROCESSING, True, True)
-    ] * 6
+    assert [
+        (run.status, run.is_active, run.lease_left_seconds > 50) for run in inspected if isinstance(run, OpenRun)
+    ] == [(RunStatus.PROCESSING, True, True)] * 6
     diagnosis = await RunDiagnosisStore(scene.connection).read("a", "r-a")
     assert (diagnosis.is_active, diagnosis.last_event_at is not None) == (True, True)
-    assert diagnosis.next_look_at is not None
+    assert diagnosis.next_check_at is not None
     for claim in claims:
         assert await scene.runs.finish(claim.run, end_of(claim.run.run_id)) is not None
-    assert await scene.tails(THREADS) == dict.fromkeys(THREADS, 2)
+    assert await scene.count_entries(THREADS) == dict.fromkeys(THREADS, 2)
     page = await scene.events.page_with_first(scene.stream("a"), after="0-0", limit=10)
     assert [entry.is_final for entry in page.entries] == [False, True]
     assert (await scene.runs.find("r-d")).status is RunStatus.COMPLETED
@@ -93,7 +93,7 @@ async def _all_keys(processes: ClusterProcesses) -> set[str]:
         return {key.decode() for client in clients for key in client.keys("*")}
 
 
-async def test_modems_are_counted_and_their_node_tells_the_time(scene: Scene) -> None:
+async def test_modems_are_counted_by_the_clock_of_their_node(scene: Scene) -> None:
     workers = WorkerStore(scene.connection)
     await workers.ping()
     await workers.report_alive("w", lifetime_seconds=60)
@@ -103,76 +103,76 @@ async def test_modems_are_counted_and_their_node_tells_the_time(scene: Scene) ->
     assert await workers.count_alive() == 0
 
 
-async def _hear(line: object, wanted: set[str]) -> None:
-    """Return once each of these bells was heard."""
+async def _receive(subscription: Subscription | ClusterSubscription, wanted: set[str]) -> None:
+    """Return once each of these channels was notified."""
     left = set(wanted)
     async with asyncio.timeout(_LIMIT_SECONDS):
         while left:
-            left -= set(await line.received())  # type: ignore[attr-defined]  # BellLine or ClusterLine
+            left -= set(await subscription.received())
 
 
-async def test_the_bells_of_all_nodes_are_heard_on_one_line(scene: Scene) -> None:
+async def test_notifications_of_all_nodes_are_received_on_one_subscription(scene: Scene) -> None:
     claims = [await scene.claim(thread_id) for thread_id in THREADS]
     channels = {scene.connection.keys(thread_id).channel for thread_id in THREADS}
-    async with ClusterNotifications(scene.connection, silence_seconds=_FOR_EVER).open() as line:
-        await line.watch(channels)
-        await _hear(line, channels)
+    async with ClusterNotifications(scene.connection, dead_after_seconds=_FOR_EVER).open() as subscription:
+        await subscription.watch(channels)
+        await _receive(subscription, channels)
         for claim in claims:
             await scene.write(claim, 1)
-        await _hear(line, channels)
+        await _receive(subscription, channels)
         silent, *others = claims
-        await line.forget([scene.connection.keys(silent.run.thread_id).channel])
+        await subscription.forget([scene.connection.keys(silent.run.thread_id).channel])
         for claim in claims:
             await scene.write(claim, 2)
-        await _hear(line, {scene.connection.keys(claim.run.thread_id).channel for claim in others})
-        await line.ping()
+        await _receive(subscription, {scene.connection.keys(claim.run.thread_id).channel for claim in others})
+        await subscription.ping()
         async with asyncio.timeout(_LIMIT_SECONDS):
-            assert scene.connection.keys(silent.run.thread_id).channel not in await line.received()
+            assert scene.connection.keys(silent.run.thread_id).channel not in await subscription.received()
 
 
-async def test_a_workers_bell_is_heard_from_any_node(scene: Scene) -> None:
+async def test_a_workers_notification_is_received_from_any_node(scene: Scene) -> None:
     channel = f"{WORKER_CHANNEL_PREFIX}w"
-    async with Notifications(scene.connection).open() as line:
-        await line.watch([channel])
-        await _hear(line, {IDLE_CHANNEL, channel})
+    async with Notifications(scene.connection).open() as subscription:
+        await subscription.watch([channel])
+        await _receive(subscription, {IDLE_CHANNEL, channel})
         for thread_id in ("a", "b", "c"):
             claim = await scene.claim(thread_id)
             await scene.runs.cancel(claim.run, end_of(claim.run.run_id, RunStatus.CANCELLED))
-            await _hear(line, {channel})
+            await _receive(subscription, {channel})
 
 
-async def test_commands_and_bells_follow_a_slot_that_moves(scene: Scene) -> None:
+async def test_commands_and_notifications_follow_a_slot_that_moves(scene: Scene) -> None:
     claim = await scene.claim("a")
     channel, giver = scene.connection.keys("a").channel, scene.node_of("a")
     taker = next(node for node in scene.processes.nodes if node is not giver)
     scene.processes.give_slot(channel, taker)
     await scene.write(claim, 1)
     scene.processes.give_slot(channel, giver, giver=taker)
-    async with ClusterNotifications(scene.connection, silence_seconds=_FOR_EVER).open() as line:
-        await line.watch([channel])
-        await _hear(line, {channel})
+    async with ClusterNotifications(scene.connection, dead_after_seconds=_FOR_EVER).open() as subscription:
+        await subscription.watch([channel])
+        await _receive(subscription, {channel})
         scene.processes.give_slot(channel, taker)
         try:
             await scene.write(claim, 2)
-            assert await scene.tails(["a"]) == {"a": 2}
-            await _hear(line, {channel})
-            # Heard only when the line has moved too.
+            assert await scene.count_entries(["a"]) == {"a": 2}
+            await _receive(subscription, {channel})
+            # Received only when the subscription has moved too.
             await scene.write(claim, 3)
-            await _hear(line, {channel})
+            await _receive(subscription, {channel})
         finally:
             scene.processes.give_slot(channel, giver, giver=taker)
 
 
 @pytest.mark.parametrize("way", ["killed", "hung"])
-async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
+async def test_a_lost_node_delays_no_other_node(scene: Scene, way: str) -> None:
     claims = {thread_id: await scene.claim(thread_id) for thread_id in THREADS}
     lost = next(node for node in scene.processes.nodes if node is not scene.processes.node_of(OPEN_RUNS_INDEX))
     there = [thread_id for thread_id in THREADS if scene.node_of(thread_id) is lost]
     elsewhere = [thread_id for thread_id in THREADS if thread_id not in there]
     channels = {thread_id: scene.connection.keys(thread_id).channel for thread_id in THREADS}
-    async with ClusterNotifications(scene.connection, silence_seconds=_SILENCE).open() as line:
-        await line.watch(channels.values())
-        await _hear(line, set(channels.values()))
+    async with ClusterNotifications(scene.connection, dead_after_seconds=_DEAD_AFTER).open() as subscription:
+        await subscription.watch(channels.values())
+        await _receive(subscription, set(channels.values()))
         lost.stop() if way == "killed" else lost.pause()
         with pytest.raises(StoreUnavailableError):
             await scene.write(claims[there[0]], 1)
@@ -185,20 +185,20 @@ async def test_a_lost_node_holds_up_nobody_else(scene: Scene, way: str) -> None:
         for sequence in (1, 2, 3):
             for thread_id in elsewhere:
                 await scene.write(claims[thread_id], sequence)
-            await _hear(line, {channels[thread_id] for thread_id in elsewhere})
-        assert await scene.tails(elsewhere) == dict.fromkeys(elsewhere, 3)
-        await _submit_with_name_on(lost, scene, claims[elsewhere[0]].run)
+            await _receive(subscription, {channels[thread_id] for thread_id in elsewhere})
+        assert await scene.count_entries(elsewhere) == dict.fromkeys(elsewhere, 3)
+        await _submit_with_index_entry_on(lost, scene, claims[elsewhere[0]].run)
         lost.start() if way == "killed" else lost.resume()
         async with asyncio.timeout(_LIMIT_SECONDS):
             for thread_id in there:
                 await _write_when_back(scene, claims[thread_id])
-            # Their line was opened again, or it has held all the time.
-            await _hear(line, {channels[thread_id] for thread_id in there})
-    assert await scene.tails(there) == dict.fromkeys(there, 1)
-    scene.processes.wait_until_whole()
+            # Their connection was reopened, or was never lost.
+            await _receive(subscription, {channels[thread_id] for thread_id in there})
+    assert await scene.count_entries(there) == dict.fromkeys(there, 1)
+    scene.processes.wait_until_complete()
 
 
-async def _submit_with_name_on(lost: RedisProcess, scene: Scene, like: RunRecord) -> None:
+async def _submit_with_index_entry_on(lost: RedisProcess, scene: Scene, like: RunRecord) -> None:
     run_id = next(name for name in map(str, count()) if scene.processes.node_of(run_thread(name)) is lost)
     submitted = await scene.runs.submit(like.model_copy(update={"run_id": run_id}), on_busy=OnBusy.QUEUE)
     assert submitted.outcome is SubmitOutcome.QUEUED, "though nobody can find it by its id alone"
@@ -211,23 +211,23 @@ async def _write_when_back(scene: Scene, claim: Claim) -> None:
             return
 
 
-async def test_a_replica_that_takes_over_is_found_and_heard(tmp_path: Path) -> None:
+async def test_a_replica_that_takes_over_is_found_and_notifies(tmp_path: Path) -> None:
     with ClusterProcesses(tmp_path, node_timeout_ms=_QUICK_TIMEOUT_MS, password="cluster/p@ss:1") as processes:
         lost = processes.node_of("thread:{b}:stream")
         processes.add_replica(lost)
         async with open_scene(processes) as scene:
             claim, channel = await scene.claim("b"), scene.connection.keys("b").channel
-            async with ClusterNotifications(scene.connection, silence_seconds=_SILENCE).open() as line:
-                await line.watch([channel])
-                await _hear(line, {channel})
+            async with ClusterNotifications(scene.connection, dead_after_seconds=_DEAD_AFTER).open() as subscription:
+                await subscription.watch([channel])
+                await _receive(subscription, {channel})
                 processes.wait_for_replica(lost, "{b}")
                 lost.stop()
                 async with asyncio.timeout(_LIMIT_SECONDS):
                     await _write_when_back(scene, claim)
-                await _hear(line, {channel})
+                await _receive(subscription, {channel})
                 await scene.write(claim, 2)
-                await _hear(line, {channel})
-                assert await scene.tails(["b"]) == {"b": 2}
+                await _receive(subscription, {channel})
+                assert await scene.count_entries(["b"]) == {"b": 2}
 
 
 async def test_scripts_that_a_node_has_forgotten_are_sent_again(scene: Scene) -> None:
@@ -243,16 +243,16 @@ async def test_scripts_that_a_node_has_forgotten_are_sent_again(scene: Scene) ->
 async def test_a_legacy_message_for_a_thread_of_another_slot_is_refused_with_the_reason(scene: Scene) -> None:
     made = services_with(FakeWorkerRunStore(), ActiveRuns(), FakeEngineBuilder([says("Tea.")]), FakePublisher())
     services = replace(made, runs=scene.runs, keys=scene.connection.keys)
-    await accept_flow(message("flow", "torn", thread_id="a"), services, scene.threads)
-    refused = await scene.runs.get("flow", "torn")
-    assert (refused.status, refused.message) == (RunStatus.FAILED, TORN)
-    await accept_flow(message("flow", "whole"), services, scene.threads)
-    assert (await scene.runs.get("flow", "whole")).status is RunStatus.COMPLETED
-    for number in ("torn", "whole"):
+    await accept_flow(message("flow", "cross-slot", thread_id="a"), services, scene.threads)
+    refused = await scene.runs.get("flow", "cross-slot")
+    assert (refused.status, refused.message) == (RunStatus.FAILED, CROSS_SLOT)
+    await accept_flow(message("flow", "same-slot"), services, scene.threads)
+    assert (await scene.runs.get("flow", "same-slot")).status is RunStatus.COMPLETED
+    for number in ("cross-slot", "same-slot"):
         legacy = await scene.events.page(f"stream:{{flow}}:{number}", after="0-0", limit=10)
         assert [entry.is_final for entry in legacy][-1:] == [True]
     await scene.threads.delete("flow")
-    assert not await scene.events.exists("stream:{flow}:whole")
+    assert not await scene.events.exists("stream:{flow}:same-slot")
 
 
 async def test_a_redis_that_is_no_cluster_is_refused_at_the_start(redis_url: str, processes: ClusterProcesses) -> None:

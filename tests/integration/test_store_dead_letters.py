@@ -37,7 +37,7 @@ async def test_the_newest_are_kept_and_one_can_be_removed(redis: Any) -> None:
     assert await store.list() == [*kept[:5], *kept[6:]]
 
 
-async def test_what_somebody_else_put_into_the_list_is_passed_over(redis: Any) -> None:
+async def test_foreign_items_of_the_list_are_skipped(redis: Any) -> None:
     store = DeadLetterStore(Connection(redis))
     await store.put(letter(1))
     await redis.lpush(DEAD_LETTERS, "garbage")

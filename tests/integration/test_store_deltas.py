@@ -1,4 +1,4 @@
-"""Streamed text in the log: superseded by its message in one call, and no loss to whoever comes back with an old id."""
+"""Text deltas in the log: superseded by their message in one call, without a gap for a client that resumes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -50,7 +50,7 @@ def supersede(sequence: int, *events: bytes) -> RunWrite:
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["thread", "legacy"])
-async def test_a_message_takes_the_place_of_its_deltas_on_both_streams(store: StoreScene, legacy: bool) -> None:
+async def test_a_message_supersedes_its_deltas_on_both_streams(store: StoreScene, legacy: bool) -> None:
     run = await begin(store, legacy=legacy)
     await store.runs.append(run, RunWrite(1, events=[event_of("user_message"), DELTA]))
     await store.runs.append(run, RunWrite(2, events=[DELTA, event_of("tool_bash"), DELTA]))
@@ -63,7 +63,7 @@ async def test_a_message_takes_the_place_of_its_deltas_on_both_streams(store: St
     assert await types(store) == [*expected[:3], "assistant_response"]
 
 
-async def test_a_long_text_goes_as_a_whole(store: StoreScene) -> None:
+async def test_all_deltas_of_a_long_text_are_removed(store: StoreScene) -> None:
     run = await begin(store)
     for sequence in range(1, 6):
         await store.runs.append(run, RunWrite(sequence, events=[DELTA] * 700))
@@ -83,7 +83,7 @@ async def test_text_of_a_run_that_ended_before_its_message_stays(store: StoreSce
     ]  # fmt: skip
 
 
-async def test_a_new_attempt_takes_the_text_of_the_old_one_out(store: StoreScene) -> None:
+async def test_a_new_attempt_removes_the_deltas_of_the_old_one(store: StoreScene) -> None:
     old = await begin(store)
     await store.runs.append(old, RunWrite(1, events=[DELTA, DELTA]))
     await store.leases.release(old)
@@ -92,7 +92,7 @@ async def test_a_new_attempt_takes_the_text_of_the_old_one_out(store: StoreScene
     assert await types(store) == ["status"]
 
 
-async def test_a_worker_without_its_lease_takes_nothing_out(store: StoreScene) -> None:
+async def test_a_worker_without_its_lease_removes_nothing(store: StoreScene) -> None:
     old = await begin(store)
     await store.leases.release(old)
     new = (await store.claim("a", "c2")).run
@@ -102,7 +102,7 @@ async def test_a_worker_without_its_lease_takes_nothing_out(store: StoreScene) -
     assert await types(store) == ["assistant_delta"]
 
 
-async def test_a_repeated_message_takes_nothing_more_out(store: StoreScene) -> None:
+async def test_a_repeated_message_removes_nothing_more(store: StoreScene) -> None:
     run = await begin(store)
     await store.runs.append(run, RunWrite(1, events=[DELTA]))
     await store.runs.append(run, supersede(2))
@@ -111,11 +111,11 @@ async def test_a_repeated_message_takes_nothing_more_out(store: StoreScene) -> N
     assert await types(store) == ["assistant_response", "assistant_delta"]
 
 
-async def test_every_way_to_write_an_entry_says_what_it_is(store: StoreScene) -> None:
+async def test_every_way_to_write_an_entry_sets_its_type(store: StoreScene) -> None:
     run = await begin(store)
-    # What a person or a tool says about types is no type.
-    said = event_of("user_message", '{"text":"\\"execute_type\\":\\"no\\""}')
-    await store.runs.submit(store.run("s"), on_busy=OnBusy.STEER, steer=SteerText(NOTE, said))
+    # A type inside of a user's or a tool's text is not the entry's type.
+    event = event_of("user_message", '{"text":"\\"execute_type\\":\\"no\\""}')
+    await store.runs.submit(store.run("s"), on_busy=OnBusy.STEER, steer=SteerText(NOTE, event))
     await store.runs.take_steering(run, nonce="n")
     state = AgentState(in_flight=(CallInFlight(call_id="c", name="ls", uuid="u", began_at="now"),))
     await store.runs.append(run, RunWrite(1, events=[event_of("tool_ls", '{"execute_type":"no"}')], state=state))
@@ -130,7 +130,7 @@ async def test_every_way_to_write_an_entry_says_what_it_is(store: StoreScene) ->
 
 @dataclass
 class Written:
-    """One entry as it was written; `is_superseded` once it is text that a message stands for."""
+    """One entry as it was written; `is_superseded` once it is text that a message has superseded."""
 
     id: str
     is_text: bool
@@ -170,16 +170,16 @@ class LongLog:
         self.written += [Written(entry.id, action == "text", self.run.run_id) for entry in new]
 
     async def check(self) -> None:
-        """For every id that a client can have seen: it is told of a gap exactly if it misses something."""
+        """For every id that a client can have seen: a gap is reported exactly if it misses something."""
         page = await self.store.events.page_with_first(self.store.keys.stream, after="0-0", limit=10_000)
         kept = {entry.id for entry in page.entries}
         missing = [each.id for each in self.written if not each.is_superseded and each.id not in kept]
         assert not [each for each in self.written if each.is_superseded and each.id in kept]
-        assert page.whole_after is not None
-        told = parse_stream_id(page.whole_after)
+        assert page.complete_after is not None
+        reported = parse_stream_id(page.complete_after)
         newest_missing = max(map(parse_stream_id, missing), default=None)
         for seen in (parse_stream_id(each.id) for each in self.written):
-            assert (told > seen) == (newest_missing is not None and newest_missing > seen)
+            assert (reported > seen) == (newest_missing is not None and newest_missing > seen)
 
 
 LONG_TEXT: Final = [("text", 70)] * 3  # the limit cuts its beginning off before its message comes
@@ -194,7 +194,7 @@ ACTIONS = st.tuples(
 @example([*LONG_TEXT, ("end", 1), *LONG_TEXT, ("message", 1)], 70)
 @example([("events", 70), *LONG_TEXT, ("events", 1), ("end", 1), ("text", 70), ("message", 1)], 70)
 @example([("text", 169), ("end", 1), ("text", 1), ("message", 1)], 70)  # its end cuts off text that stays
-def test_a_gap_is_told_exactly_to_those_who_miss_something(
+def test_a_gap_is_reported_exactly_when_a_reader_misses_something(
     redis_url: str, actions: Sequence[tuple[str, int]], max_length: int
 ) -> None:
     async def play() -> None:
@@ -209,16 +209,16 @@ def test_a_gap_is_told_exactly_to_those_who_miss_something(
     asyncio.run(play())
 
 
-async def test_what_somebody_else_cut_off_is_told_as_a_gap(store: StoreScene) -> None:
+async def test_entries_removed_by_others_are_reported_as_a_gap(store: StoreScene) -> None:
     run = await begin(store)
     await store.runs.append(run, RunWrite(1, events=[event_of("tool_ls")] * 5))
     ids = [entry.id for entry in await entries(store)]
     await store.redis.xtrim(store.keys.stream, maxlen=2, approximate=False)
     page = await store.events.page_with_first(store.keys.stream, after="0-0", limit=10)
-    assert (page.first_id, page.whole_after) == (ids[3], ids[3])
+    assert (page.first_id, page.complete_after) == (ids[3], ids[3])
 
 
-async def test_what_is_cut_off_in_the_very_write_that_empties_the_log_is_told(redis_url: str) -> None:
+async def test_entries_trimmed_by_the_write_that_empties_the_log_are_reported(redis_url: str) -> None:
     async with open_store(redis_url, max_length=10) as store:
         run = await begin(store)
         await store.runs.append(run, RunWrite(1, events=[DELTA] * 5))
@@ -226,11 +226,11 @@ async def test_what_is_cut_off_in_the_very_write_that_empties_the_log_is_told(re
         await store.runs.append(run, supersede(2, *[event_of("tool_ls")] * 120))
         page = await store.events.page_with_first(store.keys.stream, after=seen, limit=1000)
         assert len(page.entries) == 10
-        assert page.whole_after is not None
-        assert parse_stream_id(seen) < parse_stream_id(page.whole_after) < parse_stream_id(page.entries[0].id)
+        assert page.complete_after is not None
+        assert parse_stream_id(seen) < parse_stream_id(page.complete_after) < parse_stream_id(page.entries[0].id)
 
 
-async def test_large_entries_that_come_many_at_once_do_not_outgrow_the_limit(redis_url: str) -> None:
+async def test_many_large_entries_at_once_do_not_exceed_the_limit(redis_url: str) -> None:
     large = event_of("tool_bash", '"' + "x" * 140_000 + '"')
     async with open_store(redis_url, max_length=10) as store:
         run = await begin(store)
@@ -239,7 +239,7 @@ async def test_large_entries_that_come_many_at_once_do_not_outgrow_the_limit(red
         assert len(await entries(store)) < 10 + 200
 
 
-async def test_text_that_the_end_of_another_run_cuts_off_is_missing_until_its_message_comes(redis_url: str) -> None:
+async def test_text_trimmed_by_the_end_of_another_run_is_missing_until_its_message_comes(redis_url: str) -> None:
     async with open_store(redis_url, max_length=10) as store:
         run, queued = await begin(store), store.run("b")
         await store.runs.submit(queued, on_busy=OnBusy.QUEUE)
@@ -248,9 +248,9 @@ async def test_text_that_the_end_of_another_run_cuts_off_is_missing_until_its_me
         await store.runs.cancel(queued, end_of("b", RunStatus.CANCELLED))
         assert await types(store) == ["assistant_delta"] * 9 + ["task_agent_execute"]
         page = await store.events.page_with_first(store.keys.stream, after=seen, limit=100)
-        assert page.whole_after is not None
-        assert parse_stream_id(page.whole_after) > parse_stream_id(seen)
+        assert page.complete_after is not None
+        assert parse_stream_id(page.complete_after) > parse_stream_id(seen)
         await store.runs.append(run, supersede(2))
         page = await store.events.page_with_first(store.keys.stream, after=seen, limit=100)
-        assert page.whole_after is not None
-        assert parse_stream_id(page.whole_after) <= parse_stream_id(seen)
+        assert page.complete_after is not None
+        assert parse_stream_id(page.complete_after) <= parse_stream_id(seen)

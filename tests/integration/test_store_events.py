@@ -25,7 +25,7 @@ async def fill(store: StoreScene, stream: str, *ids: str) -> None:
         await store.redis.xadd(stream, {"event": "e", "data": entry_id, "run_id": "r"}, id=entry_id)
 
 
-async def test_pages_begin_behind_an_id_and_follow_each_other(store: StoreScene) -> None:
+async def test_pages_begin_after_an_id_and_follow_each_other(store: StoreScene) -> None:
     await fill(store, "s", "1-0", "1-1", "2-0", "10-0")
     assert [e.id for e in await store.events.page("s", after="0-0", limit=2)] == ["1-0", "1-1"]
     assert [e.id for e in await store.events.page("s", after="1-1", limit=9)] == ["2-0", "10-0"]
@@ -33,7 +33,7 @@ async def test_pages_begin_behind_an_id_and_follow_each_other(store: StoreScene)
     assert await store.events.page("nowhere", after="0-0", limit=9) == []
 
 
-async def test_a_page_tells_the_oldest_id_that_is_kept(store: StoreScene) -> None:
+async def test_a_page_has_the_oldest_id_that_is_kept(store: StoreScene) -> None:
     await fill(store, "s", "1-0", "2-0", "3-0")
     await store.redis.xtrim("s", minid="2-0", approximate=False)
     page = await store.events.page_with_first("s", after="0-5", limit=1)
@@ -45,15 +45,15 @@ async def test_a_page_tells_the_oldest_id_that_is_kept(store: StoreScene) -> Non
     assert (await store.events.first_id("nowhere"), await store.events.last_id("nowhere")) == (None, "0-0")
 
 
-async def test_many_tails_are_read_in_one_call_without_waiting(store: StoreScene) -> None:
+async def test_new_entries_of_many_streams_are_read_in_one_call_without_waiting(store: StoreScene) -> None:
     await fill(store, "a", "1-0", "2-0", "3-0")
     await fill(store, "b", "5-0")
-    tails = await store.events.tails({"a": "1-0", "b": "5-0", "nowhere": "0-0"}, limit=1)
-    assert {name: [e.id for e in entries] for name, entries in tails.items()} == {"a": ["2-0"]}
-    assert await store.events.tails({"b": "5-0"}, limit=1) == {}
+    found = await store.events.read_after({"a": "1-0", "b": "5-0", "nowhere": "0-0"}, limit=1)
+    assert {name: [e.id for e in entries] for name, entries in found.items()} == {"a": ["2-0"]}
+    assert await store.events.read_after({"b": "5-0"}, limit=1) == {}
 
 
-async def test_data_is_passed_on_untouched(store: StoreScene) -> None:
+async def test_data_is_returned_unchanged(store: StoreScene) -> None:
     await store.redis.xadd("s", {"event": "e", "data": b"\xff\x00", "run_id": "r", "final": "1"}, id="1-0")
     await store.redis.xadd("s", {"other": "x"}, id="2-0")
     assert await store.events.page("s", after="0-0", limit=9) == [
@@ -61,7 +61,7 @@ async def test_data_is_passed_on_untouched(store: StoreScene) -> None:
     ]  # fmt: skip
 
 
-async def test_a_worker_counts_as_alive_until_it_leaves_or_falls_silent(store: StoreScene) -> None:
+async def test_a_worker_counts_as_alive_until_it_leaves_or_misses_its_heartbeat(store: StoreScene) -> None:
     workers = WorkerStore(Connection(store.redis))
     await workers.report_alive("a", lifetime_seconds=100)
     await workers.report_alive("b", lifetime_seconds=100)
@@ -75,25 +75,25 @@ async def test_a_worker_counts_as_alive_until_it_leaves_or_falls_silent(store: S
             pass
 
 
-async def test_a_store_without_redis_says_so() -> None:
+async def test_a_store_without_redis_raises_store_unavailable() -> None:
     process = RedisProcess()  # never started: nothing listens on its port
     with pytest.raises(StoreUnavailableError):
         async with open_store(process.url):
             pass
 
 
-async def test_tails_are_read_on_after_their_connection_was_closed(store: StoreScene) -> None:
+async def test_reading_goes_on_after_the_connection_was_closed(store: StoreScene) -> None:
     await fill(store, "a", "1-0")
-    assert list(await store.events.tails({"a": "0-0"}, limit=9)) == ["a"]
+    assert list(await store.events.read_after({"a": "0-0"}, limit=9)) == ["a"]
     await store.redis.client_kill_filter(_type="normal", skipme=True)
-    assert list(await store.events.tails({"a": "0-0"}, limit=9)) == ["a"]
+    assert list(await store.events.read_after({"a": "0-0"}, limit=9)) == ["a"]
 
 
-async def test_a_reading_that_was_given_up_leaves_no_answer_for_the_next(store: StoreScene) -> None:
+async def test_a_cancelled_read_leaves_no_answer_for_the_next(store: StoreScene) -> None:
     await fill(store, "a", "1-0")
     await fill(store, "b", "2-0")
-    given_up = asyncio.create_task(store.events.tails({"a": "0-0"}, limit=9))
+    given_up = asyncio.create_task(store.events.read_after({"a": "0-0"}, limit=9))
     await asyncio.sleep(0)
     given_up.cancel()
     await asyncio.wait([given_up])
-    assert list(await store.events.tails({"b": "0-0"}, limit=9)) == ["b"]
+    assert list(await store.events.read_after({"b": "0-0"}, limit=9)) == ["b"]

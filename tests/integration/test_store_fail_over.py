@@ -1,4 +1,4 @@
-"""The store behind Sentinels: it finds the master, leaves one that was deposed, and waits for the next."""
+"""The store behind Sentinels: it finds the master, leaves a demoted one, and waits for the next."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -57,26 +57,26 @@ async def test_writes_go_to_the_new_master_after_the_old_one_dies(group: Sentine
     assert (await threads.get("before-7")).thread_id == "before-7"
 
 
-async def _hear_on(line: Subscription) -> None:
+async def _receive_for_ever(subscription: Subscription) -> None:
     while True:
-        await line.received()
+        await subscription.received()
 
 
-async def test_a_bell_line_follows_the_master(group: SentinelGroup, connection: Connection) -> None:
-    async with Notifications(connection).open() as line:
-        await line.watch(["bell"])
+async def test_a_subscription_follows_the_master(group: SentinelGroup, connection: Connection) -> None:
+    async with Notifications(connection).open() as subscription:
+        await subscription.watch(["channel"])
         old = group.master()
         group.kill_master()
         group.wait_for_other_master(old)
         with pytest.raises(StoreUnavailableError):
-            await asyncio.wait_for(_hear_on(line), _LIMIT_SECONDS)
-    async with asyncio.timeout(_LIMIT_SECONDS), Notifications(connection).open() as line:
-        await line.watch(["bell"])
+            await asyncio.wait_for(_receive_for_ever(subscription), _LIMIT_SECONDS)
+    async with asyncio.timeout(_LIMIT_SECONDS), Notifications(connection).open() as subscription:
+        await subscription.watch(["channel"])
         received: set[str] = set()
-        while received != {IDLE_CHANNEL, "bell"}:
-            received.update(await line.received())
-        group.redis.publish("bell", "")
-        assert list(await line.received()) == ["bell"]
+        while received != {IDLE_CHANNEL, "channel"}:
+            received.update(await subscription.received())
+        group.redis.publish("channel", "")
+        assert list(await subscription.received()) == ["channel"]
 
 
 async def test_a_demoted_server_is_left_and_asked_anew(own_redis: RedisProcess) -> None:

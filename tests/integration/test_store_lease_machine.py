@@ -1,4 +1,4 @@
-"""Any interleaving of workers, old and new, reapers and cancels leaves a thread whole and its runs ended once."""
+"""Any interleaving of workers, old and new, reapers and cancels leaves a thread consistent and its runs ended once."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -20,7 +20,7 @@ from tests.integration.store_scene import StoreScene, end_of, event_of, open_sto
 from tests.integration.test_store_machine import without_text
 
 KINDS = st.sampled_from(["assistant_delta", "assistant_delta", "assistant_response", "status", "tool_ls"])
-LEASE_SECONDS = 3600.0  # no lease runs out by itself: the machine lets it
+LEASE_SECONDS = 3600.0  # no lease expires by itself: the state machine expires it
 
 
 @dataclass
@@ -205,7 +205,7 @@ class LeaseMachine(RuleBasedStateMachine):
         inbox = self.loop.run(self.store.redis.lrange(self.store.keys.inbox, 0, -1))
         assert [run_id.decode() for run_id in inbox] == self.inbox
         processing = [run.run_id for run in runs if run.status is RunStatus.PROCESSING]
-        assert processing in ([], [self.active]), "at most one run is carried at a time"
+        assert processing in ([], [self.active]), "at most one run is executed at a time"
 
     @invariant()
     def the_stream_tells_each_run_to_its_one_end(self) -> None:
@@ -221,7 +221,7 @@ class LeaseMachine(RuleBasedStateMachine):
         assert all(seconds > 0 for seconds in self.loop.run(self.store.lifetimes()).values())
 
 
-def test_a_thread_stays_whole_whoever_owns_its_runs(redis_url: str) -> None:
+def test_a_thread_stays_consistent_whoever_owns_its_runs(redis_url: str) -> None:
     class Machine(LeaseMachine):
         url = redis_url
 

@@ -55,7 +55,7 @@ async def inspect(store: StoreScene, run_id: str = "a") -> OpenRun:
 
 
 async def milliseconds(store: StoreScene) -> int:
-    """Return the time by Redis' clock."""
+    """Return the time by the clock of Redis."""
     seconds, microseconds = await store.redis.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -69,7 +69,7 @@ async def lost(store: StoreScene, *run_ids: str) -> RunRecord:
     return old
 
 
-async def test_a_lease_that_holds_lets_nobody_else_in(store: StoreScene) -> None:
+async def test_a_held_lease_refuses_other_claims(store: StoreScene) -> None:
     await submit(store, "a")
     run = await owned(store)
     assert (run.attempts, run.crashes, run.owner) == (1, 0, "w1")
@@ -102,7 +102,7 @@ async def test_a_lease_that_ran_out_is_claimed_with_a_higher_token_and_counts_a_
     assert second.started_at == first.started_at
 
 
-async def test_a_claim_asked_for_again_after_its_lease_is_a_whole_one(store: StoreScene) -> None:
+async def test_a_claim_repeated_after_its_lease_has_a_full_lease(store: StoreScene) -> None:
     await submit(store, "a")
     assert await store.runs.claim("t", "a", owner="w", claim_id="same", lease_seconds=SHORT) is not None
     await until_expired(store)
@@ -147,7 +147,7 @@ async def test_a_worker_that_was_replaced_neither_renews_nor_releases(store: Sto
     assert await store.everything() == before
 
 
-async def test_a_renewed_lease_holds_longer_and_says_nothing_else(store: StoreScene) -> None:
+async def test_a_renewed_lease_holds_longer_and_changes_nothing_else(store: StoreScene) -> None:
     await submit(store, "a")
     run = await owned(store, lease_seconds=1)
     assert await store.leases.renew([run], lease_seconds=60) == [RenewalOutcome.HELD]
@@ -163,7 +163,7 @@ async def test_a_lease_that_ran_out_is_renewed_as_long_as_nobody_took_it(store: 
     assert await claim(store, "w2") is None
 
 
-async def test_one_lost_run_takes_no_other_renewal_with_it(store: StoreScene) -> None:
+async def test_one_lost_run_fails_no_other_renewal(store: StoreScene) -> None:
     old = await lost(store)
     await store.threads.create("t2")
     other = store.run("b").model_copy(update={"thread_id": "t2"})
@@ -175,7 +175,7 @@ async def test_one_lost_run_takes_no_other_renewal_with_it(store: StoreScene) ->
     ]  # fmt: skip
 
 
-async def test_a_run_given_back_is_claimed_at_once_and_counts_no_crash(store: StoreScene) -> None:
+async def test_a_released_run_is_claimed_at_once_and_counts_no_crash(store: StoreScene) -> None:
     await submit(store, "a")
     run = await owned(store)
     assert await store.leases.release(run) is True
@@ -236,7 +236,7 @@ async def test_a_run_that_was_taken_is_due_again_after_the_hold(store: StoreScen
     assert again == [job("a")]
 
 
-async def test_a_watched_run_is_not_due_early_and_a_forgotten_one_never(store: StoreScene) -> None:
+async def test_a_scheduled_run_is_not_due_early_and_a_forgotten_one_never(store: StoreScene) -> None:
     await store.leases.schedule_check(job("later"), due_in_seconds=60)
     await store.leases.schedule_check(job("gone"), due_in_seconds=0)
     await store.leases.forget(job("gone"))
@@ -244,18 +244,18 @@ async def test_a_watched_run_is_not_due_early_and_a_forgotten_one_never(store: S
     assert await store.redis.zrange(OPEN_RUNS_INDEX, 0, -1) == [b"t later"]
 
 
-async def test_every_submitted_run_is_watched(store: StoreScene) -> None:
+async def test_every_submitted_run_has_a_scheduled_check(store: StoreScene) -> None:
     await submit(store, "a", "b")
     assert await store.redis.zrange(OPEN_RUNS_INDEX, 0, -1) == [b"t a", b"t b"]
 
 
-async def test_a_thread_id_with_blanks_comes_back_whole(store: StoreScene) -> None:
+async def test_a_thread_id_with_blanks_is_read_back_unchanged(store: StoreScene) -> None:
     odd = RunJob(thread_id="a thread of old", run_id="r")
     await store.leases.schedule_check(odd, due_in_seconds=0)
     assert await store.leases.take_due(limit=1, hold_seconds=1) == [odd]
 
 
-async def test_a_look_tells_how_each_run_stands(store: StoreScene) -> None:
+async def test_inspect_returns_the_state_of_each_run(store: StoreScene) -> None:
     await submit(store, "a", "b")
     waits, unknown = await store.leases.inspect([job("b"), job("unknown")])
     assert isinstance(waits, OpenRun)
@@ -283,7 +283,7 @@ ODD_IDS = [("flow", "input one"), ("flow one", "input"), ("a b", "c d"), ('["x",
 
 
 @pytest.mark.parametrize(("thread_id", "run_id"), [*ODD_IDS, ("flow", "input")])
-async def test_a_run_with_odd_ids_is_looked_after_as_itself(store: StoreScene, thread_id: str, run_id: str) -> None:
+async def test_a_run_with_odd_ids_is_checked_under_its_own_ids(store: StoreScene, thread_id: str, run_id: str) -> None:
     job = RunJob(thread_id=thread_id, run_id=run_id)
     await store.leases.schedule_check(job, due_in_seconds=0)
     assert await store.leases.take_due(limit=9, hold_seconds=60) == [job]
@@ -291,10 +291,10 @@ async def test_a_run_with_odd_ids_is_looked_after_as_itself(store: StoreScene, t
     assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0
 
 
-async def test_a_run_that_an_earlier_version_watches_is_found_and_forgotten(store: StoreScene) -> None:
+async def test_an_index_member_of_an_earlier_version_is_found_and_forgotten(store: StoreScene) -> None:
     await store.redis.zadd(OPEN_RUNS_INDEX, {"flow input": 0, "flow input one": 0})
     due = await store.leases.take_due(limit=9, hold_seconds=60)
     assert RunJob(thread_id="flow", run_id="input") in due
     for found in due:
         await store.leases.forget(found)
-    assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0, "what cannot be told apart does not come back for ever"
+    assert await store.redis.zcard(OPEN_RUNS_INDEX) == 0, "an ambiguous member does not come back for ever"

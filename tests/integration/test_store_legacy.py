@@ -1,4 +1,4 @@
-"""Legacy messages: their runs stand on two streams under the same ids, and run like any other."""
+"""Legacy messages: events of their runs are on two streams under the same ids; else they run like any other."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ def message(flow: str, number: str, task: str = "make tea", **members: str) -> P
     return ProcessFlowDataRequest.model_validate({**named, "context_data": [{"type": "text", "content": task}]})
 
 
-async def test_a_legacy_run_stands_on_both_streams_under_the_same_ids(store: StoreScene) -> None:
+async def test_a_legacy_runs_events_are_on_both_streams_under_the_same_ids(store: StoreScene) -> None:
     ahead = "9999999999999-7"  # the ids of the thread's stream run ahead of the clock
     await store.redis.xadd(store.keys.stream, {"event": "e", "data": "d", "run_id": "before"}, id=ahead)
     await store.runs.submit(store.run("a", legacy_stream=LEGACY), on_busy=OnBusy.QUEUE)
@@ -48,14 +48,14 @@ async def test_a_legacy_run_stands_on_both_streams_under_the_same_ids(store: Sto
     assert (await store.lifetimes())[LEGACY] > 0
     await store.redis.persist(LEGACY)
     await store.runs.finish(run, end_of("a"))
-    whole = await store.events.page(store.keys.stream, after="0-0", limit=10)
+    log = await store.events.page(store.keys.stream, after="0-0", limit=10)
     legacy = await store.events.page(LEGACY, after="0-0", limit=10)
-    assert legacy == whole[1:]
+    assert legacy == log[1:]
     assert len(legacy) == 3
     assert (await store.lifetimes())[LEGACY] > 0
 
 
-async def test_a_legacy_message_makes_its_thread_and_carries_its_run_out(store: StoreScene) -> None:
+async def test_a_legacy_message_creates_its_thread_and_executes_its_run(store: StoreScene) -> None:
     await accept_flow(message("flow", "one"), services(store, "Tea."), store.threads)
     run = await store.runs.find("one")
     assert (run.status, run.task) == (RunStatus.COMPLETED, "make tea")
@@ -87,7 +87,7 @@ async def test_further_legacy_messages_of_a_flow_list_its_thread_once(store: Sto
     assert page.items[0].run_count == 3
 
 
-async def test_readers_of_both_streams_hear_a_run_on_a_thread_of_another_name(store: StoreScene) -> None:
+async def test_readers_of_both_streams_are_notified_of_a_run_on_another_thread(store: StoreScene) -> None:
     async with store.redis.pubsub() as channels:
         await channels.subscribe(store.keys.channel, ThreadKeys("flow").channel)
         await accept_flow(message("flow", "one", thread_id="t"), services(store, "Tea."), store.threads)

@@ -1,4 +1,4 @@
-"""Any interleaving of what gateways and workers do to a thread leaves it whole."""
+"""Any interleaving of what gateways and workers do to a thread leaves it consistent."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -155,7 +155,7 @@ class StoreMachine(RuleBasedStateMachine):
         inbox = self.loop.run(self.store.redis.lrange(self.store.keys.inbox, 0, -1))
         assert [run_id.decode() for run_id in inbox] == self.inbox
         processing = [run.run_id for run in runs if run.status is RunStatus.PROCESSING]
-        assert processing in ([], [self.active]), "at most one run is carried at a time"
+        assert processing in ([], [self.active]), "at most one run is executed at a time"
 
     @invariant()
     def the_stream_tells_each_run_to_its_one_end(self) -> None:
@@ -171,7 +171,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert all(seconds > 0 for seconds in self.loop.run(self.store.lifetimes()).values())
 
 
-def test_a_thread_stays_whole_under_any_interleaving(redis_url: str) -> None:
+def test_a_thread_stays_consistent_under_any_interleaving(redis_url: str) -> None:
     class Machine(StoreMachine):
         url = redis_url
 

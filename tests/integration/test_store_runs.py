@@ -1,4 +1,4 @@
-"""The life of a run in Redis: each step happens once, in order, and only to its owner."""
+"""The life cycle of a run in Redis: each step happens once, in order, and only for its owner."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -111,7 +111,7 @@ def _fail(store: StoreScene) -> Awaitable[object]:
     ids=["create", "submit", "claim", "append", "finish", "fail_pending", "fail_pending with a queue"],
 )
 async def test_a_script_sent_twice_changes_and_answers_the_same(store: StoreScene, steps: tuple[Step, ...]) -> None:
-    """A lost answer is asked for again by the Redis client itself, so this happens in production."""
+    """The Redis client repeats a call whose answer was lost, so this happens in production."""
     await submit(store, "pending", idempotency_key="first")
     for step in steps[:-1]:
         await step(store)
@@ -129,7 +129,7 @@ async def test_of_two_claims_one_is_granted(store: StoreScene) -> None:
     assert sum(claim is not None for claim in claims) == 1
 
 
-async def test_a_run_that_waits_its_turn_or_has_ended_or_is_unknown_cannot_be_claimed(store: StoreScene) -> None:
+async def test_a_run_that_is_queued_or_has_ended_or_is_unknown_cannot_be_claimed(store: StoreScene) -> None:
     await submit(store, "a")
     await submit(store, "b")
     assert await store.runs.claim("t", "b", owner="w", claim_id="x", lease_seconds=60) is None
@@ -183,7 +183,7 @@ async def test_two_ends_of_a_run_answer_the_same_and_leave_one_completion(store:
     assert (await store.runs.get("t", "a")).status is RunStatus.COMPLETED
 
 
-async def test_waiting_runs_follow_in_the_order_they_came(store: StoreScene) -> None:
+async def test_queued_runs_follow_in_order_of_submission(store: StoreScene) -> None:
     outcomes = [(await submit(store, run_id)).outcome for run_id in "abcd"]
     assert outcomes == [SubmitOutcome.ACTIVE, *[SubmitOutcome.QUEUED] * 3]
     assert await store.runs.fail_pending(store.run("c"), end_of("c")) == Ended(
@@ -216,7 +216,7 @@ async def test_an_unknown_thread_takes_no_run(store: StoreScene) -> None:
         await store.runs.submit(stray, on_busy=OnBusy.QUEUE)
 
 
-async def test_the_same_key_gives_the_same_run_whatever_became_of_it(store: StoreScene) -> None:
+async def test_the_same_key_gives_the_same_run_even_after_its_end(store: StoreScene) -> None:
     await submit(store, "a", idempotency_key="k")
     again = await submit(store, "b", idempotency_key="k", on_busy=OnBusy.REJECT)
     assert (again.outcome, again.run.run_id) == (SubmitOutcome.REPEATED, "a")
@@ -226,7 +226,7 @@ async def test_the_same_key_gives_the_same_run_whatever_became_of_it(store: Stor
     assert (again.outcome, again.run.run_id, again.run.status) == (SubmitOutcome.REPEATED, "a", RunStatus.COMPLETED)
 
 
-async def test_a_run_that_never_began_gives_its_key_back(store: StoreScene) -> None:
+async def test_a_run_that_never_started_frees_its_key(store: StoreScene) -> None:
     await submit(store, "a", idempotency_key="k")
     await store.runs.fail_pending(store.run("a"), end_of("a", RunStatus.FAILED))
     again = await submit(store, "b", idempotency_key="k")
@@ -247,7 +247,7 @@ async def _shared_and(store: StoreScene, *runs: str) -> set[str]:
     return present & {*store.keys.shared, *(store.keys.run(run_id) for run_id in runs)}
 
 
-async def test_every_write_renews_the_life_of_what_it_belongs_to(store: StoreScene) -> None:
+async def test_every_write_renews_the_ttl_of_its_keys(store: StoreScene) -> None:
     await submit(store, "old", idempotency_key="k")
     old = (await store.claim("old")).run
     await store.runs.append(old, WRITE)
@@ -299,7 +299,7 @@ async def test_no_run_of_a_thread_is_gone_before_the_thread(store: StoreScene) -
     await check()
 
 
-async def test_earlier_runs_of_a_thread_are_not_looked_at_with_every_write(store: StoreScene) -> None:
+async def test_earlier_runs_of_a_thread_are_not_renewed_with_every_write(store: StoreScene) -> None:
     await submit(store, "old")
     await store.runs.finish((await store.claim("old")).run, end_of("old"))
     await store.redis.expire(store.keys.run("old"), 500)
@@ -310,15 +310,15 @@ async def test_earlier_runs_of_a_thread_are_not_looked_at_with_every_write(store
     assert await store.redis.ttl(store.keys.run("old")) <= 500
 
 
-async def test_a_task_that_is_not_stored_leaves_no_name_behind(store: StoreScene) -> None:
+async def test_a_task_that_is_not_stored_leaves_no_index_entry(store: StoreScene) -> None:
     await submit(store, "a", idempotency_key="k")
     with pytest.raises(ThreadBusyError):
         await store.runs.submit(store.run("refused"), on_busy=OnBusy.REJECT)
     with pytest.raises(ThreadNotFoundError):
         await store.runs.submit(store.run("lost", thread_id="nowhere"), on_busy=OnBusy.QUEUE)
     await submit(store, "again", idempotency_key="k")
-    said = SteerText(ChatMessage(role=Role.USER, content="x"), b"said")
-    await store.runs.submit(store.run("said"), on_busy=OnBusy.STEER, steer=said)
+    steer = SteerText(ChatMessage(role=Role.USER, content="x"), b"steer")
+    await store.runs.submit(store.run("steer"), on_busy=OnBusy.STEER, steer=steer)
     await submit(store, "b")
     assert {key for key in await store.lifetimes() if key.startswith("run:")} == {"run:a:thread", "run:b:thread"}
 
@@ -330,7 +330,7 @@ async def test_a_task_keeps_its_thread_in_the_list_of_threads(store: StoreScene)
     assert [thread.thread_id for thread in (await store.threads.newest(cursor=None, limit=10)).items] == ["t"]
 
 
-async def test_a_write_rings_the_bell_once_and_only_when_there_is_something_to_read(store: StoreScene) -> None:
+async def test_a_write_notifies_once_and_only_when_it_appends_entries(store: StoreScene) -> None:
     await submit(store, "a")
     run = (await store.claim("a")).run
     async with store.redis.pubsub() as channels:

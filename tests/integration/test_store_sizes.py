@@ -43,13 +43,13 @@ async def at_work(store: StoreScene, run_id: str = "a") -> RunRecord:
 
 
 async def calls(store: StoreScene, command: str) -> int:
-    """Return how often Redis was told this command, by scripts too, since the last time this was asked."""
+    """Return how often Redis ran this command, in scripts too, since the last call."""
     found: int = (await store.redis.info("commandstats")).get(f"cmdstat_{command}", {}).get("calls", 0)
     await store.redis.config_resetstat()
     return found
 
 
-async def say_until_refused(store: StoreScene, text: SteerText) -> int:
+async def steer_until_refused(store: StoreScene, text: SteerText) -> int:
     """Return how many texts were taken."""
     for number in range(1000):
         try:
@@ -72,7 +72,7 @@ async def steer(store: StoreScene, run_id: str, text: SteerText) -> SubmitOutcom
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=25
 )
 @given(_JSON, st.integers(0, 98))
-async def test_whatever_a_door_takes_comes_back_as_it_was(store: StoreScene, value: object, depth: int) -> None:
+async def test_accepted_values_are_read_back_unchanged(store: StoreScene, value: object, depth: int) -> None:
     await store.redis.flushall()
     try:
         taken = read_json("[" * depth + to_json(value).decode() + "]" * depth)
@@ -86,10 +86,10 @@ async def test_whatever_a_door_takes_comes_back_as_it_was(store: StoreScene, val
     claim = await store.claim("a")
     assert (claim.run.context_data, claim.run.parameters) == ((item,), {"c": taken})
     assert claim.thread.context == {"b": taken}
-    said = steer_text(store.run("s", context_data=(item,)), store.clock)
-    await store.runs.submit(store.run("s"), on_busy=OnBusy.STEER, steer=said)
+    steering = steer_text(store.run("s", context_data=(item,)), store.clock)
+    await store.runs.submit(store.run("s"), on_busy=OnBusy.STEER, steer=steering)
     (received,) = await store.runs.take_steering(claim.run, nonce="n")
-    assert received.text() == said.message.text()
+    assert received.text() == steering.message.text()
     question = Question(kind=QuestionKind.APPROVAL, call_id="c", question="May I?")
     assert await store.runs.wait(claim.run, question, b"{}") is WaitOutcome.WAITING
     answer = Answer(call_id="c", decision=Decision.APPROVE, arguments={"d": taken})
@@ -97,19 +97,21 @@ async def test_whatever_a_door_takes_comes_back_as_it_was(store: StoreScene, val
     assert (await store.claim("a", "again")).run.answer == answer
 
 
-async def test_too_much_said_at_once_is_refused_and_costs_redis_little(store: StoreScene) -> None:
+async def test_too_much_steering_text_is_refused_and_costs_redis_little(store: StoreScene) -> None:
     run = await at_work(store)
-    said = await say_until_refused(store, texts(1)[0])
-    assert said == 4
-    assert await store.redis.llen(f"{store.keys.run('a')}:steer") == 8, "each stands for itself, and none is decoded"
-    assert len(await store.runs.take_steering(run, nonce="n")) == said
+    accepted = await steer_until_refused(store, texts(1)[0])
+    assert accepted == 4
+    assert await store.redis.llen(f"{store.keys.run('a')}:steer") == 8, (
+        "each is an item of its own, and none is decoded"
+    )
+    assert len(await store.runs.take_steering(run, nonce="n")) == accepted
     assert await steer(store, "later", texts(1)[0]) is SubmitOutcome.STEERED, "there is room again"
 
 
 async def test_many_small_texts_are_refused_by_their_number(store: StoreScene) -> None:
     run = await at_work(store)
     text = SteerText(ChatMessage(role=Role.USER, content="x"), b"{}")
-    assert await say_until_refused(store, text) == 100
+    assert await steer_until_refused(store, text) == 100
     assert len(await store.runs.take_steering(run, nonce="n")) == 100
 
 
@@ -130,17 +132,17 @@ async def test_steering_lives_as_long_as_its_thread_and_goes_with_it(store: Stor
     assert await store.redis.keys("*steer*") == []
 
 
-async def test_what_an_earlier_version_kept_of_steering_is_heard(store: StoreScene) -> None:
+async def test_steering_text_of_an_earlier_version_is_taken(store: StoreScene) -> None:
     run = await at_work(store)
     earlier = to_json([["r1", '{"role":"user","content":"first"}', '{"run_id":"a"}'], "garbage"])
     await store.redis.hset(store.keys.run("a"), "steer", earlier)
     await steer(store, "s", SteerText(ChatMessage(role=Role.USER, content="second"), b"{}"))
     assert await store.runs.finish(run, end_of("a")) is None
-    assert [said.text() for said in await store.runs.take_steering(run, nonce="n")] == ["first", "second"]
+    assert [message.text() for message in await store.runs.take_steering(run, nonce="n")] == ["first", "second"]
     assert await store.runs.finish(run, end_of("a")) is not None
 
 
-async def test_an_owner_of_an_earlier_version_is_spoken_to_in_its_way(store: StoreScene) -> None:
+async def test_an_owner_of_an_earlier_version_gets_steering_text_in_its_format(store: StoreScene) -> None:
     await at_work(store)
     await store.redis.hset(store.keys.run("a"), "claim_id", "taken over by an earlier version")
     await steer(store, "s", SteerText(ChatMessage(role=Role.USER, content="x"), b"{}"))
@@ -181,7 +183,7 @@ async def test_pages_of_runs_and_threads_are_bounded_in_bytes(store: StoreScene)
     assert sorted(seen) == sorted([*(f"u{number}" for number in range(20)), "t"])
 
 
-async def test_a_page_of_events_is_bounded_in_bytes_behind_a_large_one(store: StoreScene) -> None:
+async def test_a_page_of_events_is_bounded_in_bytes_after_a_large_one(store: StoreScene) -> None:
     run = await at_work(store)
     small, large = event_of("tool_bash"), event_of("tool_bash", f'"{_BIG}"')
     await store.runs.append(run, RunWrite(1, events=[*[small] * 40, *[large] * 40, *[small] * 40]))
@@ -233,7 +235,7 @@ async def test_trimming_reads_no_more_than_a_step_of_large_entries(redis_url: st
         assert await store.redis.xlen(store.keys.stream) < 10 + 100 + 10
 
 
-async def test_an_answer_that_came_before_the_look_was_put_off_is_looked_after(store: StoreScene) -> None:
+async def test_an_answer_before_the_question_check_was_scheduled_is_checked_soon(store: StoreScene) -> None:
     run = await at_work(store)
     question = Question(kind=QuestionKind.ASK_USER, call_id="c", question="Which?")
     assert await store.runs.wait(run, question, b"{}") is WaitOutcome.WAITING
@@ -243,7 +245,7 @@ async def test_an_answer_that_came_before_the_look_was_put_off_is_looked_after(s
     assert await store.redis.zscore(OPEN_RUNS_INDEX, "t a") < (seconds + 10) * 1000
 
 
-async def test_a_question_that_nobody_answered_is_looked_at_when_its_time_is_up(store: StoreScene) -> None:
+async def test_a_question_without_an_answer_is_checked_when_it_expires(store: StoreScene) -> None:
     run = await at_work(store)
     question = Question(kind=QuestionKind.ASK_USER, call_id="c", question="Which?")
     await store.runs.wait(run, question, b"{}")

@@ -1,4 +1,4 @@
-"""What is said to a run at work, on a real Redis: it arrives once, in the log and the conversation alike."""
+"""Steering text for an active run on a real Redis: it arrives once, in the log and in the conversation."""
 
 from collections.abc import AsyncIterator
 
@@ -20,8 +20,8 @@ async def store(redis_url: str) -> AsyncIterator[StoreScene]:
         yield opened
 
 
-async def say(store: StoreScene, run_id: str, *, key: str = "") -> Submitted:
-    message = ChatMessage(role=Role.USER, content=f"said by {run_id}", run_id=run_id)
+async def steer(store: StoreScene, run_id: str, *, key: str = "") -> Submitted:
+    message = ChatMessage(role=Role.USER, content=f"text of {run_id}", run_id=run_id)
     steer = SteerText(message, f'{{"run_id":"{run_id}"}}'.encode())
     return await store.runs.submit(store.run(run_id), on_busy=OnBusy.STEER, idempotency_key=key, steer=steer)
 
@@ -40,58 +40,58 @@ async def logged(store: StoreScene) -> list[tuple[str, bytes]]:
     return [(entry.run_id, entry.data) for entry in entries]
 
 
-async def test_what_is_said_becomes_part_of_the_active_run(store: StoreScene) -> None:
+async def test_steering_text_becomes_part_of_the_active_run(store: StoreScene) -> None:
     run = await at_work(store)
-    said = await say(store, "b")
-    assert (said.outcome, said.run.run_id) == (SubmitOutcome.STEERED, "a")
-    assert (await store.runs.newest("t", start=0, limit=10)).runs == [said.run], "it is no run of its own"
+    submitted = await steer(store, "b")
+    assert (submitted.outcome, submitted.run.run_id) == (SubmitOutcome.STEERED, "a")
+    assert (await store.runs.newest("t", start=0, limit=10)).runs == [submitted.run], "it is no run of its own"
     assert await logged(store) == []
-    assert await take(store, run) == ["said by b"]
+    assert await take(store, run) == ["text of b"]
     assert await logged(store) == [("a", b'{"run_id":"a"}')]
     (message,) = (await store.threads.messages("t", start=0, limit=10)).messages
-    assert (message.role, message.text(), message.run_id) == (Role.USER, "said by b", "a")
-    assert await take(store, run) == [], "it is said once"
+    assert (message.role, message.text(), message.run_id) == (Role.USER, "text of b", "a")
+    assert await take(store, run) == [], "it is taken once"
 
 
-async def test_what_is_said_in_a_row_keeps_its_order(store: StoreScene) -> None:
+async def test_steering_texts_keep_their_order(store: StoreScene) -> None:
     run = await at_work(store)
     for run_id in "bcd":
-        await say(store, run_id)
-    assert await take(store, run) == ["said by b", "said by c", "said by d"]
+        await steer(store, run_id)
+    assert await take(store, run) == ["text of b", "text of c", "text of d"]
 
 
-async def test_an_answer_that_was_lost_can_be_asked_for_again(store: StoreScene) -> None:
+async def test_a_repeated_take_gets_the_lost_answer(store: StoreScene) -> None:
     run = await at_work(store)
-    await say(store, "b")
+    await steer(store, "b")
     first = await take(store, run, "nonce")
     before = await store.everything()
-    assert await take(store, run, "nonce") == first == ["said by b"]
+    assert await take(store, run, "nonce") == first == ["text of b"]
     assert await store.everything() == before
 
 
-async def test_the_same_request_twice_says_it_once(store: StoreScene) -> None:
+async def test_the_same_request_twice_adds_one_text(store: StoreScene) -> None:
     run = await at_work(store)
     for _ in range(2):
-        await say(store, "b")
-        assert (await say(store, "c", key="k")).run.run_id == "a"
-    assert await take(store, run) == ["said by b", "said by c"]
-    assert (await say(store, "d", key="k")).outcome is SubmitOutcome.REPEATED
+        await steer(store, "b")
+        assert (await steer(store, "c", key="k")).run.run_id == "a"
+    assert await take(store, run) == ["text of b", "text of c"]
+    assert (await steer(store, "d", key="k")).outcome is SubmitOutcome.REPEATED
     assert await take(store, run) == []
 
 
-async def test_who_does_not_own_the_run_takes_nothing(store: StoreScene) -> None:
+async def test_a_worker_that_does_not_own_the_run_takes_nothing(store: StoreScene) -> None:
     run = await at_work(store)
-    await say(store, "b")
+    await steer(store, "b")
     before = await store.everything()
     with pytest.raises(LeaseLostError):
         await take(store, run.model_copy(update={"token": run.token + 1}))
     assert await store.everything() == before
-    assert await take(store, run) == ["said by b"]
+    assert await take(store, run) == ["text of b"]
 
 
-async def test_a_run_that_was_spoken_to_cannot_end_well_before_it_has_heard_it(store: StoreScene) -> None:
+async def test_a_run_cannot_complete_before_it_has_taken_its_steering_text(store: StoreScene) -> None:
     run = await at_work(store)
-    await say(store, "b")
+    await steer(store, "b")
     before = await store.everything()
     assert await store.runs.finish(run, end_of("a")) is None
     assert await store.everything() == before
@@ -99,43 +99,43 @@ async def test_a_run_that_was_spoken_to_cannot_end_well_before_it_has_heard_it(s
     assert await store.runs.finish(run, end_of("a")) is not None
 
 
-async def test_what_came_too_late_for_a_failing_run_stands_in_the_conversation(store: StoreScene) -> None:
+async def test_text_too_late_for_a_failing_run_goes_into_the_conversation(store: StoreScene) -> None:
     run = await at_work(store)
-    await say(store, "b")
+    await steer(store, "b")
     assert await store.runs.finish(run, end_of("a", RunStatus.FAILED)) is not None
     assert await logged(store) == [("a", b'{"run_id":"a"}'), ("a", b"end of a")]
     assert [message.text() for message in (await store.threads.messages("t", start=0, limit=10)).messages] == [
-        "said by b"
+        "text of b"
     ]
 
 
-async def test_what_is_said_before_a_takeover_is_heard_after_it(store: StoreScene) -> None:
+async def test_text_sent_before_a_takeover_is_taken_after_it(store: StoreScene) -> None:
     old = await at_work(store)
-    await say(store, "b")
+    await steer(store, "b")
     await store.leases.release(old)
     new = (await store.claim("a", "second")).run
-    assert await take(store, new) == ["said by b"]
+    assert await take(store, new) == ["text of b"]
     with pytest.raises(LeaseLostError):
         await take(store, old)
 
 
-async def test_on_an_idle_thread_it_is_a_run_like_any_other(store: StoreScene) -> None:
-    said = await say(store, "b")
-    assert (said.outcome, said.run.run_id) == (SubmitOutcome.ACTIVE, "b")
+async def test_steering_text_for_an_idle_thread_is_a_run(store: StoreScene) -> None:
+    submitted = await steer(store, "b")
+    assert (submitted.outcome, submitted.run.run_id) == (SubmitOutcome.ACTIVE, "b")
     assert await take(store, (await store.claim("b")).run) == []
 
 
-async def test_who_interrupts_is_next_ahead_of_those_who_wait(store: StoreScene) -> None:
+async def test_an_interrupting_run_is_next_before_queued_runs(store: StoreScene) -> None:
     run = await at_work(store)
     await store.runs.submit(store.run("b"), on_busy=OnBusy.QUEUE)
     interrupting = await store.runs.submit(store.run("c"), on_busy=OnBusy.INTERRUPT)
-    assert (interrupting.outcome, interrupting.behind) == (SubmitOutcome.QUEUED, "a")
+    assert (interrupting.outcome, interrupting.queued_after) == (SubmitOutcome.QUEUED, "a")
     ended = await store.runs.finish(run, end_of("a", RunStatus.CANCELLED))
     assert ended is not None
     assert ended.next_run_id == "c"
 
 
-async def test_who_is_interrupted_hears_of_it_even_if_nobody_rings(store: StoreScene) -> None:
+async def test_an_interrupted_run_sees_the_cancel_without_a_notification(store: StoreScene) -> None:
     run = await at_work(store)
     await store.runs.submit(store.run("b"), on_busy=OnBusy.QUEUE)
     assert (await store.runs.get("t", "a")).cancel_requested_at is None
@@ -144,11 +144,11 @@ async def test_who_is_interrupted_hears_of_it_even_if_nobody_rings(store: StoreS
     assert (await store.runs.get("t", "b")).cancel_requested_at is None
 
 
-async def test_taking_renews_every_life_and_rings(store: StoreScene) -> None:
+async def test_taking_steering_text_renews_every_ttl_and_notifies(store: StoreScene) -> None:
     run = await at_work(store)
     await store.runs.append(run, RunWrite(1, events=[b"x"], messages=[ChatMessage(role=Role.USER, content="x")]))
     await store.grow_old()
-    await say(store, "b")
+    await steer(store, "b")
     async with store.redis.pubsub() as channels:
         await channels.subscribe(store.keys.channel)
         await take(store, run)

@@ -1,4 +1,4 @@
-"""Threads in Redis: listed once each, newest first, gone without a trace."""
+"""Threads in Redis: listed once each, newest first, deleted completely."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -29,7 +29,7 @@ async def listed(store: StoreScene, limit: int = 100) -> list[str]:
     return [thread.thread_id for thread in (await store.threads.newest(cursor=None, limit=limit)).items]
 
 
-async def test_a_thread_comes_back_as_it_was_made(store: StoreScene) -> None:
+async def test_a_thread_is_read_back_as_created(store: StoreScene) -> None:
     metadata: dict[str, JsonValue] = {"n": 2**70, "nothing": None}
     context: dict[str, JsonValue] = {"a": [1, {"b": ""}]}
     made = await store.threads.create("new", metadata=metadata, context=context, owner="me")
@@ -89,7 +89,7 @@ async def test_a_thread_that_has_expired_vanishes_from_the_list(store: StoreScen
     assert await store.redis.zcard(THREAD_INDEX) == 2
 
 
-async def test_a_deleted_thread_leaves_its_tombstone_alone(store: StoreScene) -> None:
+async def test_a_deleted_thread_leaves_only_its_tombstone(store: StoreScene) -> None:
     await make(store, "doomed")
     doomed = store.run("a", legacy_stream="stream:doomed:a").model_copy(update={"thread_id": "doomed"})
     await store.runs.submit(doomed, on_busy=OnBusy.QUEUE, idempotency_key="k")

@@ -1,4 +1,4 @@
-"""Records that nobody can read, as an earlier version or a hand may have left them: they cost only themselves."""
+"""Unreadable records, as an earlier version or manual changes may leave them: they affect nothing else."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -98,13 +98,13 @@ async def test_a_list_shows_a_thread_that_cannot_be_read_and_it_can_be_deleted(
 
 
 @pytest.mark.parametrize("key", ["metadata", "stream", "runs", "messages", "state", "inbox", "idempotency"])
-async def test_a_thread_with_a_key_of_another_kind_can_be_listed_and_deleted(store: StoreScene, key: str) -> None:
+async def test_a_thread_with_a_key_of_the_wrong_type_can_be_listed_and_deleted(store: StoreScene, key: str) -> None:
     await submit(store, "a", "b")
     await store.redis.set(getattr(store.keys, key), "not that")
     page = await store.threads.newest(cursor=None, limit=10)
     assert [thread.thread_id for thread in page.items] == ["t"]
     await store.threads.delete("t")
-    # A run that nothing names fades by itself; `a` is the active one.
+    # A run that is on no list expires by itself; `a` is the active one.
     unnamed = {store.keys.run("b").encode()} if key == "runs" else set()
     assert set(await store.redis.keys("thread:t:*")) == unnamed
     assert await store.redis.zcard(THREAD_INDEX) == 0
@@ -125,7 +125,7 @@ async def test_a_run_that_cannot_be_read_ends_as_poison_and_the_next_begins(
     assert await store.completions() == ["a"], "once"
 
 
-async def test_numbers_that_are_none_are_counted_anew(store: StoreScene) -> None:
+async def test_invalid_numbers_are_counted_from_zero(store: StoreScene) -> None:
     await submit(store, "a")
     names = ("attempts", "token", "lease_until", "waiting_since_ms")
     await store.redis.hset(store.keys.run("a"), mapping=dict.fromkeys(names, "nan"))
@@ -136,7 +136,7 @@ async def test_numbers_that_are_none_are_counted_anew(store: StoreScene) -> None
 
 
 @pytest.mark.parametrize("key", ["messages", "state", "runs"])
-async def test_a_conversation_of_another_kind_ends_the_run(store: StoreScene, key: str) -> None:
+async def test_a_conversation_of_the_wrong_type_ends_the_run(store: StoreScene, key: str) -> None:
     await submit(store, "a", "b")
     await store.redis.set(getattr(store.keys, key), "not that")
     await store.redis.hset(store.keys.metadata, "runs_renewed_ms", 0)
@@ -159,7 +159,7 @@ async def test_a_message_that_cannot_be_read_is_shown_as_such_and_ends_the_run(s
     assert await has_ended_as_poison(store, "a", publisher, "b")
 
 
-async def test_calls_that_were_open_are_closed_when_a_run_ends_unread(store: StoreScene) -> None:
+async def test_open_calls_are_closed_when_an_unreadable_run_ends(store: StoreScene) -> None:
     await submit(store, "a", "b")
     run = (await store.claim("a")).run
     call = CallInFlight(call_id="c1", name="bash", uuid="u1", began_at="then")
@@ -177,7 +177,7 @@ async def test_calls_that_were_open_are_closed_when_a_run_ends_unread(store: Sto
 
 
 @pytest.mark.parametrize("how", ["status", "question", "kind", "metadata"])
-async def test_a_reaper_ends_what_nobody_could_claim_and_looks_at_the_others(store: StoreScene, how: str) -> None:
+async def test_a_reaper_ends_unclaimable_runs_and_checks_the_others(store: StoreScene, how: str) -> None:
     await submit(store, "a", "b")
     await store.threads.create("u")
     await store.runs.submit(store.run("x", thread_id="u"), on_busy=OnBusy.QUEUE)
@@ -201,7 +201,7 @@ async def test_a_reaper_ends_what_nobody_could_claim_and_looks_at_the_others(sto
     assert sorted(await store.redis.zrange(OPEN_RUNS_INDEX, 0, -1)) == [b"t b", b"u x"]
 
 
-async def test_a_run_that_a_worker_holds_is_not_ended_under_its_hands(store: StoreScene) -> None:
+async def test_a_run_with_a_live_lease_is_not_ended(store: StoreScene) -> None:
     await submit(store, "a")
     run = (await store.claim("a")).run
     await ending(store, FakePublisher()).end(RunJob(thread_id="t", run_id="a"))
@@ -210,7 +210,7 @@ async def test_a_run_that_a_worker_holds_is_not_ended_under_its_hands(store: Sto
     assert await store.completions() == []
 
 
-async def test_what_is_unreadable_of_one_run_costs_the_lease_of_no_other(store: StoreScene) -> None:
+async def test_an_unreadable_run_loses_no_other_lease(store: StoreScene) -> None:
     await submit(store, "a")
     held = (await store.claim("a")).run
     await store.redis.set(store.keys.run("z"), "not that")
@@ -219,7 +219,7 @@ async def test_what_is_unreadable_of_one_run_costs_the_lease_of_no_other(store: 
     assert [outcome.value for outcome in outcomes] == ["lost", "held"]
 
 
-async def test_an_earlier_run_of_another_kind_costs_those_that_come_after_it_nothing(store: StoreScene) -> None:
+async def test_an_earlier_run_of_the_wrong_type_does_not_affect_later_runs(store: StoreScene) -> None:
     await submit(store, "a", "b")
     await store.runs.finish((await store.claim("a")).run, end_of("a"))
     await store.redis.set(store.keys.run("a"), "not that")
@@ -229,15 +229,15 @@ async def test_an_earlier_run_of_another_kind_costs_those_that_come_after_it_not
     assert await store.runs.finish(run, end_of("b")) is not None
 
 
-async def test_tails_are_refused_together_if_one_stream_is_of_another_kind(store: StoreScene) -> None:
+async def test_a_read_of_several_streams_fails_if_one_has_the_wrong_type(store: StoreScene) -> None:
     await store.redis.xadd("fine", {"event": "x"})
     await store.redis.set(store.keys.stream, "not that")
     with pytest.raises(UnreadableRecordError):
-        await store.events.tails({"fine": "0-0", store.keys.stream: "0-0"}, limit=10)
-    assert len((await store.events.tails({"fine": "0-0"}, limit=10))["fine"]) == 1
+        await store.events.read_after({"fine": "0-0", store.keys.stream: "0-0"}, limit=10)
+    assert len((await store.events.read_after({"fine": "0-0"}, limit=10))["fine"]) == 1
 
 
-async def test_a_queued_run_of_another_kind_is_passed_over(store: StoreScene) -> None:
+async def test_a_queued_run_of_the_wrong_type_is_skipped(store: StoreScene) -> None:
     await submit(store, "a", "b", "c")
     await store.redis.set(store.keys.run("b"), "not that")
     ended = await store.runs.finish((await store.claim("a")).run, end_of("a"))
@@ -246,7 +246,7 @@ async def test_a_queued_run_of_another_kind_is_passed_over(store: StoreScene) ->
     assert await store.completions() == ["a"]
 
 
-async def test_a_run_that_waits_and_cannot_be_answered_is_ended_and_not_the_one_behind_it(store: StoreScene) -> None:
+async def test_a_waiting_run_that_cannot_be_answered_is_ended_and_not_the_next_one(store: StoreScene) -> None:
     await submit(store, "a")
     question = Question(kind=QuestionKind.ASK_USER, call_id="c", question="?")
     await store.runs.wait((await store.claim("a")).run, question, b"{}")

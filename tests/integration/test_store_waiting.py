@@ -1,4 +1,4 @@
-"""Waiting runs on a real Redis: no lease, one answer, and the time of waiting is counted apart."""
+"""Waiting runs on a real Redis: no lease, one answer, and the waiting time is counted separately."""
 
 from collections.abc import AsyncIterator
 
@@ -48,7 +48,7 @@ async def test_the_worker_that_let_it_wait_can_write_nothing_more(store: StoreSc
     assert await store.everything() == before
 
 
-async def test_waiting_asked_for_twice_writes_its_event_once(store: StoreScene, waiting: RunRecord) -> None:
+async def test_waiting_twice_writes_its_event_once(store: StoreScene, waiting: RunRecord) -> None:
     before = await store.everything()
     await store.runs.wait(waiting, QUESTION, EVENT)
     assert await store.everything() == before
@@ -96,32 +96,30 @@ async def test_a_waiting_run_is_cancelled_at_once_and_the_next_one_is_active(
 
 
 @pytest.mark.parametrize("on_busy", [None, OnBusy.INTERRUPT, OnBusy.STEER], ids=["cancel", "interrupt", "steer"])
-async def test_a_run_does_not_wait_once_somebody_wants_something_of_it(
-    store: StoreScene, on_busy: OnBusy | None
-) -> None:
+async def test_a_run_does_not_wait_after_a_cancel_or_steering_text(store: StoreScene, on_busy: OnBusy | None) -> None:
     await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE)
     run = (await store.claim("a")).run
     if on_busy is None:
         assert (await store.runs.cancel(run, end_of("a"))).outcome is CancelOutcome.ASKED
     else:
-        said = SteerText(ChatMessage(role=Role.USER, content="no tea"), b"said")
-        await store.runs.submit(store.run("b"), on_busy=on_busy, steer=said if on_busy is OnBusy.STEER else None)
+        steer = SteerText(ChatMessage(role=Role.USER, content="no tea"), b"steer")
+        await store.runs.submit(store.run("b"), on_busy=on_busy, steer=steer if on_busy is OnBusy.STEER else None)
     before = await store.everything()
     expected = WaitOutcome.STEERED if on_busy is OnBusy.STEER else WaitOutcome.CANCELLED
     assert await store.runs.wait(run, QUESTION, EVENT) is expected
-    assert await store.everything() == before, "it is still its worker's, and nobody was asked"
+    assert await store.everything() == before, "its worker still owns it, and no question was stored"
 
 
-async def test_a_queued_run_is_seen_behind_the_one_that_waits(store: StoreScene, waiting: RunRecord) -> None:
+async def test_a_queued_run_names_the_waiting_run_before_it(store: StoreScene, waiting: RunRecord) -> None:
     await store.runs.submit(store.run("b"), on_busy=OnBusy.INTERRUPT)
     jobs = [RunJob(thread_id="t", run_id=run_id) for run_id in "ab"]
     first, second = await store.leases.inspect(jobs)
     assert isinstance(first, OpenRun)
     assert isinstance(second, OpenRun)
-    assert (first.behind, first.is_cancel_requested, second.behind) == (None, True, "a")
+    assert (first.queued_after, first.is_cancel_requested, second.queued_after) == (None, True, "a")
 
 
-async def test_an_answered_run_is_half_done_and_cannot_be_failed_as_if_it_had_never_begun(store: StoreScene) -> None:
+async def test_an_answered_run_cannot_be_failed_as_never_claimed(store: StoreScene) -> None:
     await store.runs.submit(store.run("a"), on_busy=OnBusy.QUEUE, idempotency_key="k")
     run = (await store.claim("a")).run
     await store.runs.wait(run, QUESTION, EVENT)

@@ -1,4 +1,4 @@
-"""What a real Redis tells of the settings that can lose data."""
+"""Warnings about settings of a real Redis that can lose data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A supervised process comes back also when the system cannot give one at first, and when nobody hears of it."""
+"""A supervised process is restarted even if the system has no process at first and nothing can be printed."""
 
 import asyncio
 import errno
@@ -35,19 +35,17 @@ def full_output() -> Iterator[int]:
     os.close(fd)
 
 
-async def test_a_start_that_the_system_refuses_is_tried_again(
-    full_output: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_start_that_the_system_refuses_is_retried(full_output: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "_FIRST_BACKOFF_SECONDS", 0.0)
-    said: list[str] = []
+    messages: list[str] = []
     is_back = asyncio.Event()
 
-    def hear(line: str) -> None:
-        said.append(line)
+    def collect(line: str) -> None:
+        messages.append(line)
         if "is running again" in line:
             is_back.set()
 
-    service = ScarceService(SPEC, output=full_output, say=hear)
+    service = ScarceService(SPEC, output=full_output, say=collect)
     await service.start()
     former = service.pid
     keeper = asyncio.create_task(service.keep_alive())
@@ -56,7 +54,7 @@ async def test_a_start_that_the_system_refuses_is_tried_again(
         await is_back.wait()
     assert service.starts == 4
     assert service.pid != former
-    assert sum("could not be started" in line for line in said) == 2
+    assert sum("could not be started" in line for line in messages) == 2
     keeper.cancel()
     with suppress(asyncio.CancelledError):
         await keeper
@@ -64,7 +62,7 @@ async def test_a_start_that_the_system_refuses_is_tried_again(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO], ids=["full", "gone", "broken"])
-def test_a_line_that_nobody_can_be_told_is_no_error(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_message_that_cannot_be_printed_is_no_error(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     class Unwritable:
         encoding = "utf-8"
 

@@ -1,4 +1,4 @@
-"""Workspaces go with their threads, and stay when it is the records that are missing."""
+"""Workspaces are removed with their threads, and stay when the records of all threads are missing."""
 
 import logging
 import os
@@ -48,7 +48,7 @@ class Sweeping:
             await self.store.redis.delete(f"thread:{thread_id}:metadata")
 
     def grow_older(self, seconds: float) -> None:
-        """Let so much time pass since the first looks."""
+        """Let so much time pass since the first checks."""
         earlier = time.time() - seconds
         for note in self.root.glob("*/absent"):
             os.utime(note, (earlier, earlier))
@@ -72,10 +72,10 @@ async def test_a_deleted_threads_sandbox_is_stopped_at_once_and_its_workspace_re
     sandbox = await sweeping.pool.get("gone")
     await sandbox.start(Command(argv=sleep))
     assert await eventually(lambda: is_running(sleep))
-    await sweeping.sweeper.look_at_held()
+    await sweeping.sweeper.check_held()
     assert sweeping.left() == {"kept", "gone"}
     await sweeping.store.threads.delete("gone")
-    await sweeping.sweeper.look_at_held()
+    await sweeping.sweeper.check_held()
     assert not is_running(sleep)
     assert sweeping.left() == {"kept"}
     assert await sweeping.workspaces.empty_trash()
@@ -99,7 +99,7 @@ async def test_a_workspace_that_another_worker_uses_is_left_to_it(sweeping: Swee
     await sweeping.store.threads.delete("gone")
     await sweeping.sweeper.sweep()
     assert sweeping.left() == {"gone"}
-    await sweeping.new_sweeper(other).look_at_held()
+    await sweeping.new_sweeper(other).check_held()
     assert sweeping.left() == set()
     await other.close()
 
@@ -112,7 +112,7 @@ async def test_a_thread_made_anew_after_its_deletion_keeps_its_workspace(sweepin
     assert sweeping.left() == {"again"}
 
 
-async def test_an_expired_threads_workspace_is_removed_after_two_looks_an_hour_apart(sweeping: Sweeping) -> None:
+async def test_an_expired_threads_workspace_is_removed_after_two_checks_an_hour_apart(sweeping: Sweeping) -> None:
     await sweeping.thread("expired")
     await sweeping.expire("expired")
     await sweeping.sweeper.sweep()
@@ -124,7 +124,7 @@ async def test_an_expired_threads_workspace_is_removed_after_two_looks_an_hour_a
     assert sweeping.left() == set()
 
 
-async def test_a_thread_that_is_back_at_the_second_look_begins_anew(sweeping: Sweeping) -> None:
+async def test_a_thread_that_is_back_at_the_second_check_is_kept(sweeping: Sweeping) -> None:
     await sweeping.thread("away")
     await sweeping.expire("away")
     await sweeping.sweeper.sweep()
@@ -136,7 +136,7 @@ async def test_a_thread_that_is_back_at_the_second_look_begins_anew(sweeping: Sw
     assert sweeping.left() == {"away"}
 
 
-async def test_an_empty_redis_removes_nothing_and_is_complained_of_once(
+async def test_an_empty_redis_removes_nothing_and_is_logged_once(
     sweeping: Sweeping, caplog: pytest.LogCaptureFixture
 ) -> None:
     await sweeping.thread("expired")
@@ -152,7 +152,7 @@ async def test_an_empty_redis_removes_nothing_and_is_complained_of_once(
     assert "Redis holds no thread at all" in message
 
 
-async def test_another_redis_begins_with_a_first_look(sweeping: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_redis_begins_with_a_first_check(sweeping: Sweeping, monkeypatch: pytest.MonkeyPatch) -> None:
     await sweeping.thread("expired")
     await sweeping.expire("expired")
     await sweeping.sweeper.sweep()
@@ -177,7 +177,7 @@ async def test_the_identity_is_that_of_the_running_server(sweeping: Sweeping) ->
     assert first != (await sweeping.store.redis.info("server"))["run_id"]
 
 
-async def test_more_than_a_tenth_never_goes_at_once(sweeping: Sweeping, caplog: pytest.LogCaptureFixture) -> None:
+async def test_more_than_a_tenth_is_never_removed_at_once(sweeping: Sweeping, caplog: pytest.LogCaptureFixture) -> None:
     threads = [f"t{number}" for number in range(30)]
     for thread_id in threads:
         await sweeping.thread(thread_id)
@@ -189,7 +189,7 @@ async def test_more_than_a_tenth_never_goes_at_once(sweeping: Sweeping, caplog: 
         await sweeping.sweeper.sweep()
     assert sweeping.left() == set(threads)
     (message,) = caplog.messages
-    assert "11 of 30 workspaces would go at once" in message
+    assert "11 of 30 workspaces would be removed at once" in message
     await sweeping.store.threads.create(threads[0])
     await sweeping.sweeper.sweep()
     assert sweeping.left() == {threads[0], *threads[11:]}

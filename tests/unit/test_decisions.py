@@ -1,4 +1,4 @@
-"""The decision records are whole, and what they decided about libraries and where they are used still holds."""
+"""The decision records are complete, and what they decided about libraries and their use still holds."""
 
 import ast
 import re

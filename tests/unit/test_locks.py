@@ -1,4 +1,4 @@
-"""The locks are whole: whoever installs one without resolving anything has all that Baud and its tests ask for."""
+"""The locks are complete: installed without resolving, they have all that Baud and its tests require."""
 
 import re
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ def pins(lock: str) -> dict[str, set[str]]:
     return found
 
 
-def asked_for(name: str, extras: set[str], seen: set[tuple[str, str]]) -> Iterator[tuple[str, Requirement]]:
-    """Yield who asks for what on this platform, from one distribution with its extras downward."""
+def requirements_of(name: str, extras: set[str], seen: set[tuple[str, str]]) -> Iterator[tuple[str, Requirement]]:
+    """Yield each requirement on this platform and who requires it, from one distribution with its extras downward."""
     for line in distribution(name).requires or ():
         wanted = Requirement(line)
         for extra in ("", *extras):
@@ -35,17 +35,17 @@ def asked_for(name: str, extras: set[str], seen: set[tuple[str, str]]) -> Iterat
             if key not in seen:
                 seen.add(key)
                 yield name, wanted
-                yield from asked_for(wanted.name, wanted.extras, seen)
+                yield from requirements_of(wanted.name, wanted.extras, seen)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_everything_that_is_asked_for_is_locked_and_installed(lock: str) -> None:
+def test_everything_that_is_required_is_locked_and_installed(lock: str) -> None:
     locked, missing, count = pins(lock), [], 0
-    for asking, wanted in asked_for("baud", LOCKS[lock], set()):
+    for requiring, wanted in requirements_of("baud", LOCKS[lock], set()):
         count += 1
         version = installed_version(wanted.name)
         if version not in locked.get(canonicalize_name(wanted.name), ()) or version not in wanted.specifier:
-            missing.append(f"{asking} asks for {wanted}; installed is {version}")
+            missing.append(f"{requiring} requires {wanted}; installed is {version}")
     assert missing == []
     assert count > 50
 

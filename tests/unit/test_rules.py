@@ -1,10 +1,10 @@
-"""The project's own rules find what they are there for."""
+"""The project's own rules find their violations."""
 
 import ast
 
 import pytest
 
-from tests.checks.rules import Source, expressions_do_not_run_away
+from tests.checks.rules import Source, expressions_do_not_backtrack
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ from tests.checks.rules import Source, expressions_do_not_run_away
 )
 def test_a_repeat_inside_of_a_repeat_is_refused(expression: str, is_refused: bool) -> None:
     text = f"import re\nPATTERN = re.compile({expression!r})\n"
-    found = list(expressions_do_not_run_away(Source("gateway/x.py", text, ast.parse(text))))
+    found = list(expressions_do_not_backtrack(Source("gateway/x.py", text, ast.parse(text))))
     assert bool(found) is is_refused

@@ -20,7 +20,7 @@ _EMPTY = "Your answer was empty. Call a tool, or say in text what you have done.
 
 
 class Agent:
-    """Plans first, then executes; which tools and which model it has follows from the phase."""
+    """Plans first, then executes; the phase determines its tools and its model."""
 
     def __init__(self, engine: Engine, journal: Journal, call_runner: ToolCallRunner) -> None:
         self._engine = engine
@@ -30,7 +30,7 @@ class Agent:
         self._loop_detector = LoopDetector(engine.config.max_repeats, engine.config.max_empty_answers)
 
     async def step(self) -> Outcome | Question | None:
-        """Ask the model once and carry out what it says; None while there is more to do, a Question to wait for.
+        """Call the model once and run its tool calls; None while there is more to do, a Question to wait for.
 
         Raises ModelError and SandboxUnavailableError, which end the run, and LeaseLostError.
         """
@@ -49,7 +49,7 @@ class Agent:
         return self._end(StopReason.COMPLETED)
 
     async def resume(self) -> Outcome | Question | None:
-        """Answer the calls that an earlier attempt of the run left open; one that had its last word is done."""
+        """Run the calls that an earlier attempt left open; a run whose final answer is written is complete."""
         calls = self._journal.unanswered_calls()
         if calls:
             return await self._call_runner.carry_out(calls)
@@ -83,13 +83,13 @@ class Agent:
         request = await fit_request(request, self._engine.counters[phase], shrink=shrink)
         step = self._journal.begin_answer()
         async with aclosing(self._engine.models[phase].stream(request)) as items:
-            said = AnswerSoFar()
+            answer = AnswerSoFar()
             async for item in items:
                 if isinstance(item, ModelAnswer):
                     return await self._take(step, item)
-                await self._journal.piece(step, said.add(item))
-                if said.is_too_long:
-                    return await self._take(step, said.cut_off())
+                await self._journal.piece(step, answer.add(item))
+                if answer.is_too_long:
+                    return await self._take(step, answer.cut_off())
         raise ModelError("The model's stream ended without an answer.")
 
     async def _take(self, step: EventSpan, answer: ModelAnswer) -> ModelAnswer:

@@ -1,4 +1,4 @@
-"""Which calls need a person first, what the person is asked, and what a call becomes once there is an answer."""
+"""Approval of tool calls by a person: which calls need it, the question, and the effect of the answer."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from workflow.tool.registry import RegisteredTool
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What is to be done about a call: make it as `call` says, or answer it with `refusal`."""
+    """The effect of an answer: make `call`, or end it with `refusal`."""
 
     call: ToolCall
     refusal: ToolResult | None = None
 
 
 def approval_question(registered: RegisteredTool | None, call: ToolCall, answer: Answer | None) -> Question | None:
-    """Return what a person has to be asked before this call, if anything; a call that is not made needs no consent."""
+    """Return the question to ask before this call, if any; a call that will be refused needs no approval."""
     if registered is None or not registered.needs_approval or answer is not None:
         return None
     if hold_mask(registered.tool, call.arguments):
@@ -35,14 +35,14 @@ def approval_question(registered: RegisteredTool | None, call: ToolCall, answer:
 
 
 def shorten(question: Question) -> Question:
-    """Return what is shown of a question; of a call with long arguments both ends. Secrets have to be masked before."""
+    """Return the question to show; an approval with long arguments is cut to head and tail. Mask secrets before."""
     if question.kind is not QuestionKind.APPROVAL:
         return question
     return question.model_copy(update={"question": both_ends(question.question)})
 
 
 def approval_of(call: ToolCall, answer: Answer | None) -> Approval:
-    """Return what the answer makes of a call."""
+    """Return the effect of a person's answer on a call."""
     if answer is None or answer.decision is None:
         return Approval(call)
     if answer.decision is Decision.DENY:
@@ -53,13 +53,13 @@ def approval_of(call: ToolCall, answer: Answer | None) -> Approval:
 
 
 def question_of(call: ToolCall, result: ToolResult) -> Question:
-    """Return the question that ask_user has made."""
+    """Return the question of an ask_user call."""
     asked = result.result["interrupt_result"]
     return Question.model_validate({"kind": QuestionKind.ASK_USER, **(asked if isinstance(asked, dict) else {})})
 
 
 def answered(question: Question, answer: Answer) -> ToolResult:
-    """Return the result of ask_user once the user has spoken."""
+    """Return the result of ask_user with the user's answer."""
     asked = question.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
     return ToolResult(
         text=f"The user answered: {answer.text}",

@@ -1,20 +1,20 @@
-"""How a call is put to the person who has to agree: what will be run, both ends of it, and nothing that hides."""
+"""The text of a call that a person has to approve: parsed arguments, head and tail, invisible characters escaped."""
 
 import re
 from typing import Final
 
 import orjson
 
-# As much of a call as a person reads before deciding; all of it stands in the assistant's message.
+# As much as a person reads before deciding; the assistant's message holds all of it.
 _SHOWN_CHARS: Final = 2000
-# Not to be seen, although Unicode calls them letters or marks: fillers, joiners and selectors of variants.
+# Invisible, although Unicode classes them as letters or marks: fillers, joiners and variation selectors.
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
 
 def as_run(arguments: str) -> str:
-    """Return the arguments as the tool will get them: where a name stands twice, the last one counts."""
+    """Return the arguments as the tool will get them: of a duplicate name the last one counts."""
     try:
         return orjson.dumps(orjson.loads(arguments or "{}")).decode()
     except ValueError:
@@ -22,7 +22,7 @@ def as_run(arguments: str) -> str:
 
 
 def both_ends(text: str) -> str:
-    """Return a text, or its beginning and its end with a note on what is left out between, first of all a warning."""
+    """Return a text, or a warning with its head and tail and a note of what is left out between."""
     left_out = len(text) - _SHOWN_CHARS
     if left_out <= 0:
         return _visible(text)
@@ -34,7 +34,7 @@ def both_ends(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Write as JSON escapes whatever cannot be seen or turns the order of what can."""
+    """Write invisible characters, and those that change the text direction, as JSON escapes."""
     if text.isprintable() and not _INVISIBLE.search(text):
         return text
     return "".join(_escaped(each) if not each.isprintable() or _INVISIBLE.match(each) else each for each in text)

@@ -1,4 +1,4 @@
-"""Keeps one answer of a model within bounds, so that what is stored can be sent again and costs other runs nothing."""
+"""Bounds one answer of a model, so that it can be stored and sent to providers again."""
 
 import re
 from dataclasses import replace
@@ -10,10 +10,10 @@ from workflow.llm.model import MAX_ANSWER_CHARS, MAX_CALLS, FinishReason, ModelA
 from workflow.llm.whole_characters import repair
 from workflow.tool.cut_output import cut_output
 
-# Of an answer that ran away both ends are kept: its whole would fill the context of every further call.
+# Head and tail of an overlong answer are kept: all of it would fill the context of every later call.
 _KEPT_CHARS: Final = 32_768
 _CHARS_PER_TOKEN: Final = 4
-_NAME_CHARS: Final = 64  # what every provider takes as a name
+_NAME_CHARS: Final = 64  # that every provider accepts
 _ODD_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 FEWER_CALLS: Final = (
     "Only the first {kept} of the {made} calls in your answer were taken: the others were too many or too long. Make"
@@ -30,11 +30,11 @@ class AnswerSoFar:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether it is time to stop listening."""
+        """Whether the limit is exceeded."""
         return self._size > MAX_ANSWER_CHARS
 
     def add(self, item: TextDelta | StreamRestarted) -> TextDelta | StreamRestarted:
-        """Take an item; return it fit to be sent."""
+        """Count an item; return it cut at the limit and valid as UTF-8."""
         if isinstance(item, StreamRestarted):
             self._pieces, self._size = [], 0
             return item
@@ -47,13 +47,13 @@ class AnswerSoFar:
         return item if text is item.text else replace(item, text=text)
 
     def cut_off(self) -> ModelAnswer:
-        """Return what stands for the answer of a model that would not end."""
+        """Return the answer so far, cut, for a model that did not stop."""
         text, _ = cut_output("".join(self._pieces), _KEPT_CHARS)
         return ModelAnswer(text, (), FinishReason.LENGTH, Usage(output_tokens=self._size // _CHARS_PER_TOKEN))
 
 
 def bounded_answer(answer: ModelAnswer) -> ModelAnswer:
-    """Return an answer with at most so much text and so many calls, and names that a provider takes back."""
+    """Return the answer with bounded text and calls, and tool names that every provider accepts."""
     text = answer.text
     if len(text) > MAX_ANSWER_CHARS:
         text, _ = cut_output(text, _KEPT_CHARS)

@@ -1,4 +1,4 @@
-"""Keeps the conversation within what the model can read, and every call together with its answer."""
+"""Fits the conversation into the model's context, and keeps every call together with its result."""
 
 import asyncio
 from collections import Counter
@@ -13,31 +13,31 @@ from workflow.llm.token_counter import TokenCounter
 
 # A quick bound that needs no tokenizer: code and English take 3 to 4 characters a token.
 _CHARS_PER_TOKEN: Final = 3
-# What the answer may need is left free; after a refusal the count was wrong, so more is cut.
+# The rest is left for the answer; after a refusal the count was wrong, so more is cut.
 _SHARE: Final = 0.8
 _SHRUNK_SHARE: Final = 0.4
-# The newest messages are what the model works with now.
+# The newest messages are never cut.
 _UNTOUCHED: Final = 4
 _SHORT_CHARS: Final = 600
-# Less than this is left whole: the note of a cut takes room too, and nothing is cut twice.
+# Shorter results are not cut: the note of a cut takes room too, and nothing is cut twice.
 _WORTH_CUTTING: Final = 800
-# A cut saves fewer tokens than reckoned where text is dense; so it is counted again, this often at most.
+# A cut of dense text saves fewer tokens than estimated; so it is counted again, at most this often.
 _ROUNDS: Final = 3
-# What a provider's library goes through message by message, several times, on the loop of all runs.
+# LiteLLM iterates over the messages several times on the event loop of all runs.
 _MAX_MESSAGES: Final = 2000
 _OFF_LOOP: Final = 500  # messages; pairing fewer takes less than a millisecond
-# No tokeniser puts more into one token; what is longer is not even counted, and nobody is asked.
-_MOST_CHARS_PER_TOKEN: Final = 100
+# No tokeniser puts more into one token; a longer conversation is refused without counting.
+_MAX_CHARS_PER_TOKEN: Final = 100
 _LEFT_OUT: Final = "[{count} earlier messages of this conversation are left out.]"
 _UNANSWERED: Final = "This call was interrupted and its outcome is unknown. Check what it did before going on."
 
 
 async def fit_request(request: ModelRequest, counter: TokenCounter, *, shrink: bool = False) -> ModelRequest:
-    """Return the request, the oldest tool results cut head and tail where it would not fit the model's context.
+    """Return the request, with the oldest tool results cut in the middle where it would exceed the model's context.
 
     `shrink` cuts harder, after the provider has refused the request as too long. Raises ContextOverflowError.
     """
-    if _estimate(request.messages) * _CHARS_PER_TOKEN > counter.context_window * _MOST_CHARS_PER_TOKEN:
+    if _estimate(request.messages) * _CHARS_PER_TOKEN > counter.context_window * _MAX_CHARS_PER_TOKEN:
         raise ContextOverflowError(
             f"The conversation is far longer than the model can read ({counter.context_window} tokens). Begin a new"
             " thread, or give long texts to the agent as files."
@@ -60,7 +60,7 @@ async def fit_request(request: ModelRequest, counter: TokenCounter, *, shrink: b
 
 
 async def readable_conversation(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """Return the newest messages, paired, and the one that began the run; of a long one off the event loop."""
+    """Return the newest messages, paired, and the one that began the run; long ones are paired off the event loop."""
     if len(messages) <= _OFF_LOOP:
         return pair_calls_with_answers(messages)
     return await asyncio.to_thread(_newest, tuple(messages))
@@ -71,7 +71,7 @@ def _newest(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
     first = len(paired) - _MAX_MESSAGES
     if first <= 0:
         return paired
-    # A call goes with its answers: the cut is where no answers follow.
+    # Do not cut between a call and its results.
     first = next((at for at in range(first, len(paired)) if paired[at].role is not Role.TOOL), first)
     task = next(at for at, message in enumerate(paired) if message.run_id == messages[-1].run_id)
     began = paired[task : task + 1] if task < first else ()
@@ -80,9 +80,9 @@ def _newest(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
 
 
 def pair_calls_with_answers(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """Put each call's answer right behind its message, in call order; a call without one gets one.
+    """Put each call's result right after its message, in call order; a call without a result gets one.
 
-    Some providers use the same id again in a later turn: an answer belongs to the newest call before it.
+    Some providers reuse ids in later turns: a result belongs to the newest call before it.
     """
     answers = _answers_by_use(messages)
     used: Counter[str] = Counter()

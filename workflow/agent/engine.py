@@ -1,4 +1,4 @@
-"""Everything that an agent works with, put together once by who embeds it."""
+"""Everything that an agent works with, built by the process that embeds it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from workflow.tool.registry import ToolRegistry
 
 @dataclass(frozen=True, slots=True)
 class PromptFacts:
-    """What the system prompt says about the surroundings."""
+    """Facts about the environment for the system prompt."""
 
     today: str
     network: str
@@ -21,7 +21,7 @@ class PromptFacts:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Models and what measures their context by phase, tools, a sandbox on demand, limits."""
+    """Models and token counters by phase, tools, a sandbox on demand, limits."""
 
     models: Mapping[Phase, Model]
     counters: Mapping[Phase, TokenCounter]

@@ -1,4 +1,4 @@
-"""Notices when a model goes in circles: the same calls again and again, empty or cut-off answers."""
+"""Detects a model that repeats itself: the same calls again and again, empty or cut-off answers."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from shared.contract.message import ToolCall
 
 
 class LoopDetector:
-    """Counts bad habits in a row; good behaviour of one kind clears the counts of the others."""
+    """Counts repeated calls and empty or cut-off answers in a row; tool calls reset the counts of the latter two."""
 
     def __init__(self, max_repeats: int, max_empty: int) -> None:
         self._max_repeats = max_repeats
@@ -31,7 +31,7 @@ class LoopDetector:
         return f"{self._cut_off} answers in a row were cut off at llm.max_output_tokens."
 
     def calls(self, calls: Sequence[ToolCall]) -> tuple[str | None, bool]:
-        """Count a turn of calls; return a remark for the model once it repeats itself, and whether it is stuck."""
+        """Count a turn of calls; return a note for the model once it repeats itself, and whether it is stuck."""
         self._empty = self._cut_off = 0
         signature = tuple((call.name, call.arguments) for call in calls)
         self._repeats = self._repeats + 1 if signature == self._last else 1

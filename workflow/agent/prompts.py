@@ -25,7 +25,7 @@ class SystemPrompts:
 
 @functools.cache
 def _environment() -> Environment:
-    """Return the one environment of the process: compiling the templates takes longer than a whole step."""
+    """Return the one environment of the process: compiling the templates takes longer than a step."""
     return Environment(
         loader=PackageLoader("workflow.agent", "prompt"),
         undefined=StrictUndefined,

@@ -1,10 +1,13 @@
 """The user message that a run begins with."""
 
+from collections.abc import Sequence
+
 from shared.contract.message import ChatMessage
+from shared.contract.run import RunRecord
+from shared.contract.thread import ThreadRecord
 from shared.user_message import user_message
-from workflow.runner.work import Work
 
 
-def task_message(work: Work) -> ChatMessage:
-    """Return the user message of a run; the thread's own context goes with its first task."""
-    return user_message(work.run.task, work.run.context_data, None if work.messages else work.thread.context)
+def task_message(run: RunRecord, thread: ThreadRecord, messages: Sequence[ChatMessage]) -> ChatMessage:
+    """Return the user message of a run; without earlier `messages` it includes the thread's context."""
+    return user_message(run.task, run.context_data, None if messages else thread.context)

@@ -1,4 +1,4 @@
-"""Carries out the tool calls of one turn: each gets exactly one answer, each fails alone."""
+"""Runs the tool calls of one turn: each gets exactly one result; one failure does not affect the others."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ from workflow.tool.executor import execute_call
 from workflow.tool.registry import RegisteredTool
 
 _ASK: Final = "ask_user"
-# These change what the rest of the turn means, so nothing else may stand beside them.
+# These change the meaning of the rest of the turn, so each must be the only call.
 _EXCLUSIVE: Final = frozenset({_ASK, "job_plan"})
 _BESIDE: Final = "Not carried out: {name} must be the only call of its turn. Make this call again in the next one."
-# A call that was in flight when so many workers died may well be why; the next one goes on without it.
-_MOST_WORKERS_LOST: Final = 2
+# A call that was in flight when this many workers died may be the cause; it is not made again.
+_MAX_WORKERS_LOST: Final = 2
 _UNKNOWN: Final = (
     "The worker was replaced while this call ran: it may have been carried out fully, partly, or not at all. It was not"
     " made again. Check what it did before you go on."
@@ -32,7 +32,7 @@ _UNKNOWN: Final = (
 
 
 class ToolCallRunner:
-    """Runs the calls of a turn in order; neighbours that do not disturb each other run side by side."""
+    """Runs the calls of a turn in order; adjacent calls that are independent run concurrently."""
 
     def __init__(self, engine: Engine, journal: Journal, *, thread_id: str, run_id: str) -> None:
         self._engine = engine
@@ -42,9 +42,9 @@ class ToolCallRunner:
         self._slots = asyncio.Semaphore(engine.config.max_parallel_tools)
 
     async def carry_out(self, calls: Sequence[ToolCall]) -> Question | None:
-        """Answer every call, or return the question that a person has to be asked before the turn can go on.
+        """Run every call, or return the question that a person has to be asked before the turn can go on.
 
-        Raises SandboxUnavailableError, once the calls that ran beside it have their answers.
+        Raises SandboxUnavailableError, once the concurrent calls have their results.
         """
         phase = self._journal.state.phase
         exclusive = next((call for call in calls if call.name in _EXCLUSIVE), None)
@@ -70,7 +70,7 @@ class ToolCallRunner:
         return questions[0] if questions else None
 
     async def _begin(self, calls: Sequence[ToolCall]) -> frozenset[str]:
-        """Begin those that no earlier attempt has begun; return the ids of the others."""
+        """Begin the calls that no earlier attempt has begun; return the ids of the others."""
         left_open = frozenset(call.call_id for call in calls if self._journal.is_in_flight(call))
         new = [call for call in calls if call.call_id not in left_open]
         if new:
@@ -120,7 +120,7 @@ class ToolCallRunner:
         return None
 
     def _may_run_again(self, call: ToolCall) -> bool:
-        if self._journal.workers_lost(call) >= _MOST_WORKERS_LOST:
+        if self._journal.workers_lost(call) >= _MAX_WORKERS_LOST:
             return False
         registered = self._engine.registry.find(call.name)
         return registered is None or registered.tool.effect.idempotent or registered.tool.effect.read_only

@@ -1,4 +1,4 @@
-"""The calls of a run that are made: an id of its own for each, and what the state says of those not yet answered."""
+"""The tool calls of a run: unique ids, and the state of the calls in flight."""
 
 import re
 import uuid
@@ -8,12 +8,12 @@ from typing import Final
 from shared.contract.message import ChatMessage, ToolCall
 from shared.contract.state import AgentState
 
-# What keys, log lines and providers can bear; into Gemini's ids LiteLLM puts a signature of some thousand characters.
+# Safe in keys, log lines and requests; LiteLLM puts a signature of some thousand characters into Gemini's ids.
 _CALL_ID: Final = re.compile(r"[!-~]{1,16384}")
 
 
 def with_unique_ids(calls: Iterable[ToolCall], messages: Iterable[ChatMessage]) -> tuple[ToolCall, ...]:
-    """Return the calls, each with a plain id that stands neither in the messages nor in another of them."""
+    """Return the calls, each with a printable id that no message and no other call has."""
     used = {call.call_id for message in messages for call in message.tool_calls}
     unique = []
     for call in calls:

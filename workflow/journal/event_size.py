@@ -1,4 +1,4 @@
-"""Keeps what an event carries within a bound: long texts lose their middle, and what is still too large its form."""
+"""Bounds the size of an event: long texts lose their middle; what is still too large becomes cut JSON text."""
 
 from typing import Final
 
@@ -7,8 +7,8 @@ from pydantic import JsonValue
 
 from workflow.tool.cut_output import cut_output
 
-MAX_EVENT_BYTES: Final = 262_144  # of arguments or of a result; every client of the thread is sent it
-_MAX_SHORTENED_BYTES: Final = 8_388_608  # larger ones are not looked through value by value
+MAX_EVENT_BYTES: Final = 262_144  # of arguments or of a result; sent to every client of the thread
+_MAX_SHORTENED_BYTES: Final = 8_388_608  # larger ones are not shortened value by value
 _SHORTEST_TEXT: Final = 256
 
 Members = dict[str, JsonValue]
@@ -39,7 +39,7 @@ def _shorten(value: JsonValue, limit: int) -> JsonValue:
 
 
 def _as_text(members: Members) -> Members:
-    """Return each member as the beginning and end of its JSON; where there are too many, all of them as one."""
+    """Return each member as the head and tail of its JSON; too many members are cut as one text."""
     share = MAX_EVENT_BYTES // 8 // max(1, len(members))
     if share < _SHORTEST_TEXT:
         return {"cut": cut_output(orjson.dumps(members).decode(), MAX_EVENT_BYTES // 8)[0]}

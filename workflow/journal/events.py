@@ -1,4 +1,4 @@
-"""Makes the events of one run: times, ids and the shape that the wire asks for."""
+"""Makes the events of one run: times, ids and the wire format."""
 
 import uuid
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from workflow.tool.base import ToolResult
 
 @dataclass(frozen=True, slots=True)
 class EventSpan:
-    """One thing that has begun: its events share `uuid` and the time it began."""
+    """The events of one model call or tool call: they share `uuid` and start time."""
 
     uuid: str
     began_at: str
@@ -38,11 +38,11 @@ class EventFactory:
         self._clock = clock
 
     def now(self) -> str:
-        """Return the time as it stands in events."""
+        """Return the time in the format of events."""
         return self._clock.now().astimezone(UTC).isoformat(timespec="microseconds")
 
     def begin(self, execute_type: str) -> EventSpan:
-        """Begin a step now."""
+        """Begin a span now."""
         return EventSpan(str(uuid.uuid4()), self.now(), execute_type)
 
     def user_message(self, run: RunRecord) -> AgentExecuteData:
@@ -50,7 +50,7 @@ class EventFactory:
         result = UserMessageResult(
             task=run.task, context_data=tuple(item.model_dump(mode="json") for item in run.context_data)
         )
-        return self._whole(ExecuteType.USER_MESSAGE, {"user_message_result": result.model_dump(mode="json")})
+        return self._complete_event(ExecuteType.USER_MESSAGE, {"user_message_result": result.model_dump(mode="json")})
 
     def delta(self, step: EventSpan, piece: TextDelta) -> AgentExecuteData:
         """A piece of the model's text."""
@@ -60,7 +60,7 @@ class EventFactory:
         )
 
     def restarted(self, step: EventSpan, reason: str, attempt: int) -> AgentExecuteData:
-        """What the model said so far in this step is void."""
+        """The text streamed so far in this span is void."""
         return self._event(
             step,
             ExecuteState.PROCESSING,
@@ -69,16 +69,18 @@ class EventFactory:
         )
 
     def resumed(self, attempt: int) -> AgentExecuteData:
-        """Another attempt goes on with the run: text that was streamed and not completed is void."""
-        return self._whole(ExecuteType.STATUS, {"status_result": {"status": "resumed", "attempt": attempt}})
+        """Another attempt continues the run: streamed text without a complete message is void."""
+        return self._complete_event(ExecuteType.STATUS, {"status_result": {"status": "resumed", "attempt": attempt}})
 
     def sandbox_replaced(self) -> AgentExecuteData:
         """The processes of the sandbox are gone; addresses given out before no longer answer."""
         info = SandboxInfo(sandbox_id=self._thread_id, sandbox_url="", app_path="")
-        return self._whole(ExecuteType.STATUS_SANDBOX_INFO, {"status_sandbox_info": info.model_dump(mode="json")})
+        return self._complete_event(
+            ExecuteType.STATUS_SANDBOX_INFO, {"status_sandbox_info": info.model_dump(mode="json")}
+        )
 
     def response(self, step: EventSpan, text: str) -> AgentExecuteData:
-        """The whole text of one model call."""
+        """The complete text of one model call."""
         return self._event(
             step,
             ExecuteState.COMPLETE,
@@ -88,7 +90,7 @@ class EventFactory:
         )
 
     def tool_init(self, step: EventSpan, call: ToolCall) -> AgentExecuteData:
-        """A tool call begins; what the tool is called with."""
+        """A tool call begins, with its arguments."""
         event = self._event(step, ExecuteState.INIT, step.execute_type)
         return event.model_copy(update={"execute_params": _readable_arguments(call)})
 
@@ -117,12 +119,12 @@ class EventFactory:
         }
         if outcome.message:
             result["flow_completion_message"] = outcome.message
-        event = self._whole(ExecuteType.FLOW_COMPLETION, result)
+        event = self._complete_event(ExecuteType.FLOW_COMPLETION, result)
         if outcome.is_failure:
             return event.model_copy(update={"current_state": ExecuteState.ERROR, "error_flag": True})
         return event
 
-    def _whole(self, execute_type: ExecuteType, result: Mapping[str, JsonValue]) -> AgentExecuteData:
+    def _complete_event(self, execute_type: ExecuteType, result: Mapping[str, JsonValue]) -> AgentExecuteData:
         return self._event(self.begin(execute_type), ExecuteState.COMPLETE, execute_type, result, end=True)
 
     def _event(
@@ -151,7 +153,7 @@ class EventFactory:
 
 
 def _readable_arguments(call: ToolCall) -> dict[str, JsonValue]:
-    """Return the arguments as an object, or as the text they are when they are none that a tool could take."""
+    """Return the arguments as an object, or as text when they cannot be parsed."""
     try:
         return bounded(parse_arguments(call))
     except ToolError:

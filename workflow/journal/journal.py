@@ -1,4 +1,4 @@
-"""What a run has done and what is in flight: intent is written before the effect, result and message after."""
+"""The journal of one run: a call is written before it is made, its result and message after."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ StateChange = Callable[[AgentState], AgentState]
 
 
 class Journal:
-    """The written side of one run; conversation, state and usage always stand as they were last written."""
+    """Writes one run; conversation, state and usage are always as they were last written."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class Journal:
         self._find_place: FindPlace = nowhere
         self._place: WorkspacePlace | None = None
         self._uses_workspace = False
-        self._late_note: str | None = None  # waits for the answers to the calls that are open
+        self._late_note: str | None = None  # written once all open calls are answered
 
     async def begin(self, message: ChatMessage, find_place: FindPlace | None = None) -> None:
-        """Write the task as the run's first event and message, unless an earlier attempt did; once is enough.
+        """Write the task as the run's first event and message, unless an earlier attempt did.
 
-        `find_place` tells where the thread's files are kept from here, and is asked once there are any: the model is
-        told when they are not as it left them.
+        `find_place` returns where the thread's files are kept on this machine; it is called once there are any. A note
+        tells the model when they are not as it left them.
         """
         if self._has_begun:
             return
@@ -72,7 +72,7 @@ class Journal:
         await self._commit(events, messages, change=_plan_anew)
 
     def note_workspace_use(self) -> None:
-        """The thread's files are on this disk from now on; written with the next thing that is written."""
+        """Note that the thread's files are on this disk from now on; written with the next commit."""
         self._uses_workspace = True
 
     @property
@@ -81,7 +81,7 @@ class Journal:
         return self._run
 
     def unanswered_calls(self) -> tuple[ToolCall, ...]:
-        """Return the calls of the run's last answer of the model that have no answer themselves, in call order."""
+        """Return the calls of the model's last answer in this run that have no result yet, in call order."""
         answered = {message.tool_call_id for message in self.messages if message.role is Role.TOOL}
         for message in reversed(self._own_messages()):
             if message.role is Role.ASSISTANT:
@@ -89,12 +89,12 @@ class Journal:
         return ()
 
     def is_final_answer_written(self) -> bool:
-        """Whether the run's last message is an answer of the model that asks for nothing."""
+        """Whether the run's last message is an answer of the model without tool calls."""
         own = self._own_messages()
         return bool(own) and own[-1].role is Role.ASSISTANT and not own[-1].tool_calls
 
     def is_in_flight(self, call: ToolCall) -> bool:
-        """Whether the log says that this call was begun, and not that it ended."""
+        """Whether this call was begun in the log and has not ended."""
         return call.call_id in self._in_flight
 
     def workers_lost(self, call: ToolCall) -> int:
@@ -102,21 +102,21 @@ class Journal:
         return next((each.workers_lost for each in self.state.in_flight if each.call_id == call.call_id), 0)
 
     def seal(self) -> None:
-        """From now on steps that could not be ended write nothing more: they get LeaseLostError."""
+        """Refuse further writes with LeaseLostError: for steps that could not be ended."""
         self._is_sealed = True
 
     async def wait_for_writes(self) -> None:
-        """Wait until what is being written is written."""
+        """Wait for the writes in progress."""
         await asyncio.gather(*self._writes, return_exceptions=True)
 
     async def take_steering(self) -> None:
-        """Make what people said to the run meanwhile part of the conversation."""
+        """Append the steering messages that arrived meanwhile to the conversation."""
         self._raise_if_sealed()
         async with self._lock:
             self.messages.extend(await self._log.take_steering())
 
     async def note(self, text: str) -> None:
-        """Say something to the model that no client sees: a nudge."""
+        """Write a note to the model that no client sees."""
         self._raise_if_sealed()
         await self._commit([], [ChatMessage(role=Role.USER, content=text)])
 
@@ -125,7 +125,7 @@ class Journal:
         return self._events.begin("assistant_response")
 
     async def piece(self, step: EventSpan, item: TextDelta | StreamRestarted) -> None:
-        """Pass on text as it comes, or say that it is void."""
+        """Stream a piece of text, or that the text so far is void."""
         self._raise_if_sealed()
         if isinstance(item, TextDelta):
             await self._log.emit(self._events.delta(step, item))
@@ -133,17 +133,17 @@ class Journal:
             await self._log.emit(self._events.restarted(step, item.reason, item.attempt))
 
     async def answer(self, step: EventSpan, answer: ModelAnswer) -> ModelAnswer:
-        """Write a whole answer before anything is done about it, so that it is never paid for twice.
+        """Write a complete answer before anything is done about it, so that it is never paid for twice.
 
-        Returns it as it was written: secrets are masked, and each call has an id of its own.
+        Returns it as it was written: secrets are masked, and each call has a unique id.
         """
         self._raise_if_sealed()
         answer = replace(answer, tool_calls=with_unique_ids(answer.tool_calls, self.messages))
         self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
         events = [self._events.response(step, answer.text)] if answer.text else []
         message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
-        says_something = bool(answer.text or answer.tool_calls)
-        written = await self._commit(events, [message] if says_something else [])
+        has_content = bool(answer.text or answer.tool_calls)
+        written = await self._commit(events, [message] if has_content else [])
         return replace(answer, text=written[0].text(), tool_calls=written[0].tool_calls) if written else answer
 
     async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
@@ -154,25 +154,25 @@ class Journal:
             step = self._events.begin(f"tool_{call.name}")
             self._in_flight[call.call_id] = (step, call)
             events.append(self._events.tool_init(step, call))
-            # Before the call: its worker may die with its files on this disk alone.
+            # Before the call: its worker may die, and its files are on this disk only.
             self._uses_workspace = self._uses_workspace or works_on_files(call.name)
         await self._commit(events, [], change=self._with_in_flight)
 
     async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:
-        """Pass on output of a call as it comes."""
+        """Stream output of a call."""
         self._raise_if_sealed()
         if call.call_id not in self._in_flight:
-            return  # a tool that was left behind has nothing to say any more
+            return  # an abandoned tool writes nothing more
         step, _ = self._in_flight[call.call_id]
         await self._log.emit(self._events.tool_progress(step, result))
 
     async def end_call(self, call: ToolCall, result: ToolResult) -> None:
-        """Write what a call came to: event, message and state at once."""
+        """Write the result of a call: event, message and state in one commit."""
         self._raise_if_sealed()
         await self._end_call(call, result)
 
     async def withdraw(self, call_id: str, reason: str) -> None:
-        """End a call that a person was to be asked about, and was not."""
+        """End a call whose question was not put to a person."""
         (call,) = [call for call in self.unanswered_calls() if call.call_id == call_id]
         if not self.is_in_flight(call):
             await self.begin_calls([call])
@@ -184,12 +184,12 @@ class Journal:
         return self._events.interrupt(step, question)
 
     def decision_for(self, call: ToolCall) -> Answer | None:
-        """Return what a person said to this call, if it was asked about."""
+        """Return a person's answer to this call, if there is one."""
         answer = self._run.answer
         return answer if answer is not None and answer.call_id == call.call_id else None
 
     async def close_open_calls(self, reason: str) -> None:
-        """End every call that is still open with an error, so that no `init` stays without an end."""
+        """End every call that is still open with an error, so that every `init` event has an end."""
         await self.wait_for_writes()
         for _, call in list(self._in_flight.values()):
             await self._end_call(call, ToolResult(text=reason, is_error=True))
@@ -211,7 +211,7 @@ class Journal:
         change: StateChange | None = None,
         ended: str | None = None,
     ) -> Sequence[ChatMessage]:
-        """Write, and then remember what was written; a cancelled caller leaves neither half done."""
+        """Write, then keep what was written; both are completed even if the caller is cancelled."""
         write = asyncio.create_task(self._write(events, messages, change, ended))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
@@ -245,10 +245,10 @@ class Journal:
             return written.messages
 
     async def _resume(self, moved: str | None) -> None:
-        """Say that another attempt goes on, and what did not survive the last; after an answer only if files moved.
+        """Write that another attempt continues, and what was lost; after a person's answer only if files moved.
 
-        What the model is told waits until no call is open: it may not stand between a call and its answer. What was in
-        flight when a worker died is counted before any of it can be begun again.
+        The note to the model waits until no call is open: it may not stand between a call and its result. Calls in
+        flight when a worker died are counted before any of them can begin again.
         """
         change = count_lost_worker if self._run.after_crash else None
         is_answered = any(self.decision_for(call) for call in self.unanswered_calls())
@@ -265,7 +265,7 @@ class Journal:
             await self._commit(events, [ChatMessage(role=Role.USER, content=note)] if note else [], change=change)
 
     def _with_late_note(self, messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], str | None]:
-        """Return the messages with the note that waited, if these answer the last open call; and what waits still."""
+        """Return the messages, with the late note if they answer the last open call; and the note that still waits."""
         if self._late_note is None or not messages:
             return messages, self._late_note
         answered = {message.tool_call_id for message in messages}
@@ -282,7 +282,7 @@ class Journal:
         }
 
     def _own_messages(self) -> list[ChatMessage]:
-        """Return this run's part of the conversation: what an earlier run left open ended with that run."""
+        """Return this run's part of the conversation: open calls of an earlier run ended with that run."""
         return [message for message in self.messages if message.run_id == self._run.run_id]
 
     def _with_in_flight(self, state: AgentState) -> AgentState:

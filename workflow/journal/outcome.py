@@ -26,5 +26,5 @@ class Outcome:
 
     @property
     def is_failure(self) -> bool:
-        """Whether the last event says error."""
+        """Whether the last event has state `error`."""
         return self.status is RunStatus.FAILED

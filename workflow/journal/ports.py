@@ -1,4 +1,4 @@
-"""What the engine needs from outside, as Protocols: a log to write to, a sign to stop, the time."""
+"""What the engine needs from outside, as Protocols: a log, a cancellation, a clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from shared.contract.state import AgentState
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Messages and state as they were written: what the run knows from here on, and all that a model is sent."""
+    """Messages and state as they were written, secrets masked: the run and its model see only these."""
 
     messages: Sequence[ChatMessage] = ()
     state: AgentState | None = None
 
 
 class RunLog(Protocol):
-    """Where a run is written down, without the secrets in it; order is kept between `emit` and `commit`.
+    """The log of a run, secrets masked; order is kept between `emit` and `commit`.
 
     Both raise LeaseLostError when this worker may not write any more.
     """
 
     async def emit(self, event: AgentExecuteData) -> None:
-        """Hand over an event that may be written a little later: deltas and output as it comes."""
+        """Buffer an event that may be written a little later: deltas and streamed output."""
 
     async def commit(
         self,
@@ -39,7 +39,7 @@ class RunLog(Protocol):
         """Write all of it in one atomic call, after everything emitted before; return it as it was written."""
 
     async def take_steering(self) -> Sequence[ChatMessage]:
-        """Return what people said to the run since the last call, already written down, secrets masked."""
+        """Return the steering messages since the last call, already written, secrets masked."""
 
 
 class Stop(StrEnum):
@@ -47,7 +47,7 @@ class Stop(StrEnum):
 
     CANCELLED = "cancelled"  # somebody asked for it
     LEASE_LOST = "lease lost"  # another worker may own it: nothing more may be done or written
-    HAND_OVER = "hand over"  # this worker goes; another one carries on
+    HAND_OVER = "hand over"  # this worker drains; another one continues the run
 
 
 class Cancellation(Protocol):
@@ -62,7 +62,7 @@ class Cancellation(Protocol):
 
 
 class Clock(Protocol):
-    """The time; a fake in tests."""
+    """Wall-clock and monotonic time; a fake in tests."""
 
     def now(self) -> datetime:
         """Return the time of day in UTC."""

@@ -1,4 +1,4 @@
-"""What the model must be told of its files and processes when its run goes on, maybe on another machine."""
+"""Notes to the model about its files and processes when its run continues, perhaps on another machine."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -32,12 +32,12 @@ FindPlace = Callable[[], Awaitable[WorkspacePlace | None]]
 
 
 async def nowhere() -> WorkspacePlace | None:
-    """Return None: the files are kept where nobody can say."""
+    """Return None: the place of the files is unknown."""
     return None
 
 
 def works_on_files(tool: str) -> bool:
-    """Whether a tool of ours leaves something in the sandbox, or may."""
+    """Whether a built-in tool may leave files or processes in the sandbox."""
     return tool in _WITH_PROCESSES or tool in _WITH_FILES
 
 
@@ -49,7 +49,7 @@ def uses_sandbox(state: AgentState, messages: Iterable[ChatMessage]) -> bool:
 
 
 def files_note(state: AgentState, messages: Iterable[ChatMessage], place: WorkspacePlace | None) -> str | None:
-    """Return what to say of files that are not as they were; None when they are, or when there were none."""
+    """Return the note about files that changed or are gone; None when they are unchanged or never existed."""
     if place is None or not uses_sandbox(state, messages):
         return None
     if state.workspace_disk and state.workspace_disk != place.disk_id:
@@ -58,6 +58,6 @@ def files_note(state: AgentState, messages: Iterable[ChatMessage], place: Worksp
 
 
 def processes_note(messages: Iterable[ChatMessage]) -> str | None:
-    """Return what to say when another worker goes on beside the files; None when there can be no processes."""
+    """Return the note about lost processes for a takeover on the same machine; None when there can be none."""
     may_run = any(call.name in _WITH_PROCESSES for message in messages for call in message.tool_calls)
     return _PROCESSES_GONE if may_run else None

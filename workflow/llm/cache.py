@@ -1,10 +1,10 @@
-"""Prompt cache marks for providers that want them: on the tools, the system prompt and the growing tail."""
+"""Prompt cache marks for providers that want them: on the tools, the system prompt and the newest messages."""
 
 from collections.abc import Sequence
 
 from workflow.llm.openai_format import JsonObject
 
-MAX_TAIL_MARKS = 2  # Anthropic takes four marks in all; the tools and the system prompt have one each
+MAX_END_MARKS = 2  # Anthropic accepts four marks in all; the tools and the system prompt have one each
 
 
 def wants_cache_marks(model: str) -> bool:
@@ -20,12 +20,12 @@ def mark_last_tool(tools: Sequence[JsonObject]) -> list[JsonObject]:
 def mark_messages(messages: Sequence[JsonObject]) -> list[JsonObject]:
     """Return the messages with marks on the system prompt and on the end of the conversation.
 
-    Two tail marks, because the last one of this call is found again by the next call, whose
-    conversation has grown by an answer and its results.
+    Two marks at the end: the next call, whose conversation has grown by an answer and its results,
+    finds the last mark of this one again.
     """
-    tail = [index for index, message in enumerate(messages) if message["role"] in ("user", "tool")][-MAX_TAIL_MARKS:]
+    newest = [index for index, message in enumerate(messages) if message["role"] in ("user", "tool")][-MAX_END_MARKS:]
     return [
-        _marked_message(message) if index in tail or message["role"] == "system" else message
+        _marked_message(message) if index in newest or message["role"] == "system" else message
         for index, message in enumerate(messages)
     ]
 

@@ -1,7 +1,7 @@
-"""Builds the Model and the ContextGauge that a configuration asks for.
+"""Builds the Model and the TokenCounter of a configuration.
 
 Adapters are named `package.module:callable` and loaded when a model is built, so that a process with the offline
-model, or with one of its own (`model = "python:package.module:callable"`), never pays for importing LiteLLM.
+model, or with a custom one (`model = "python:package.module:callable"`), never imports LiteLLM.
 """
 
 import importlib
@@ -22,12 +22,12 @@ from workflow.llm.token_counter import EstimatingCounter, TokenCounter
 PYTHON_PREFIX = "python:"
 OFFLINE_PREFIX = "offline/"
 LITELLM_MODEL = "workflow.llm.litellm.model:LiteLLMModel"
-LITELLM_COUNTER = "workflow.llm.litellm.usage:LiteLLMGauge"
+LITELLM_COUNTER = "workflow.llm.litellm.usage:LiteLLMCounter"
 LITELLM_WARM_UP = "workflow.llm.litellm.warm_up:import_late_modules"
 
 PLACEHOLDER_KEY = "none"
 OFFLINE_MODEL = "offline/demo"
-# What `auto` stands for, by the first variable that is set.
+# The model for `auto`: that of the first variable that is set.
 AUTO_MODELS: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "anthropic/claude-sonnet-5-5",
     "OPENAI_API_KEY": "openai/gpt-5.5",
@@ -37,7 +37,7 @@ AUTO_MODELS: Mapping[str, str] = {
 def build_model(config: LLMConfig, env: Mapping[str, str]) -> Model:
     """Return the model with text tools, where configured, and with retries around it.
 
-    Raises ConfigurationError where the name leads nowhere.
+    Raises ConfigurationError where the name cannot be resolved.
     """
     name = resolve_model_name(config, env)
     if name.startswith(OFFLINE_PREFIX):
@@ -52,7 +52,7 @@ def build_model(config: LLMConfig, env: Mapping[str, str]) -> Model:
 
 
 def build_counter(config: LLMConfig, env: Mapping[str, str]) -> TokenCounter:
-    """Return what counts tokens for this model; an estimate where LiteLLM does not know it."""
+    """Return the token counter of this model; an estimating one where it is not LiteLLM's."""
     name = resolve_model_name(config, env)
     if not _is_of_litellm(name):
         return EstimatingCounter(config)
@@ -61,7 +61,7 @@ def build_counter(config: LLMConfig, env: Mapping[str, str]) -> TokenCounter:
 
 
 def warm_up(config: LLMConfig, env: Mapping[str, str]) -> None:
-    """Do what the first call of this model would do before it asks the provider; blocks for a second or two.
+    """Import what the first call of this model would import; blocks for a second or two.
 
     Raises ConfigurationError.
     """
@@ -89,9 +89,9 @@ def _automatic_name(config: LLMConfig, env: Mapping[str, str]) -> str:
 
 
 def _with_key(config: LLMConfig, env: Mapping[str, str], name: str) -> LLMConfig:
-    """Return the configuration with the key that is used, so that error messages can be kept free of it.
+    """Return the configuration with the key that is used, so that it can be removed from error messages.
 
-    A server of one's own may need none, but the SDK wants one.
+    A self-hosted server may need none, but the SDK requires one.
     """
     provider, has_provider, _ = name.partition("/")
     if config.api_key.get_secret_value() or not (has_provider or config.base_url):
@@ -112,7 +112,7 @@ def _call(target: str, config: LLMConfig) -> Any:
 def _load(target: str) -> Callable[..., Any]:
     """Return the callable named `package.module:callable`."""
     if target.startswith("workflow.llm.litellm"):
-        # LiteLLM asks the net for prices while it is imported, unless this is set.
+        # LiteLLM downloads prices while it is imported, unless this is set.
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     module_name, _, attribute = target.partition(":")
     try:

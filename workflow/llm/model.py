@@ -1,4 +1,4 @@
-"""The Model port: one request in, pieces of text and then the whole answer out."""
+"""The Model port: one request in, text deltas and then the complete answer out."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from pydantic import JsonValue
 from shared.contract.message import ChatMessage, ToolCall
 from shared.contract.run import Usage
 
-# What a model can make large: one call's arguments (a file of 500 KB, escaped), and a whole answer.
+# Limits of one call's arguments (a file of 500 KB, escaped) and of one answer.
 MAX_ARGUMENT_CHARS: Final = 1_048_576
 MAX_ANSWER_CHARS: Final = 2_097_152
 MAX_CALLS: Final = 128
-DROPPED_ARGUMENTS: Final = '{"dropped":"too long"}'  # stands in a call for arguments above the limit
+DROPPED_ARGUMENTS: Final = '{"dropped":"too long"}'  # replaces arguments above the limit
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as the model is told of it; `parameters` is a JSON Schema."""
+    """A tool as it is described to the model; `parameters` is a JSON Schema."""
 
     name: str
     description: str
@@ -28,7 +28,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One question: the system prompt, the conversation, the tools on offer."""
+    """One request: the system prompt, the conversation, the available tools."""
 
     system: str
     messages: tuple[ChatMessage, ...]
@@ -44,16 +44,16 @@ class DeltaKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of text as it came."""
+    """A piece of streamed text."""
 
     text: str
     kind: DeltaKind = DeltaKind.CONTENT
 
 
 class FinishReason(StrEnum):
-    """Why the model stopped talking."""
+    """Why the model stopped."""
 
-    STOP = "stop"  # it had said everything
+    STOP = "stop"  # the answer is complete
     TOOL_CALLS = "tool_calls"  # it waits for tools
     LENGTH = "length"  # max_output_tokens reached
     REFUSED = "refused"  # it or its provider declined
@@ -61,7 +61,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """The whole answer; always the last item of a stream. `usage.steps` is 0."""
+    """The complete answer; always the last item of a stream. `usage.steps` is 0."""
 
     text: str
     tool_calls: tuple[ToolCall, ...]
@@ -71,9 +71,9 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StreamRestarted:
-    """The request failed half-way and begins anew: what was yielded so far is void.
+    """The request failed half-way and is made again: what was yielded so far is void.
 
-    `attempt` is the number of the try that follows (the first is 1); `reason` is safe to show.
+    `attempt` is the number of the next attempt (the first is 1); `reason` is safe to show.
     """
 
     attempt: int

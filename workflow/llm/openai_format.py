@@ -1,4 +1,4 @@
-"""The conversation and the tools in OpenAI's format, which LiteLLM takes for every provider."""
+"""The conversation and the tools in OpenAI's format, which LiteLLM accepts for every provider."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from workflow.llm.whole_characters import repair
 
 JsonObject = dict[str, JsonValue]
 
-_QUOTED_CHARS: Final = 4000  # of arguments that are no object
+_QUOTED_CHARS: Final = 4000  # of arguments that are not a JSON object
 
 
 def to_openai_messages(request: ModelRequest) -> list[JsonObject]:
@@ -35,7 +35,7 @@ def _message(message: ChatMessage) -> JsonObject:
     converted: JsonObject = {"role": message.role.value, "content": _content(message)}
     if message.role is Role.ASSISTANT and message.tool_calls:
         converted["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
-        # Anthropic refuses an empty text block beside tool calls; null is what every provider takes.
+        # Anthropic refuses an empty text block beside tool calls; every provider accepts null.
         converted["content"] = converted["content"] or None
     if message.role is Role.TOOL:
         converted["tool_call_id"] = message.tool_call_id
@@ -61,9 +61,9 @@ def _tool_call(call: ToolCall) -> JsonObject:
 
 
 def _object_text(arguments: str) -> str:
-    """Return the arguments, or an object that quotes them where they are none.
+    """Return the arguments, or an object that quotes them where they are not a JSON object.
 
-    LiteLLM reads them for some providers, and would refuse the conversation from then on.
+    LiteLLM parses them for some providers, and would refuse every later request of the conversation.
     """
     arguments = repair(arguments)
     try:

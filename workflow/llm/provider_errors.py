@@ -1,7 +1,7 @@
-"""What LiteLLM raises, as the engine's own errors: one table, one place.
+"""Translates LiteLLM's exceptions into the engine's errors.
 
-Messages name the model and what to do, and are safe to show: a provider's own words are passed on only
-where they tell what was wrong with the request, and never with the key in them.
+Messages name the model and what to do, and are safe to show: a provider's own text is quoted only
+where it says what was wrong with the request, and never with the key in it.
 """
 
 import re
@@ -16,9 +16,9 @@ from workflow.errors import ContextOverflowError, ModelError, PermanentModelErro
 
 MAX_PROVIDER_WORDS = 300  # characters
 
-# Whatever is not listed: below 500 the request is at fault, from 500 on the provider.
+# Statuses not listed here are permanent below 500, and transient from 500 on.
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
-NO_ANSWER = 599  # our own number: there was no answer with a status, or it broke off
+NO_ANSWER = 599  # our own number: no status, or the answer broke off
 ADVICE: Mapping[int, str] = {
     401: "refused the API key. Set {variable}, or BAUD_LLM__API_KEY for this model alone.",
     402: "says that the account has no credit. Top it up, or choose another llm.model.",
@@ -62,7 +62,7 @@ def translate(error: Exception, config: LLMConfig, model: str) -> ModelError:
 
 
 def _is_overflow(failure: _Failure) -> bool:
-    # Servers of one's own have words that LiteLLM does not know.
+    # Self-hosted servers use messages that LiteLLM does not know.
     return failure.status in (400, 413) and bool(_OVERFLOW.search(failure.words))
 
 

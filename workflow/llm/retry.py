@@ -1,4 +1,4 @@
-"""Tries again after failures that may pass: exponential back-off with jitter, or as long as the provider asks."""
+"""Retries after transient failures: exponential back-off with jitter, or the pause that the provider asks for."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class RetryingModel:
-    """Wraps a Model. After a failure half-way it says StreamRestarted, then streams from the start."""
+    """Wraps a Model. After a failure half-way it yields StreamRestarted, then streams from the start."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class RetryingModel:
         self._fraction = fraction
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
-        """Yield what the inner model yields; raise its error when the tries are used up."""
+        """Yield what the inner model yields; raise its error after the last attempt."""
         attempt = 1
         while True:
             has_yielded = False
@@ -48,7 +48,7 @@ class RetryingModel:
             await self._sleep(pause)
 
     def _pause_after(self, error: TransientModelError, attempt: int) -> float:
-        """Return the seconds to wait; raise where another try makes no sense."""
+        """Return the seconds to wait; raise where another attempt makes no sense."""
         config = self._config
         if attempt > config.num_retries:
             raise error

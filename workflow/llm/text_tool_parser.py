@@ -1,4 +1,4 @@
-"""Splits a stream of text into what may be shown and the tool call blocks, tags cut anywhere."""
+"""Splits streamed text into visible text and tool call blocks; a tag may be split over several pieces."""
 
 from typing import Final
 
@@ -11,33 +11,33 @@ MAX_BLOCK_CHARS: Final = MAX_ARGUMENT_CHARS + 1000  # with the name of the tool
 
 
 class TextToolParser:
-    """Feed it pieces; `text` is what was outside of blocks so far, `blocks` what was inside of each.
+    """Feed it pieces; `text` is the text outside of blocks so far, `blocks` the content of each block.
 
-    Each character is looked at once. A block is cut at MAX_BLOCK_CHARS, and there are MAX_CALLS at most.
+    Each character is read once. A block is cut at MAX_BLOCK_CHARS; at most MAX_CALLS blocks are kept.
     """
 
     def __init__(self) -> None:
         self.blocks: list[str] = []
         self._text: list[str] = []
-        self._held = ""  # the start of a tag perhaps
+        self._held = ""  # possibly the start of a tag
         self._block: list[str] = []
         self._block_chars = 0
         self._is_inside = False
 
     @property
     def text(self) -> str:
-        """What was outside of blocks so far."""
+        """The text outside of blocks so far."""
         return "".join(self._text)
 
     def feed(self, piece: str) -> str:
-        """Take a piece and return what of it, and of what was held back, may be shown now."""
+        """Add a piece; return the text of it, and of what was held back, that may be shown now."""
         data = self._held + piece
         shown: list[str] = []
         position = 0
         while (found := data.find(self._tag(), position)) >= 0:
             self._take(data[position:found], shown)
             position = found + len(self._tag())
-            self._change_sides()
+            self._toggle_block()
         end = len(data) - _length_of_tag_start(data[max(position, len(data) - len(CLOSE)) :], self._tag())
         self._take(data[position:end], shown)
         self._held = data[end:]
@@ -45,12 +45,12 @@ class TextToolParser:
         return "".join(shown)
 
     def finish(self) -> str:
-        """Say that the text has ended; a block that was never closed counts as closed."""
+        """End the text and return what was held back; an unclosed block counts as closed."""
         shown: list[str] = []
         self._take(self._held, shown)
         self._held = ""
         if self._is_inside:
-            self._change_sides()
+            self._toggle_block()
         self._text += shown
         return "".join(shown)
 
@@ -64,7 +64,7 @@ class TextToolParser:
             self._block.append(section[: MAX_BLOCK_CHARS - self._block_chars])
             self._block_chars += len(section)
 
-    def _change_sides(self) -> None:
+    def _toggle_block(self) -> None:
         if self._is_inside and len(self.blocks) < MAX_CALLS:
             self.blocks.append("".join(self._block).strip())
         self._block, self._block_chars = [], 0

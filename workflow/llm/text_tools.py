@@ -1,4 +1,4 @@
-"""Tool calls for models without native ones: described in the prompt, parsed out of the text.
+"""Tool calls for models without native tool calling: described in the prompt, parsed from the text.
 
 A call is `<tool_call>{"name": …, "arguments": {…}}</tool_call>`; a result goes back as a user message
 with `<tool_result id="…">…</tool_result>`.
@@ -45,7 +45,7 @@ Write as many blocks as you need, then end your answer: the results come in the 
 The tools:
 """
 
-_NAME_CHARS = 200  # of a tool's name, or where to look for one
+_NAME_CHARS = 200  # of a tool's name, and of the text searched for one
 
 
 class TextToolsModel:
@@ -81,7 +81,7 @@ def _with_calls(answer: ModelAnswer, parser: TextToolParser) -> ModelAnswer:
 
 
 def _to_call(block: str) -> ToolCall:
-    """Return the call; what is no JSON becomes the arguments as they are, which the executor answers."""
+    """Return the call; invalid JSON becomes its arguments unchanged, and the executor reports the error."""
     call_id = f"call_{uuid.uuid4().hex}"
     if len(block) > MAX_ARGUMENT_CHARS:
         return ToolCall(call_id=call_id, name=_guess_name(block[:_NAME_CHARS]), arguments=DROPPED_ARGUMENTS)
@@ -95,7 +95,7 @@ def _to_call(block: str) -> ToolCall:
 
 
 def _guess_name(block: str) -> str:
-    """Return what follows `"name":` in broken JSON, so that the error is that of the tool that was meant."""
+    """Return what follows `"name":` in broken JSON, so that the error names the intended tool."""
     _, found, rest = block.partition('"name"')
     parts = rest.split('"', 2)
     return parts[1] if found and len(parts) > 1 else "unreadable_tool_call"
@@ -114,7 +114,7 @@ def _describe(tool: ToolSpec) -> str:
 
 
 def _texts(messages: Iterable[ChatMessage]) -> Iterable[ChatMessage]:
-    # The results of one turn go back as one message: many chat templates want the roles to alternate.
+    # The results of one turn go back as one message: many chat templates require alternating roles.
     for is_results, group in itertools.groupby(messages, lambda message: message.role is Role.TOOL):
         if is_results:
             yield ChatMessage(role=Role.USER, content="\n".join(_result(message) for message in group))

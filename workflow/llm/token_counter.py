@@ -1,4 +1,4 @@
-"""How full a model's context is: the port, and an estimate that needs no tokeniser."""
+"""Counts the tokens of a request: the port, and an estimate without a tokeniser."""
 
 import json
 from typing import Protocol
@@ -6,8 +6,8 @@ from typing import Protocol
 from shared.config import LLMConfig
 from workflow.llm.model import ModelRequest
 
-DEFAULT_CONTEXT_WINDOW = 128_000  # tokens; of a model that nobody has described
-CHARS_PER_TOKEN = 3  # on the safe side: English prose has four, code and JSON about three
+DEFAULT_CONTEXT_WINDOW = 128_000  # tokens; of an unknown model
+CHARS_PER_TOKEN = 3  # conservative: English prose has four, code and JSON about three
 TOKENS_PER_IMAGE = 1_000  # roughly what providers charge for one
 
 
@@ -23,7 +23,7 @@ class TokenCounter(Protocol):
 
 
 class EstimatingCounter:
-    """Counts characters; for models that come without a tokeniser."""
+    """Counts characters; for models without a tokeniser."""
 
     def __init__(self, config: LLMConfig) -> None:
         self.context_window = config.context_window or DEFAULT_CONTEXT_WINDOW

@@ -1,4 +1,4 @@
-"""Tool calls put together from the deltas of a stream."""
+"""Assembles tool calls from the deltas of a stream."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from shared.contract.message import ToolCall
 from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ANSWER_CHARS, MAX_ARGUMENT_CHARS, MAX_CALLS
 from workflow.llm.whole_characters import repair
 
-_MAX_NAME_CHARS: Final = 200  # of a name or an id, which stand in every event of the call
+_MAX_NAME_CHARS: Final = 200  # of a name or an id, which are in every event of the call
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class _Draft:
     chars: int = 0
 
     def add(self, arguments: str) -> None:
-        """Take more of the arguments, or drop them all where they are too long."""
+        """Append to the arguments, or drop them all once they are too long."""
         self.chars += len(arguments)
         if self.chars <= MAX_ARGUMENT_CHARS:
             self.arguments.append(arguments)
@@ -30,8 +30,7 @@ class _Draft:
 class ToolCallAssembly:
     """Collects deltas by index. Ids may be missing, repeated, or the same for several calls.
 
-    What a call may hold is bounded. `chars` counts all arguments; `is_too_long` says that the
-    answer should be broken off.
+    `chars` counts all arguments; with `is_too_long` the answer should be broken off.
     """
 
     def __init__(self) -> None:
@@ -41,7 +40,7 @@ class ToolCallAssembly:
         self._by_index: dict[int, _Draft] = {}
 
     def add(self, *, index: int, call_id: str | None, name: str | None, arguments: str | None) -> None:
-        """Take one delta; None and empty mean that it says nothing of that."""
+        """Add one delta; None and empty values are not in it."""
         self.chars += len(arguments or "")
         draft = self._by_index.get(index)
         if draft is None or self._begins_another(draft, call_id, name):
@@ -55,7 +54,7 @@ class ToolCallAssembly:
         self.is_too_long = self.is_too_long or draft.chars > MAX_ARGUMENT_CHARS or self.chars > MAX_ANSWER_CHARS
 
     def calls(self) -> tuple[ToolCall, ...]:
-        """Return the calls in the order they began, each with an id of its own."""
+        """Return the calls in the order they began, each with a unique id."""
         seen: set[str] = set()
         calls = []
         for draft in self._drafts:
@@ -75,5 +74,5 @@ class ToolCallAssembly:
 
     @staticmethod
     def _begins_another(draft: _Draft, call_id: str | None, name: str | None) -> bool:
-        # Some servers send every call whole and all under index 0: a new id together with a name is a new call.
+        # Some servers send each call in one delta, all under index 0: a new id together with a name is a new call.
         return bool(call_id and name and draft.call_id and call_id != draft.call_id)

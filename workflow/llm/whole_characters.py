@@ -1,8 +1,8 @@
-"""Text made fit for UTF-8: a provider's JSON may cut a character in two, half a surrogate pair in each delta."""
+"""Repairs split surrogate pairs: a provider's JSON may put each half of a character into another delta."""
 
 
 def repair(text: str) -> str:
-    """Return the text with pairs joined and lone halves replaced by U+FFFD."""
+    """Return the text with surrogate pairs joined and lone surrogates replaced by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -11,13 +11,13 @@ def repair(text: str) -> str:
 
 
 class WholeCharacters:
-    """Passes pieces on, the first half of a character held back until the second comes."""
+    """Holds back the first half of a surrogate pair until the second half comes."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """Take a piece and return what is whole by now."""
+        """Add a piece; return the complete characters so far."""
         text = self._held + piece
         self._held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         return repair(text[: len(text) - len(self._held)])

@@ -1,15 +1,15 @@
-"""Ends a task of foreign code, within a bound: what swallows its cancellation is left to itself."""
+"""Cancels a task of third-party code and waits for a bounded time; one that swallows cancellation is abandoned."""
 
 import asyncio
 from typing import Any
 
-# Nothing else refers to what was left to itself, and a task without a reference may be collected in mid-work.
-_left: set[asyncio.Task[Any]] = set()
+# Keeps a reference: asyncio may garbage-collect a running task that has none.
+_abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def end_task(task: asyncio.Task[Any], *, grace_seconds: float) -> bool:
-    """Cancel a task and wait for its end; False when it still works after the grace."""
-    _left.add(task)
+    """Cancel a task and wait for its end; False when it still runs after the grace period."""
+    _abandoned.add(task)
     task.add_done_callback(_forget)
     task.cancel()
     await asyncio.wait((task,), timeout=grace_seconds)
@@ -17,6 +17,6 @@ async def end_task(task: asyncio.Task[Any], *, grace_seconds: float) -> bool:
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
-    _left.discard(task)
+    _abandoned.discard(task)
     if not task.cancelled():
-        task.exception()  # nobody waits for it any more
+        task.exception()  # mark as retrieved: nobody awaits it

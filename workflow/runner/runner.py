@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Runner:
-    """Carries one run out. The journal is closed on every path: no call is left open."""
+    """Executes one run. On every path the open calls are closed."""
 
     def __init__(
         self, agent: Agent, journal: Journal, limits: Limits, *, grace_seconds: float = _GRACE_SECONDS
@@ -31,16 +31,14 @@ class Runner:
         self._grace_seconds = grace_seconds
 
     async def run(self, cancellation: Cancellation) -> Outcome | Question | None:
-        """Return how the run ended, the question it waits for, or None when another worker shall carry on.
+        """Return how the run ended, the question it waits for, or None for a hand-over.
 
-        Its journal has begun.
-
-        Raises LeaseLostError when this worker may not go on.
+        Call `Journal.begin` first. Raises LeaseLostError when this worker may not continue.
         """
         steps = asyncio.create_task(self._steps_in_time(cancellation))
         stop = asyncio.create_task(cancellation.wait())
         try:
-            # A step that swallows the end of its time is ended from here.
+            # A step that swallows its timeout is ended here.
             latest = self._limits.left_seconds + self._grace_seconds
             await asyncio.wait((steps, stop), timeout=latest, return_when=asyncio.FIRST_COMPLETED)
             await self._end(steps)
@@ -58,7 +56,7 @@ class Runner:
     async def _end(self, steps: asyncio.Task[Outcome | Question | None]) -> None:
         if not steps.done() and not await end_task(steps, grace_seconds=self._grace_seconds):
             self._journal.seal()
-            _log.error("a model or tool goes on although its run was stopped; it is left behind and can write nothing")
+            _log.error("a model or tool ignores cancellation of its run; abandoned, its writes are refused")
 
     def _outcome(
         self, steps: asyncio.Task[Outcome | Question | None], stop: asyncio.Task[Stop]
@@ -69,7 +67,7 @@ class Runner:
             return steps.result()
         if steps.cancelling():
             return self._limits.out_of_time(self._journal.usage)
-        raise RuntimeError("A model was cancelled from within.")  # it awaited something that somebody else cancelled
+        raise RuntimeError("A model was cancelled from within.")  # something that it awaited was cancelled
 
     def _stopped(self, reason: Stop) -> Outcome | None:
         if reason is Stop.LEASE_LOST:
@@ -97,7 +95,7 @@ class Runner:
             # asyncio would end the event loop with all other runs on it.
             raise RuntimeError("A model asked the process to exit.") from error
         except ModelError as error:
-            _log.warning("the model failed for good: %s", error.message)
+            _log.warning("the model failed permanently: %s", error.message)
             return Outcome(StopReason.LLM_ERROR, error.message, self._journal.usage)
         except SandboxUnavailableError as error:
             _log.warning("no sandbox: %s", error.message)
@@ -105,7 +103,7 @@ class Runner:
 
 
 def _is_stopped(steps: asyncio.Task[Outcome | Question | None], stop: asyncio.Task[Stop]) -> bool:
-    """Whether the stop is what counts: it cut the steps off, or nobody has to be asked any more."""
+    """Whether the stop decides the outcome: it interrupted the steps, or cancelled a run that ended with a question."""
     if not stop.done():
         return False
     if not steps.done() or steps.cancelled():

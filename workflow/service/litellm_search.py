@@ -14,7 +14,7 @@ from workflow.llm.litellm.setup import set_up_litellm
 
 _log = logging.getLogger(__name__)
 
-_TIMEOUT_SECONDS: Final = 30.0  # of one request; the tool's own limit stands above it
+_TIMEOUT_SECONDS: Final = 30.0  # of one request; below the tool's own limit
 
 
 class LiteLLMSearch:

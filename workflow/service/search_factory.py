@@ -22,7 +22,7 @@ def build_search(options: Mapping[str, str | int | float | bool]) -> Search | No
     provider = str(options.get("provider", ""))
     if not provider:
         return None
-    # LiteLLM asks the net for prices while it is imported, unless this is set.
+    # LiteLLM downloads prices while it is imported, unless this is set.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     module = importlib.import_module(_LITELLM_SEARCH)
     search: Search = module.LiteLLMSearch(provider, base_url=str(options.get("base_url", "")))

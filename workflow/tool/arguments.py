@@ -1,4 +1,4 @@
-"""The arguments of a tool call: bounded before they are parsed, and what is wrong with them said briefly."""
+"""The arguments of a tool call: bounded before they are parsed, with short error messages."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from workflow.errors import ToolError
 from workflow.llm.model import DROPPED_ARGUMENTS, MAX_ARGUMENT_CHARS
 from workflow.tool.base import Parameters
 
-MAX_VALUES: Final = 10_000  # in the JSON of one call; all of them are looked at on the loop
+MAX_VALUES: Final = 10_000  # in the JSON of one call; all of them are validated on the event loop
 MAX_DEPTH: Final = 64  # lists and objects inside each other
 _MAX_PROBLEMS: Final = 10  # named in one answer
 _MAX_PROBLEM_CHARS: Final = 300
@@ -19,7 +19,7 @@ _IN_PARTS: Final = "Make several calls with less in each."
 
 
 def parse_arguments(call: ToolCall) -> dict[str, JsonValue]:
-    """Return the arguments as an object; a ToolError says why they are none, or too large."""
+    """Return the arguments as an object. Raises ToolError where they are not one, or too large."""
     parsed = _parsed(call)
     if not isinstance(parsed, dict):
         raise ToolError(f"The arguments of {call.name} are not as its schema says: arguments: not a JSON object.")
@@ -29,7 +29,7 @@ def parse_arguments(call: ToolCall) -> dict[str, JsonValue]:
 
 
 def validated(parameters: type[Parameters], call: ToolCall) -> Parameters:
-    """Return the arguments as the tool takes them; a ToolError names the first problems."""
+    """Return the validated arguments. Raises ToolError with the first problems."""
     try:
         return parameters.model_validate(parse_arguments(call))
     except ValidationError as error:

@@ -12,7 +12,7 @@ from workflow.service.sandbox.base import Sandbox
 
 
 class Parameters(BaseModel):
-    """Base of a tool's parameters; an argument that no field names is an error the model reads."""
+    """Base of a tool's parameters; an unknown argument is an error that the model reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,7 +32,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call came to. `text` is for the model, `result` the one member for the event.
+    """The result of a call. `text` is for the model, `result` the one member for the event.
 
     `execute_type` is given only where it is not `tool_{name}`; `state` only when the call changed it.
     """
@@ -65,8 +65,8 @@ class ToolContext:
 class Tool(ABC, Generic[P]):
     """One thing the model can do. Raise ToolError for a failure that the model should read.
 
-    Calls that only read run side by side; with `concurrent`, neighbouring calls of this tool do too. With `takes_mask`
-    the arguments may hold the mask of a secret: they are only talked about, not run or written to a file.
+    Calls that only read run side by side; with `concurrent`, adjacent calls of this tool do too. With `takes_mask`
+    the arguments may hold the mask of a secret: they are not run or written to a file.
     """
 
     name: ClassVar[str]
@@ -80,4 +80,4 @@ class Tool(ABC, Generic[P]):
 
     @abstractmethod
     async def run(self, params: P, context: ToolContext) -> ToolResult:
-        """Do it. The executor applies the time limit and cuts `text` to the output limit."""
+        """Run the tool. The executor applies the time limit and cuts `text` to the output limit."""

@@ -13,10 +13,10 @@ from workflow.tool.workspace import file_errors
 DEFAULT_TIMEOUT_SECONDS: Final = 120.0
 MAX_TIMEOUT_SECONDS: Final = 600.0
 LIVE_OUTPUT_CHARS: Final = 200_000  # of one call; a command that prints without end must not fill the event log
-SHOWN_COMMAND_CHARS: Final = 2000  # the command stands in the event of every piece of output
-_KILL_SECONDS: Final = 5.0  # kept back from the tool's own limit, so that a late command is ended in order
-_FRAME_CHARS: Final = 200  # what stands around the output, so that the whole fits the limit
-_NOT_FOUND: Final = 127  # exit code of a program that is not there
+SHOWN_COMMAND_CHARS: Final = 2000  # the command is repeated in the event of every piece of output
+_KILL_SECONDS: Final = 5.0  # kept back from the tool's own limit, so that a late command can be ended cleanly
+_FRAME_CHARS: Final = 200  # for the text around the output, so that the result fits the limit
+_NOT_FOUND: Final = 127  # exit code of a missing program
 
 
 class BashParameters(Parameters):

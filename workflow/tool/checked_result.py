@@ -1,4 +1,4 @@
-"""Makes sure that what a tool gives back is what the engine takes: a plug-in's nonsense costs its own call only."""
+"""Validates the result of a tool: an invalid result of a plug-in fails its own call only."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -16,16 +16,16 @@ from workflow.tool.base import ToolResult
 _log = logging.getLogger(__name__)
 
 MAX_RESULT_BYTES: Final = 4_194_304  # of an event; what the model reads has the tool's own limit
-_NODE_BYTES: Final = 16  # what a value costs beside its characters, roughly
+_NODE_BYTES: Final = 16  # approximate overhead of a value beside its characters
 _LEFT_OUT: Final = f"The result is larger than {MAX_RESULT_BYTES} bytes and is left out."
-# Readers of events allow a nesting of 200; the event itself is some of it.
+# Readers of events allow a nesting of 200, the event's own levels included.
 _AROUND: Final = 4
 
 
 def checked_result(result: object, state: AgentState) -> ToolResult:
-    """Return the result with its event's part as plain JSON. Raises ToolError where it is none.
+    """Return the result with its event part as plain JSON. Raises ToolError where it is invalid.
 
-    A change of state is tried on the state as the tool saw it, so that one that fails is a failed call.
+    A change of state is tried on the state that the tool saw: if it fails, the call fails.
     """
     if not isinstance(result, ToolResult):
         raise ToolError(f"It returned {type(result).__name__}, not a ToolResult.")
@@ -41,7 +41,7 @@ def checked_result(result: object, state: AgentState) -> ToolResult:
 
 
 def plain_json(result: object) -> dict[str, JsonValue]:
-    """Return a part of an event as JSON has it; a note where it is too large. Raises ToolError where it is no JSON."""
+    """Return a part of an event as plain JSON; a note where it is too large. Raises ToolError where it is not JSON."""
     if not isinstance(result, Mapping):
         raise ToolError(f"Its result is {type(result).__name__}, not a mapping with one member.")
     if _is_too_large(result):
@@ -59,7 +59,7 @@ def plain_json(result: object) -> dict[str, JsonValue]:
 
 
 def _is_too_large(value: object) -> bool:
-    """Add up until the limit is reached; that ends for what contains itself, too."""
+    """Add up sizes until the limit is reached; this also ends for a value that contains itself."""
     size, waiting = 0, [value]
     while waiting and size <= MAX_RESULT_BYTES:
         node = waiting.pop()
@@ -76,7 +76,7 @@ def _is_too_large(value: object) -> bool:
 def _guarded(
     change: Callable[[AgentState], object] | None, seen: AgentState
 ) -> Callable[[AgentState], AgentState] | None:
-    """Return a change of state that cannot fail: it is made while the call's end is written."""
+    """Return a change of state that does not raise: it is applied while the end of the call is written."""
     if change is None:
         return None
     _changed(change, seen)
@@ -85,7 +85,7 @@ def _guarded(
         try:
             return _changed(change, state)
         except ToolError:
-            _log.exception("a tool's change of state failed although it went well before; it is left out")
+            _log.exception("a tool's change of state failed, although its trial succeeded; ignoring it")
             return state
 
     return changed

@@ -1,4 +1,4 @@
-"""Keeping long output within a bound: its head and its tail stay, and a line says what is missing."""
+"""Cuts long output to its head and tail, with a line about what is left out."""
 
 
 def cut_output(text: str, max_chars: int) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""Runs one tool call and always comes back with a result: whatever goes wrong is something the model reads."""
+"""Runs one tool call and always returns a result: a failure becomes an error that the model reads."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from workflow.tool.cut_output import cut_output
 from workflow.tool.masked_arguments import REFUSED, hold_mask
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
-# What ends in order within it: a command gets two seconds to end by itself, and is then killed.
+# Enough for a command, which gets two seconds to end by itself and is then killed.
 _GRACE_SECONDS: Final = 4.0
 _log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ async def execute_call(
     *,
     grace_seconds: float = _GRACE_SECONDS,
 ) -> ToolResult:
-    """Return what the call came to, its text within the tool's output limit, whether it went well or not.
+    """Return the result of the call, or its failure, with the text cut to the tool's output limit.
 
-    Raises SandboxUnavailableError only: without any sandbox no further call could do better.
+    Raises SandboxUnavailableError only: without a sandbox further calls would fail too.
     """
     registered = registry.find(call.name)
     result = await _attempt(registry, call, phase, context, grace_seconds=grace_seconds)
@@ -61,7 +61,7 @@ async def _attempt(
         return _failure(f"{call.name} ran into a time limit.")
     except OSError as error:
         return _failure(f"{call.name} failed: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
-    except Exception as error:  # noqa: BLE001 - the tool runner's edge: a fault of a tool must not end the run
+    except Exception as error:  # noqa: BLE001 - edge of the tool: a fault must not end the run
         _log.exception("tool %s failed unexpectedly", call.name)
         return _failure(f"{call.name} failed inside ({type(error).__name__}). Try it differently.")
 
@@ -80,7 +80,7 @@ async def _in_time(
         await _end(work, name, grace_seconds)
         raise
     if work.cancelled():
-        # Nobody cancelled it: the tool awaited something of its own that was cancelled.
+        # Not cancelled from here: something that the tool awaited was cancelled.
         return _failure(f"{name} was cancelled from within. Try it differently.")
     return work.result()
 
@@ -98,11 +98,11 @@ async def _run(registered: RegisteredTool, params: Parameters, context: ToolCont
 
 async def _end(work: asyncio.Task[ToolResult], name: str, grace_seconds: float) -> None:
     if not await end_task(work, grace_seconds=grace_seconds):
-        _log.error("tool %s goes on although it was cancelled; it is left behind, its result is not read", name)
+        _log.error("tool %s ignores its cancellation; abandoned, its result is discarded", name)
 
 
 def _late_result(work: asyncio.Task[ToolResult]) -> ToolResult | None:
-    """Return what a tool came to that answered its cancellation with a result."""
+    """Return the result of a tool that returned one after its cancellation."""
     return work.result() if work.done() and not work.cancelled() and work.exception() is None else None
 
 

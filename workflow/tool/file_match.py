@@ -1,8 +1,8 @@
-"""Which folders searches leave out because nobody means them, and which folders hold a path."""
+"""The folders that searches leave out by default, and the parent folders of a path."""
 
 from typing import Final
 
-NOISE: Final = (".git", "node_modules", ".baud")  # huge or internal; seen only by those who name them
+NOISE: Final = (".git", "node_modules", ".baud")  # huge or internal; searched only where they are named
 
 
 def noise_besides(*named: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""files_creation: writes several whole files in one call."""
+"""files_creation: writes several complete files in one call."""
 
 import posixpath
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class FilesCreationParameters(Parameters):
 
 
 class FilesCreationTool(Tool[FilesCreationParameters]):
-    """Writes files whole; every path is checked before the first is written."""
+    """Writes complete files; every path is checked before the first is written."""
 
     name = "files_creation"
     description = (

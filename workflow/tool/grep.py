@@ -13,11 +13,13 @@ from workflow.tool.file_match import noise_besides
 from workflow.tool.workspace import MAX_PATH_CHARS, relative_path, require_path
 
 MAX_MATCHES: Final = 250  # more than a model can use; it should narrow the search instead
-MAX_LINE_CHARS: Final = 300  # of one match: the place matters, not the whole of a minified line
+MAX_LINE_CHARS: Final = 300  # of one match: the place matters, not all of a minified line
 _NO_MATCH: Final = 1
-_MATCH: Final = re.compile(r".+?:[0-9]+:")  # an engine that could not read some files fails with matches all the same
-_NOT_FOUND: Final = 127  # exit code of a program that is not there
-_KILL_SECONDS: Final = 2.0  # kept back from the tool's own limit, so that a late search is ended in order
+_MATCH: Final = re.compile(
+    r".+?:[0-9]+:"
+)  # an engine that could not read some files exits with an error, but prints matches
+_NOT_FOUND: Final = 127  # exit code of a missing program
+_KILL_SECONDS: Final = 2.0  # kept back from the tool's own limit, so that a late search can be ended cleanly
 
 
 class GrepParameters(Parameters):

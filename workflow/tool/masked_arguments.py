@@ -1,4 +1,4 @@
-"""Keeps the mask that stands for a secret out of files and commands: a call that would carry it there is not made."""
+"""Refuses calls that would write the mask of a secret into files or commands."""
 
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ REFUSED: Final = (
 
 
 def hold_mask(tool: Tool[Any], arguments: str) -> bool:
-    """Tell whether a call would put the mask where the secret itself belongs."""
+    """Return whether a call would put the mask where the secret itself belongs."""
     if tool.takes_mask:
         return False
     return MASKED in arguments or ("\\u" in arguments and MASKED in _unescaped(arguments))

@@ -1,4 +1,4 @@
-"""Tools that other distributions bring: entry points of the group `baud.tools`, loaded and checked."""
+"""Tools from other distributions: entry points of the group `baud.tools`, loaded and validated."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from workflow.tool.base import Effect, Parameters, Tool
 ENTRY_POINT_GROUP: Final = "baud.tools"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # what every provider takes as a function name
-# What importing and calling somebody else's code fails with when the code is at fault.
+# Exceptions that importing and calling faulty plug-in code raises.
 _FAILURES: Final = (
     ImportError,
     AttributeError,
@@ -28,7 +28,7 @@ _FAILURES: Final = (
 
 
 def origin(point: EntryPoint) -> str:
-    """Return the distribution that brings the plug-in and where its tool stands."""
+    """Return the distribution of the plug-in and the location of its tool."""
     distribution = point.dist.name if point.dist else "an unnamed distribution"
     return f"{distribution} ({point.value})"
 

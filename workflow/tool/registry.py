@@ -88,7 +88,7 @@ class ToolRegistry:
         return cls(_register(tool, _config(configs, tool.name)) for tool in tools)
 
     def specs(self, phase: Phase) -> tuple[ToolSpec, ...]:
-        """Return what the model is told: all tools, or while planning the two that belong there."""
+        """Return the specs for the model: of all tools, or while planning of the planning tools."""
         tools = self._tools.values()
         if phase is Phase.PLANNING and JobPlanTool.name in self._tools:
             return tuple(each.spec for each in tools if each.tool.name in PLANNING_TOOLS)

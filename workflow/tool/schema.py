@@ -1,4 +1,4 @@
-"""The JSON Schema that a model is given for a tool, in the plain form every provider takes."""
+"""The JSON Schema of a tool for models, in the plain form that every provider accepts."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _DEFINITION_PREFIX = "#/$defs/"
 def plain_schema(parameters: type[Parameters]) -> dict[str, JsonValue]:
     """Return the schema without `$ref`, titles and null branches, which some providers refuse.
 
-    Raises ConfigurationError where a model contains itself: that has no finite plain form.
+    Raises ConfigurationError for a recursive model, which has no finite plain form.
     """
     schema = parameters.model_json_schema()
     definitions = schema.pop("$defs", {})
@@ -48,7 +48,7 @@ def _plain_member(key: str, value: Any, definitions: Schema, inside: tuple[str, 
 
 
 def _without_null(node: Schema) -> Schema:
-    """Leave the one real type of `X | None`; that the member may be missing says `required`."""
+    """Keep the one real type of `X | None`; `required` tells whether the member may be missing."""
     branches = [branch for branch in node.get("anyOf", ()) if branch != {"type": "null"}]
     if len(branches) != 1:
         return node

@@ -1,4 +1,4 @@
-"""todo_read: the agent's todo list as it stands."""
+"""todo_read: the agent's current todo list."""
 
 from shared.contract.result import TodosResult
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult

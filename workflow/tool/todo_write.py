@@ -11,7 +11,7 @@ from workflow.errors import ToolError
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.todo import todo_text
 
-MAX_ITEMS: Final = 500  # the list is part of the state, which is written whole with each change
+MAX_ITEMS: Final = 500  # all of the state, which includes the list, is written with each change
 MAX_ITEM_CHARS: Final = 1000
 
 

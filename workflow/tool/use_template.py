@@ -32,7 +32,7 @@ class UseTemplateParameters(Parameters):
 
 
 class UseTemplateTool(Tool[UseTemplateParameters]):
-    """Copies a template into a folder of the app's name, which must be empty or not there."""
+    """Copies a template into a folder of the app's name, which must be empty or missing."""
 
     name = "use_template"
     description = "Begin a web app from a template in a new folder of the workspace. The answer says how to start it."

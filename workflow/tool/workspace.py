@@ -1,4 +1,4 @@
-"""Paths of a workspace as tools see them: failures are sentences for the model."""
+"""Paths of a workspace as tools see them; failures become messages for the model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ MAX_PATH_CHARS: Final = 4096  # as PATH_MAX: a longer one is of no use to any co
 
 @contextmanager
 def file_errors(path: str, *passing: type[SandboxError]) -> Iterator[None]:
-    """Turn what the file system says of `path` into a ToolError; a lost sandbox and `passing` go through.
+    """Turn file system errors for `path` into ToolError; a lost sandbox and `passing` are raised unchanged.
 
-    Where the error itself names a file, it is that which the sentence names.
+    The message names the file of the error, if it has one.
     """
     try:
         with _named(path):

@@ -1,4 +1,4 @@
-"""The use case behind POST cancel: a run that a worker owns is told, any other is ended at once."""
+"""The use case of POST cancel: the worker that owns the run is notified; a run without a worker is ended at once."""
 
 import logging
 
@@ -31,8 +31,8 @@ class RunCancellation:
     async def cancel(self, thread_id: str, run_id: str) -> RunStatus:
         """Return the run's status after the request; `processing` while its worker stops it.
 
-        Raises RunNotFoundError, StoreUnavailableError. A broker that does not answer is no concern of the client's: the
-        run is cancelled, and a reaper publishes the next.
+        Raises RunNotFoundError, StoreUnavailableError. A broker that does not answer raises nothing: the run is
+        cancelled, and a reaper publishes the next.
         """
         run = await self._runs.get(thread_id, run_id)
         if run.status.is_terminal:
@@ -52,4 +52,4 @@ class RunCancellation:
         try:
             await self._publisher.publish(job)
         except BrokerUnavailableError:
-            logger.warning("the next run was not published; a reaper does it", extra={"run_id": job.run_id})
+            logger.warning("next run not published; a reaper will publish it", extra={"run_id": job.run_id})

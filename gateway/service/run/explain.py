@@ -1,4 +1,4 @@
-"""Says in words what a run is doing, and what happens next without anybody's help."""
+"""Explains what a run is doing, and what happens next by itself."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ def explain_run(diagnosis: RunDiagnosis) -> WhyResponse:
         since=since,
         last_progress_at=_text(diagnosis.last_event_at) if diagnosis.is_active else run.ended_at,
         owner=run.owner,
-        is_owner_alive=_is_carried(diagnosis),
+        is_owner_alive=_is_owner_alive(diagnosis),
         attempts=run.attempts,
         crashes=run.crashes,
         usage=run.usage,
@@ -36,7 +36,7 @@ def _doing(diagnosis: RunDiagnosis) -> tuple[str, str | None]:
     if run.status is RunStatus.PENDING:
         if diagnosis.is_active:
             return "It waits for a free worker.", run.created_at
-        return f"It waits behind {diagnosis.waiting_behind} run(s) of its thread.", run.created_at
+        return f"It waits behind {diagnosis.runs_ahead} run(s) of its thread.", run.created_at
     if run.waiting is not None:
         return f"It waits for a person: {run.waiting.question}", _text(diagnosis.last_event_at)
     if run.cancel_requested_at:
@@ -56,7 +56,7 @@ def _next(diagnosis: RunDiagnosis) -> WhatNext:
     if run.status is RunStatus.PENDING and not diagnosis.is_active:
         return WhatNext(what="It begins when the runs before it have ended.")
     if run.status is RunStatus.PENDING:
-        return WhatNext(what="A worker's reaper publishes its job again.", at=_text(diagnosis.next_look_at))
+        return WhatNext(what="A worker's reaper publishes its job again.", at=_text(diagnosis.next_check_at))
     if run.waiting is not None:
         return WhatNext(
             what="It goes on with the configured default, unless somebody answers.", at=run.waiting.expires_at
@@ -66,12 +66,12 @@ def _next(diagnosis: RunDiagnosis) -> WhatNext:
             what="Its worker ends it, or a reaper does if the worker is gone.", at=_text(diagnosis.lease_until)
         )
     if not _has_lease(diagnosis):
-        return WhatNext(what="A reaper publishes its job again.", at=_text(diagnosis.next_look_at))
+        return WhatNext(what="A reaper publishes its job again.", at=_text(diagnosis.next_check_at))
     return WhatNext(what="If its worker falls silent, another one takes it over.", at=_text(diagnosis.lease_until))
 
 
-def _is_carried(diagnosis: RunDiagnosis) -> bool:
-    """Whether the owner lives; one whose lease ran out is given up, though its sign of life may fade later."""
+def _is_owner_alive(diagnosis: RunDiagnosis) -> bool:
+    """Whether the owner is alive; one whose lease expired counts as lost, though its heartbeat may expire later."""
     if diagnosis.run.status is RunStatus.PROCESSING and not _has_lease(diagnosis):
         return False
     return diagnosis.is_owner_alive

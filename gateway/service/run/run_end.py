@@ -1,6 +1,6 @@
 """How the gateway ends a run that no worker owns: its open calls, the record's fields, its one `flow_completion`."""
 
-from gateway.service.run.whole_event import whole_event
+from gateway.service.run.complete_event import complete_event
 from shared.clock import SystemClock
 from shared.contract.event import ExecuteType
 from shared.contract.message import ChatMessage, Role
@@ -11,7 +11,7 @@ from shared.store.run_values import CallEnd, RunEnd
 
 def make_end(run: RunRecord, status: RunStatus, reason: StopReason, message: str, clock: SystemClock) -> RunEnd:
     """Return the end of a run, with what it has used so far."""
-    event = whole_event(
+    event = complete_event(
         run,
         clock,
         uuid=new_id(),
@@ -28,7 +28,7 @@ def make_end(run: RunRecord, status: RunStatus, reason: StopReason, message: str
 
 def make_call_end(run: RunRecord, message: str, clock: SystemClock) -> CallEnd:
     """Return how each tool call of the run that is still open is ended; the store fills in which call it is."""
-    event = whole_event(run, clock, uuid="", kind="", result={"error": message}, is_error=True)
+    event = complete_event(run, clock, uuid="", kind="", result={"error": message}, is_error=True)
     now = event.create_at
     answer = ChatMessage(role=Role.TOOL, content=message, tool_call_id="", run_id=run.run_id, created_at=now)
     return CallEnd(answer, event.to_json())

@@ -1,6 +1,6 @@
-"""What a task says to a run that is already at work: a user message and the event that shows it."""
+"""The steering text for an active run: a user message and the event that shows it."""
 
-from gateway.service.run.whole_event import whole_event
+from gateway.service.run.complete_event import complete_event
 from shared.clock import SystemClock
 from shared.contract.event import ExecuteType
 from shared.contract.result import UserMessageResult
@@ -11,10 +11,10 @@ from shared.user_message import user_message
 
 
 def steer_text(request: RunRecord, clock: SystemClock) -> SteerText:
-    """Return the text of a request, with its context, as it reaches the active run."""
+    """Return the steering text of a request, with its context."""
     context = tuple(item.model_dump(mode="json") for item in request.context_data)
     result = UserMessageResult(task=request.task, context_data=context)
-    event = whole_event(
+    event = complete_event(
         request,
         clock,
         uuid=new_id(),
@@ -22,5 +22,5 @@ def steer_text(request: RunRecord, clock: SystemClock) -> SteerText:
         result={"user_message_result": result.model_dump(mode="json")},
     )
     message = user_message(request.task, request.context_data)
-    said = message.model_copy(update={"run_id": request.run_id, "created_at": event.create_at})
-    return SteerText(said, event.to_json())
+    stamped = message.model_copy(update={"run_id": request.run_id, "created_at": event.create_at})
+    return SteerText(stamped, event.to_json())

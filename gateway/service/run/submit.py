@@ -1,4 +1,4 @@
-"""Takes a task in: stores the run, publishes its job, and ends the run if the job cannot be published."""
+"""Accepts a task: stores the run, publishes its job, and ends the run if the job cannot be published."""
 
 import logging
 from typing import Protocol
@@ -21,7 +21,7 @@ class Runs(Protocol):
     async def submit(
         self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
     ) -> Submitted:
-        """Store a run as active or queued, or say its text to the active run."""
+        """Store a run as active or queued, or add its steering text to the active run."""
 
     async def get(self, thread_id: str, run_id: str) -> RunRecord:
         """Return a run."""
@@ -38,7 +38,7 @@ class Threads(Protocol):
 
 
 class Publisher(Protocol):
-    """Hands jobs to the broker."""
+    """Publishes jobs to the broker."""
 
     async def publish(self, job: RunJob) -> None:
         """Publish; raises BrokerUnavailableError."""
@@ -54,12 +54,12 @@ class Canceller(Protocol):
 class Answering(Protocol):
     """Answers runs that wait for a person."""
 
-    async def answer(self, thread_id: str, run_id: str, said: InputRequest) -> RunStatus:
+    async def answer(self, thread_id: str, run_id: str, request: InputRequest) -> RunStatus:
         """Give a waiting run its answer."""
 
 
 class RunSubmission:
-    """The use case behind POST execute."""
+    """The use case of POST execute."""
 
     def __init__(
         self,
@@ -95,9 +95,9 @@ class RunSubmission:
         steer = steer_text(run, self._clock) if request.on_busy is OnBusy.STEER else None
         submitted = await self._runs.submit(run, on_busy=request.on_busy, idempotency_key=idempotency_key, steer=steer)
         status = await self._start(submitted, request.task)
-        if submitted.behind is not None and request.on_busy is OnBusy.INTERRUPT:
-            # Not the one that is active by now: that may be another that interrupts.
-            await self._canceller.cancel(thread_id, submitted.behind)
+        if submitted.queued_after is not None and request.on_busy is OnBusy.INTERRUPT:
+            # Not the run that is active by now, which may be one that interrupts, too.
+            await self._canceller.cancel(thread_id, submitted.queued_after)
         return ExecuteResponse(
             thread_id=thread_id, run_id=submitted.run.run_id, status=status, created_at=submitted.run.created_at
         )
@@ -109,21 +109,21 @@ class RunSubmission:
         if submitted.outcome is SubmitOutcome.STEERED:
             return RunStatus.PROCESSING if run.status is RunStatus.PENDING else run.status
         if submitted.outcome is SubmitOutcome.WAITING:
-            return await self._speak_to_waiting(run, task)
+            return await self._answer_waiting(run, task)
         if submitted.outcome is SubmitOutcome.REPEATED:
             if run.status is not RunStatus.PENDING:
                 return run.status
             if await self._threads.active_run(run.thread_id) != run.run_id:
                 return RunStatus.PENDING
-        # A repeated run that is still pending may have lost its job; a second one does no harm.
+        # A repeated run that is still pending may have lost its job; a second job does no harm.
         await self._publish(run)
         return RunStatus.PROCESSING
 
-    async def _speak_to_waiting(self, run: RunRecord, text: str) -> RunStatus:
-        """Answer a question with the text; a call that waits for consent is denied with it."""
+    async def _answer_waiting(self, run: RunRecord, text: str) -> RunStatus:
+        """Answer a question with the text; a call that waits for approval is denied with it."""
         is_approval = run.waiting is not None and run.waiting.kind is QuestionKind.APPROVAL
-        said = InputRequest(answer=text, decision=Decision.DENY if is_approval else None)
-        return await self._answering.answer(run.thread_id, run.run_id, said)
+        request = InputRequest(answer=text, decision=Decision.DENY if is_approval else None)
+        return await self._answering.answer(run.thread_id, run.run_id, request)
 
     async def _publish(self, run: RunRecord) -> None:
         try:
@@ -133,8 +133,8 @@ class RunSubmission:
                 raise
 
     async def _fail(self, run: RunRecord) -> bool:
-        """End a run whose job was not taken, and start the next; False when a worker has claimed it after all."""
-        logger.error("the job was not published, the run is ended", extra={"run_id": run.run_id})
+        """End a run whose job was not published, and start the next; False when a worker has claimed it after all."""
+        logger.error("job not published; ending the run", extra={"run_id": run.run_id})
         ended = await self._runs.fail_pending(run, self._failure(run))
         if ended is None:
             return False

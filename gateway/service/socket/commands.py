@@ -1,4 +1,4 @@
-"""Carries out what a client says over a WebSocket, by the use cases behind the REST routes, and words the answer."""
+"""Executes the commands that a client sends over a WebSocket, by the use cases of the REST routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class SocketCommands:
     cancellation: RunCancellation
     answering: RunAnswer
 
-    async def carry_out(self, command: Command) -> ControlEvent:
+    async def execute(self, command: Command) -> ControlEvent:
         """Return the `ack` of a command, or a `pong`; raises what the use case raises."""
         if isinstance(command, PingCommand):
             return _answer("pong", command, {"time": isoformat(datetime.now(UTC))})
@@ -80,12 +80,12 @@ def read_command(text: str | None, *, max_bytes: int) -> Command:
 
 
 def request_id_of(text: str | None) -> str | None:
-    """Return the request_id of a message that may be wrong in every other way."""
+    """Return the request_id of a message that may be invalid otherwise."""
     try:
-        said = orjson.loads(text or "")
+        message = orjson.loads(text or "")
     except orjson.JSONDecodeError:
         return None
-    request_id = said.get("request_id") if isinstance(said, dict) else None
+    request_id = message.get("request_id") if isinstance(message, dict) else None
     return request_id if isinstance(request_id, str) and len(request_id) <= MAX_REQUEST_ID_CHARS else None
 
 

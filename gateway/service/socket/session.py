@@ -31,7 +31,7 @@ class SocketSession:
     def __init__(
         self,
         socket: WebSocket,
-        tail: EventStreamSession,
+        events: EventStreamSession,
         commands: SocketCommands,
         write_timeout: WriteTimeout | None,
         *,
@@ -39,12 +39,12 @@ class SocketSession:
         refusal: Callable[[BaudError, str | None], Item],
     ) -> None:
         self._socket = socket
-        self._tail = tail
+        self._events = events
         self._commands = commands
         self._write_timeout = write_timeout
         self._max_message_bytes = max_message_bytes
         self._refusal = refusal
-        self._turn = asyncio.Lock()  # answers and events share the wire, whose watch sees one sender at a time
+        self._send_lock = asyncio.Lock()  # answers and events share the connection and its write timeout
 
     async def run(self) -> None:
         """Return when both directions have ended."""
@@ -52,35 +52,35 @@ class SocketSession:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._send_events(), name="socket events")
                 await self._answer_commands()
-                self._tail.leave()
+                self._events.leave()
         finally:
             if self._write_timeout is not None:
                 self._write_timeout.close()
 
     async def _send_events(self) -> None:
         with suppress(*_GONE):
-            async with aclosing(self._tail.items()) as bursts:
+            async with aclosing(self._events.items()) as bursts:
                 async for items in bursts:
                     for item in items:
                         await self._send(item)
-            if self._tail.end is not StreamEnd.LEFT:
-                await self._close(_NORMAL_CLOSURE if self._tail.end is None else _CLOSE_CODES[self._tail.end])
+            if self._events.end is not StreamEnd.LEFT:
+                await self._close(_NORMAL_CLOSURE if self._events.end is None else _CLOSE_CODES[self._events.end])
 
     async def _answer_commands(self) -> None:
         with suppress(*_GONE):
             while (message := await self._socket.receive())["type"] != "websocket.disconnect":
                 await self._send(await self._answer(message.get("text")))
-                await asyncio.sleep(0)  # many that wait already, and are answered without waiting, would hold the loop
+                await asyncio.sleep(0)  # many messages that are answered without waiting would block the loop
 
     async def _answer(self, text: str | None) -> Item:
         try:
             command = read_command(text, max_bytes=self._max_message_bytes)
-            return await self._commands.carry_out(command)
+            return await self._commands.execute(command)
         except BaudError as error:
             return self._refusal(error, request_id_of(text))
 
     async def _send(self, item: Item) -> None:
-        async with self._turn:
+        async with self._send_lock:
             if self._write_timeout is not None:
                 self._write_timeout.begin()
             await self._socket.send_text(item.message)
@@ -88,7 +88,7 @@ class SocketSession:
                 self._write_timeout.end()
 
     async def _close(self, code: int) -> None:
-        async with self._turn:
+        async with self._send_lock:
             if self._write_timeout is not None:
                 self._write_timeout.begin()
             await self._socket.close(code)

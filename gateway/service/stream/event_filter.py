@@ -8,18 +8,18 @@ from gateway.service.stream.types import Frame
 from shared.contract.event import ExecuteType
 from shared.errors import InvalidRequestError
 
-# A stream keeps its words for as long as it is open.
+# A stream keeps its filter for as long as it is open.
 _MAX_WORDS: Final = 100
 _MAX_WORD_CHARS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Passes entries of some types; entries that cannot be sent always pass, as signs of the gateway do."""
+    """Passes entries of some types; entries that cannot be sent always pass, as control events do."""
 
     types: frozenset[str] | None = None  # execute_types or names of events; None: all
     has_deltas: bool = True
-    keeps_final: bool = False  # a stream that closes after a run's end has to see it
+    keeps_final: bool = False  # for a stream that closes after a run's end
 
     def passes(self, frame: Frame) -> bool:
         """Whether a client with this filter gets the frame."""
@@ -31,9 +31,9 @@ class EventFilter:
 
 
 def parse_filter(types: Sequence[str] | None, *, has_deltas: bool) -> EventFilter | None:
-    """Read lists of words, each separated by commas; None when everything is wanted. Raises InvalidRequestError.
+    """Parse lists of types separated by commas; None when everything is wanted. Raises InvalidRequestError.
 
-    Words that nobody knows are taken: a plug-in may define its own.
+    Unknown types are accepted: a plug-in may define its own.
     """
     if types is None:
         return None if has_deltas else EventFilter(has_deltas=False)

@@ -1,6 +1,6 @@
-"""The one tail reader of a gateway: hears the bells of watched streams, has what rang read and handed to all followers.
+"""Reads the watched streams of a gateway and delivers new entries to their subscribers.
 
-A bell is a hint only: after every (re)connect of the bells, and every few seconds in slices, streams are read anyway.
+A Redis notification is only a hint: every stream is also read periodically, and after every (re)connect.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from gateway.service.stream.timer_wheel import TimerWheel
 from gateway.service.stream.topic import StreamEnd, StreamTopic
 from shared.ids import StreamId
 
-_SWEPT_PER_SECOND: Final = 300  # at most, so that thousands of idle streams cost next to nothing
-_SWEEP_SLICE: Final = 128  # so many streams at once, so that those that rang wait behind few others
+_SWEPT_PER_SECOND: Final = 300  # streams at most, so that thousands of idle ones cost next to nothing
+_SWEEP_SLICE: Final = 128  # streams at once, so that a notified stream waits for few others
 
 logger = logging.getLogger(__name__)
 
 
 class EventHub:
-    """Owns the tail reader's tasks for as long as its `async with` block lasts."""
+    """Runs the tasks that read streams for as long as its `async with` block lasts."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class EventHub:
         max_length: int = 0,
         timings: HubTimings | None = None,
     ) -> None:
-        self.wheel = TimerWheel()  # for whatever its streams wait for
+        self.wheel = TimerWheel()  # for the timeouts of its streams
         self._reader = reader
         self._pages = SharedPages(reader)
         self._buffer_bytes = buffer_bytes
@@ -51,7 +51,7 @@ class EventHub:
             notifications, self._timings, wanted=self._by_channel.keys(), notify=self._request_read_of_all
         )
         self._removals = RemovalCheck(reader)
-        self._readers: dict[str, NodeStreamReader] = {}  # by place
+        self._readers: dict[str, NodeStreamReader] = {}  # by Redis node
         self._reader_by_topic: dict[StreamTopic, NodeStreamReader] = {}
         self._reader_added = asyncio.Event()
         self._closing = False
@@ -71,21 +71,21 @@ class EventHub:
         await self._pages.close()
 
     def shut_down(self) -> None:
-        """End every stream with `shutdown`, those that are opened later too."""
+        """End every stream with `shutdown`, also those opened later."""
         self._closing = True
         self._end_all(StreamEnd.SHUTDOWN)
 
     def held_bytes(self) -> Iterator[int]:
-        """Yield for each client what waits here for it."""
+        """Yield the unsent bytes held for each client."""
         for topic in self._topics.values():
             for subscriber in topic.subscribers:
                 yield subscriber.held_bytes
 
     @contextmanager
-    def follow(
+    def subscribe(
         self, stream: str, channel: str, cursor: StreamId, *, run_id: str | None = None, only: EventFilter | None = None
     ) -> Iterator[Subscriber]:
-        """Yield a place behind `cursor` in a stream whose appends ring `channel`; only one run's entries if named."""
+        """Yield a subscriber to what comes after `cursor`; appends notify `channel`. Of one run only, if named."""
         topic = self._topics.get(stream) or self._add(stream, channel)
         subscriber = Subscriber(
             topic, self._pages, cursor, buffer_bytes=self._buffer_bytes, timings=self._timings, run_id=run_id, only=only
@@ -121,20 +121,20 @@ class EventHub:
             self._listener.note_change(topic.channel)
 
     def _reader_of(self, stream: str) -> NodeStreamReader:
-        place = self._reader.place(stream)
-        if place not in self._readers:
-            self._readers[place] = NodeStreamReader(
+        node = self._reader.node_of(stream)
+        if node not in self._readers:
+            self._readers[node] = NodeStreamReader(
                 self._reader, self._timings, max_length=self._max_length, note_empty=self._removals.suspect
             )
             self._reader_added.set()
-        return self._readers[place]
+        return self._readers[node]
 
     def _request_read(self, topic: StreamTopic) -> None:
-        if node_reader := self._reader_by_topic.get(topic):  # else nobody follows it any more
+        if node_reader := self._reader_by_topic.get(topic):  # else it has no subscriber left
             node_reader.request_read(topic)
 
-    def _follow_place(self, topic: StreamTopic) -> None:
-        """Have a stream whose slot has moved read with those of its new place: the old one may be gone or hang."""
+    def _update_reader(self, topic: StreamTopic) -> None:
+        """Move a stream whose slot has moved to the reader of its new node: the old node may be gone or hang."""
         node_reader, former = self._reader_of(topic.stream), self._reader_by_topic.get(topic)
         if former is not None and node_reader is not former:
             former.remove(topic)
@@ -150,7 +150,7 @@ class EventHub:
             topic.end(reason)
 
     async def _supervise(self) -> None:
-        """Keep the tasks running; a fault in one is logged, ends the streams, and all are started again."""
+        """Keep the tasks running; after an unexpected error end the streams and start all tasks again."""
         while True:
             work = asyncio.create_task(self._work())
             try:
@@ -158,7 +158,7 @@ class EventHub:
             finally:
                 work.cancel()
                 await asyncio.wait([work])
-            logger.error("the event hub failed; its streams are ended", exc_info=work.exception())
+            logger.error("event hub failed; ending its streams", exc_info=work.exception())
             self._end_all(StreamEnd.FAILED)
             await asyncio.sleep(self._timings.retry)
 
@@ -174,8 +174,8 @@ class EventHub:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._reader_added.clear()
-                for place in self._readers.keys() - running:
-                    tasks.create_task(self._readers[place].run())
+                for node in self._readers.keys() - running:
+                    tasks.create_task(self._readers[node].run())
                 running = set(self._readers)
                 await self._reader_added.wait()
 
@@ -185,7 +185,7 @@ class EventHub:
             slices = max(1, -(-len(self._topics) // _SWEEP_SLICE))
             for _ in range(slices):
                 for topic in islice(topics, _SWEEP_SLICE):
-                    self._follow_place(topic)
+                    self._update_reader(topic)
                     self._request_read(topic)
                 await asyncio.sleep(self._sweep_seconds() / slices)
 

@@ -1,4 +1,4 @@
-"""Reads the tails of the streams of one place together, so that a slow or dead place holds up only its own."""
+"""Reads new entries of all streams of one Redis node, so that a slow or dead node delays only its own streams."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -13,23 +13,23 @@ from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.ids import LAST_STREAM_ID, StreamId
 
-_TAIL_ENTRIES: Final = 500  # of one stream in one read; one that has more is caught up by pages
-_FEW_ENTRIES: Final = 8  # of a stream of which fewer would fill a page
+_MAX_ENTRIES: Final = 500  # of one stream in one read; a stream that has more is caught up by pages
+_FEW_ENTRIES: Final = 8  # of a stream whose entries are so large that fewer fill a page
 _STREAMS_PER_READ: Final = 256
 
 
 class StreamLogReader(PageReader, StreamRegistry, Protocol):
-    """Reads pages, and many tails at once; knows which streams there are."""
+    """Reads pages, and new entries of many streams at once; knows which streams exist."""
 
-    async def tails(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
-        """Return what stands behind each position without blocking."""
+    async def read_after(self, positions: Mapping[str, str], *, limit: int) -> dict[str, list[StreamEntry]]:
+        """Return the entries after each position without blocking."""
 
-    def place(self, stream: str) -> str:
-        """Return where a stream is; the tails of one place are read together."""
+    def node_of(self, stream: str) -> str:
+        """Return the node that has a stream; streams of one node are read together."""
 
 
 class NodeStreamReader:
-    """Reads the marked channels of one place."""
+    """Reads the streams of one node for which a read was requested."""
 
     def __init__(
         self,
@@ -42,29 +42,29 @@ class NodeStreamReader:
         self._reader = reader
         self._note_empty = note_empty
         self._timings = timings
-        # A log is trimmed to no less than `max_length`: a reading that brings fewer entries has missed none.
-        self._tail_entries = min(max_length or _TAIL_ENTRIES, _TAIL_ENTRIES)
+        # A log is trimmed to no less than `max_length`: a read that returns fewer entries has missed none.
+        self._max_entries = min(max_length or _MAX_ENTRIES, _MAX_ENTRIES)
         self._topics: set[StreamTopic] = set()
         self._dirty: dict[StreamTopic, None] = {}
         self._something_dirty = asyncio.Event()
         self._lost_since: float | None = None
 
     def add(self, topic: StreamTopic) -> None:
-        """Be responsible for a channel."""
+        """Read this topic's stream from now on."""
         self._topics.add(topic)
 
     def remove(self, topic: StreamTopic) -> None:
-        """Nobody follows the channel any more."""
+        """Read this topic's stream no longer."""
         self._topics.discard(topic)
         self._dirty.pop(topic, None)
 
     def request_read(self, topic: StreamTopic) -> None:
-        """Read this channel's stream soon."""
+        """Read this topic's stream soon."""
         self._dirty[topic] = None
         self._something_dirty.set()
 
     async def run(self) -> None:
-        """Read what is marked until cancelled."""
+        """Read the requested streams until cancelled."""
         while True:
             await self._something_dirty.wait()
             batch = self._take_dirty()
@@ -72,7 +72,7 @@ class NodeStreamReader:
                 await self._read(batch)
             except StoreUnavailableError:
                 self._dirty.update(dict.fromkeys(topic for topic in batch if topic in self._topics))
-                await self._bear_loss()
+                await self._handle_outage()
             else:
                 self._lost_since = None
             if self._dirty:
@@ -92,49 +92,47 @@ class NodeStreamReader:
         if not issued:
             return
         for limit, topics in self._by_limit(batch).items():
-            found = await self._tails(topics, issued, limit)
+            found = await self._read_streams(topics, issued, limit)
             for topic in topics:
                 entries = found.get(topic.stream)
                 if entries:
-                    self._hand_out(topic, issued[topic], entries, limit)
+                    self._deliver(topic, issued[topic], entries, limit)
                 else:
                     self._note_empty(topic)
 
-    async def _tails(
+    async def _read_streams(
         self, topics: Sequence[StreamTopic], issued: Mapping[StreamTopic, StreamId], limit: int
     ) -> Mapping[str, Sequence[StreamEntry]]:
-        """Return what stands behind each position; a stream that cannot be read is ended, the others go on."""
+        """Return the entries after each position; a stream that cannot be read is ended, the others go on."""
         positions = {topic.stream: str(issued[topic]) for topic in topics}
         try:
-            return await self._reader.tails(positions, limit=limit)
+            return await self._reader.read_after(positions, limit=limit)
         except UnreadableRecordError:
             if len(topics) == 1:
                 topics[0].end(StreamEnd.FAILED)
                 return {}
         half = len(topics) // 2
-        first = await self._tails(topics[:half], issued, limit)
-        return {**first, **await self._tails(topics[half:], issued, limit)}
+        first = await self._read_streams(topics[:half], issued, limit)
+        return {**first, **await self._read_streams(topics[half:], issued, limit)}
 
     def _by_limit(self, batch: Sequence[StreamTopic]) -> Mapping[int, Sequence[StreamTopic]]:
-        """Return the channels by how many entries may be read of each: few, where they are large."""
+        """Return the topics by how many entries may be read of each: few, where they are large."""
         found: dict[int, list[StreamTopic]] = {}
         for topic in batch:
             is_large = topic.page_entries < _FEW_ENTRIES
-            found.setdefault(min(_FEW_ENTRIES, self._tail_entries) if is_large else self._tail_entries, []).append(
-                topic
-            )
+            found.setdefault(min(_FEW_ENTRIES, self._max_entries) if is_large else self._max_entries, []).append(topic)
         return found
 
-    def _hand_out(self, topic: StreamTopic, issued_from: StreamId, entries: Sequence[StreamEntry], limit: int) -> None:
+    def _deliver(self, topic: StreamTopic, issued_from: StreamId, entries: Sequence[StreamEntry], limit: int) -> None:
         if len(entries) >= limit:
-            # So far behind that the log may have been trimmed meanwhile, which only reading by pages can tell.
-            topic.large_to = LAST_STREAM_ID  # what else is there nobody has seen
+            # The log may have been trimmed meanwhile, which only reading by pages can detect.
+            topic.large_to = LAST_STREAM_ID  # the sizes of what follows are not known
             for subscriber in tuple(topic.live):
                 subscriber.detach()
         elif not topic.deliver(issued_from, [frame_of(entry) for entry in entries]):
             self.request_read(topic)
 
-    async def _bear_loss(self) -> None:
+    async def _handle_outage(self) -> None:
         now = asyncio.get_running_loop().time()
         self._lost_since = self._lost_since or now
         if now - self._lost_since > self._timings.give_up:

@@ -1,4 +1,4 @@
-"""Keeps one line on which the bells of the watched streams are heard, and opens it again when it breaks."""
+"""Keeps one subscription to the notifications of the watched streams, and opens it again when it breaks."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class NotificationSubscription(Protocol):
-    """An open connection on which bells are heard."""
+    """An open connection that receives notifications."""
 
     async def watch(self, channels: Iterable[str]) -> None:
         """Listen to these as well."""
@@ -25,18 +25,18 @@ class NotificationSubscription(Protocol):
         """Make `received` return."""
 
     async def received(self) -> Sequence[str]:
-        """Return the next bells that rang or are watched from now on; none for an answer to a ping."""
+        """Return channels that were notified, or are subscribed to from now on; none for an answer to a ping."""
 
 
 class NotificationSource(Protocol):
-    """Opens lines."""
+    """Opens subscriptions."""
 
     def open(self) -> AbstractAsyncContextManager[NotificationSubscription]:
-        """Yield a line that is closed at the end of the block."""
+        """Yield a subscription that is closed at the end of the block."""
 
 
 class NotificationListener:
-    """Listens to the bells that `wanted` names and calls `notify` for each that is heard, or heard from now on."""
+    """Subscribes to the `wanted` channels; calls `notify` for each notification and each new subscription."""
 
     def __init__(
         self,
@@ -50,18 +50,18 @@ class NotificationListener:
         self._timings = timings
         self._wanted = wanted
         self._notify = notify
-        self._stale: set[str] = set()  # bells that may have become wanted or unwanted
+        self._stale: set[str] = set()  # channels that may have become wanted or unwanted
         self._changed = asyncio.Event()
         self._received_at = 0.0
         self.is_connected = True
 
     def note_change(self, channel: str) -> None:
-        """Look whether this bell is wanted still, or now."""
+        """Check whether this channel is wanted now, or still."""
         self._stale.add(channel)
         self._changed.set()
 
     async def run(self) -> None:
-        """Hear bells until cancelled; a line that breaks is opened again."""
+        """Listen until cancelled; a subscription that breaks is opened again."""
         while True:
             try:
                 async with self._notifications.open() as subscription, asyncio.TaskGroup() as tasks:
@@ -75,9 +75,10 @@ class NotificationListener:
 
     def _log_whether_connected(self, is_connected: bool) -> None:
         if is_connected and not self.is_connected:
-            logger.info("the bells of the streams are heard again")
+            logger.info("Redis pub/sub connected again")
         elif self.is_connected and not is_connected:
-            logger.warning("the bells of the streams are not heard; streams are read every few seconds")
+            seconds = self._timings.fallback_poll_interval
+            logger.warning("Redis pub/sub lost; falling back to polling every %g s", seconds)
         self.is_connected = is_connected
 
     async def _listen(self, subscription: NotificationSubscription) -> None:
@@ -89,7 +90,7 @@ class NotificationListener:
             await asyncio.sleep(self._timings.batch_interval)
 
     async def _keep_subscribed(self, subscription: NotificationSubscription) -> None:
-        """Watch what is wanted and nothing else; ping now and then, so that a dead connection is noticed."""
+        """Subscribe to what is wanted and nothing else; ping periodically, so that a dead connection is noticed."""
         watched: set[str] = set()
         self._stale.update(self._wanted)
         while True:
@@ -103,9 +104,9 @@ class NotificationListener:
             if removed:
                 watched -= removed
                 await subscription.forget(removed)
-            await self._rest(subscription)
+            await self._wait_or_ping(subscription)
 
-    async def _rest(self, subscription: NotificationSubscription) -> None:
+    async def _wait_or_ping(self, subscription: NotificationSubscription) -> None:
         """Wait for a change; without one, ping."""
         try:
             async with asyncio.timeout(self._timings.dead_after / 3):

@@ -1,4 +1,4 @@
-"""Checks what can be checked before a stream begins, and says where it begins."""
+"""Checks a stream request before the stream begins, and resolves the position at which it begins."""
 
 from contextlib import suppress
 from typing import Protocol
@@ -14,10 +14,10 @@ FROM_NOW_ON = "$"
 
 
 class Threads(Protocol):
-    """Knows which threads there are."""
+    """Knows which threads exist."""
 
     async def exists(self, thread_id: str) -> bool:
-        """Whether there is such a thread."""
+        """Whether the thread exists."""
 
 
 class Runs(Protocol):
@@ -58,7 +58,7 @@ async def open_run_stream(
     """Return the request for a run's events; None when all were seen. Raises RunNotFoundError."""
     cursor = parse_last_id(last_id)
     resolved = await _resolve(events, keys.stream, cursor)
-    run = await runs.get(keys.thread_id, run_id)  # later, so that no end comes between the two unseen
+    run = await runs.get(keys.thread_id, run_id)  # after the position, so that an end between the two is not missed
     if run.completion_id is not None and resolved >= parse_stream_id(run.completion_id):
         return None
     return StreamRequest(
@@ -67,7 +67,7 @@ async def open_run_stream(
 
 
 class FlowRuns:
-    """Knows whether a run is active where a flow's input is carried out: its message may name a thread of its own."""
+    """Knows the active run of the thread that executes a flow's input: the message may name a thread of its own."""
 
     def __init__(self, finder: RunFinder, runs: ActiveRuns, flow_input_uuid: str) -> None:
         self._finder = finder
@@ -75,7 +75,7 @@ class FlowRuns:
         self._flow_input_uuid = flow_input_uuid
 
     async def active_run(self, thread_id: str) -> str | None:
-        """Return its id, or None; `thread_id` is the flow's, where the input is unless it has been found elsewhere."""
+        """Return its id, or None; `thread_id`, the flow's, is used unless the input is found on another thread."""
         with suppress(RunNotFoundError):  # it may come yet
             thread_id = (await self._finder.find(self._flow_input_uuid)).thread_id
         return await self._runs.active_run(thread_id)
@@ -85,7 +85,7 @@ async def open_legacy_stream(events: Events, keys: ThreadKeys, flow_input_uuid: 
     """Return the request for a legacy stream, whether its flow exists yet or not."""
     stream = keys.legacy_stream(flow_input_uuid)
     cursor = parse_last_id(last_id)
-    # Also with an id: that Redis answers is to be known before the stream begins.
+    # Also with an id: Redis has to answer before the stream begins.
     newest = await _resolve(events, stream, None)
     return StreamRequest(keys.thread_id, stream, keys.channel, newest if cursor is None else cursor)
 
@@ -102,6 +102,6 @@ async def _resolve(events: Events, stream: str, cursor: StreamId | None) -> Stre
 
 
 def _require_successor(position: StreamId) -> StreamId:
-    if position == LAST_STREAM_ID:  # Redis cannot be asked for what is behind it
+    if position == LAST_STREAM_ID:  # no entry can come after it
         raise InvalidStreamIdError
     return position

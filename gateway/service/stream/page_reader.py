@@ -1,4 +1,4 @@
-"""Pages of the log for who catches up; followers that stand at the same place share one reading, and its frames."""
+"""Pages of the log for subscribers that catch up; those at the same position share one read and its frames."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +17,16 @@ class PageReader(Protocol):
     """Reads the log of a stream from a position."""
 
     async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
-        """Return the entries behind `after` and the oldest id, as of one moment; fewer once they have `most_bytes`."""
+        """Return the entries after `after` and the oldest id, as of one moment; fewer once they have `most_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FramePage:
-    """A page, as its source says; `seen_position` is where its channel's tail stood when the reading was asked for."""
+    """A page, as its source says; `seen_position` is the topic's position when the read was requested."""
 
     frames: Sequence[Frame]
     first_id: StreamId | None
-    whole_after: StreamId | None
+    complete_after: StreamId | None
     is_short: bool
     seen_position: StreamId
 
@@ -38,7 +38,7 @@ class _Reading:
 
 
 class SharedPages:
-    """Reads pages; one that is being read is not asked for again. `begun` counts the readings."""
+    """Reads pages; a page that is being read is not requested again. `begun` counts the reads."""
 
     def __init__(self, reader: PageReader) -> None:
         self.begun = 0
@@ -46,19 +46,20 @@ class SharedPages:
         self._newest: dict[tuple[str, StreamId], _Reading] = {}
         self._tasks: set[asyncio.Task[FramePage]] = set()
 
-    async def read(self, topic: StreamTopic, after: StreamId, *, behind: int = 0) -> FramePage:
-        """Return what stands behind `after`, out of a reading that came behind so many; raises StoreUnavailableError.
+    async def read(self, topic: StreamTopic, after: StreamId, *, newer_than: int = 0) -> FramePage:
+        """Return the entries after `after`, from a read begun after the first `newer_than` reads.
 
-        Who knows that something has been written passes what had `begun` by then: an earlier reading may lack it.
+        To see an entry that is known to be written, pass the value of `begun` after the write: an earlier read may
+        lack it. Raises StoreUnavailableError.
         """
         key = (topic.stream, after)
         reading = self._newest.get(key)
-        if reading is None or reading.number <= behind:
+        if reading is None or reading.number <= newer_than:
             reading = self._newest[key] = self._begin(topic, after)
-        return await asyncio.shield(reading.task)  # who leaves takes nothing from the others
+        return await asyncio.shield(reading.task)  # a caller that is cancelled does not cancel the others
 
     async def close(self) -> None:
-        """End what is being read."""
+        """Cancel all reads."""
         readings = tuple(self._tasks)
         for reading in readings:
             reading.cancel()
@@ -80,18 +81,18 @@ class SharedPages:
         topic.large_to = _parse(page.large_to) or START
         topic.note_sizes(frames)
         topic.has_existed |= page.first_id is not None
-        first_id, whole_after = _parse(page.first_id), _parse(page.whole_after)
+        first_id, complete_after = _parse(page.first_id), _parse(page.complete_after)
         kept = tuple(_as_many_as_fit(frames, topic.page_bytes))
         is_short = len(kept) == len(frames) < limit and not page.is_cut
-        return FramePage(kept, first_id, whole_after, is_short, seen_position)
+        return FramePage(kept, first_id, complete_after, is_short, seen_position)
 
     def _forget(self, key: tuple[str, StreamId], done: asyncio.Task[FramePage]) -> None:
         self._tasks.discard(done)
         newest = self._newest.get(key)
-        if newest is not None and newest.task is done:  # else another reading has taken its place
+        if newest is not None and newest.task is done:  # else another read has replaced it
             del self._newest[key]
         if not done.cancelled():
-            done.exception()  # those who wait for it have it; without any left nobody needs it
+            done.exception()  # mark it as retrieved; callers get it from the task
 
 
 def _as_many_as_fit(frames: Iterable[Frame], limit_bytes: int) -> Iterator[Frame]:

@@ -1,6 +1,6 @@
 """Finds out that the thread of a watched stream was removed or has expired, and ends the stream.
 
-Whatever is read and found empty is suspected: DELETE notifies as an append does, and every stream is read now and then.
+A stream that is read and found empty is checked: DELETE notifies as an append does, and streams are read periodically.
 """
 
 import asyncio
@@ -10,20 +10,20 @@ from typing import Final, Protocol
 from gateway.service.stream.topic import StreamEnd, StreamTopic
 from shared.errors import StoreUnavailableError
 
-# Suspicions are cheap and mostly wrong: a notification often comes with what an earlier reading has brought.
+# Most suspicions are wrong: an earlier read has often returned the entry that a notification is about.
 _COLLECT_SECONDS: Final = 0.25
 _AT_ONCE: Final = 256
 
 
 class StreamRegistry(Protocol):
-    """Knows which streams there are."""
+    """Knows which streams exist."""
 
     async def missing(self, streams: Collection[str]) -> set[str]:
         """Return those whose thread is gone; of a legacy stream, itself. Raises StoreUnavailableError."""
 
 
 class RemovalCheck:
-    """Asks for suspected streams, many at once."""
+    """Checks suspected streams, many at once."""
 
     def __init__(self, registry: StreamRegistry) -> None:
         self._registry = registry
@@ -31,13 +31,13 @@ class RemovalCheck:
         self._is_something_suspected = asyncio.Event()
 
     def suspect(self, topic: StreamTopic) -> None:
-        """Ask soon whether this stream is there still; one that has never been there may come yet."""
+        """Check soon whether this stream still exists; one that never existed may come yet."""
         if topic.has_existed:
             self._suspected[topic] = None
             self._is_something_suspected.set()
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Check until cancelled."""
         while True:
             await self._is_something_suspected.wait()
             await asyncio.sleep(_COLLECT_SECONDS)
@@ -47,15 +47,15 @@ class RemovalCheck:
                 self._is_something_suspected.clear()
             for topic in suspected:
                 self._suspected.pop(topic, None)
-            await self._ask(suspected)
+            await self._check(suspected)
 
-    async def _ask(self, suspected: Collection[StreamTopic]) -> None:
+    async def _check(self, suspected: Collection[StreamTopic]) -> None:
         if not suspected:
             return
         try:
             missing = await self._registry.missing({topic.stream for topic in suspected})
         except StoreUnavailableError:
-            return  # the next reading of each stream suspects it again
+            return  # the next read of each stream suspects it again
         for topic in suspected:
             if topic.stream in missing:
                 topic.end(StreamEnd.DELETED)

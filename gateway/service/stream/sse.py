@@ -1,4 +1,4 @@
-"""Server-sent events: the response that carries a stream over HTTP, and nothing of what the stream says."""
+"""Server-sent events: the response that sends a stream over HTTP."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ from gateway.service.stream.types import Item
 from gateway.service.stream.write_timeout import Wire, WriteTimeout
 from shared.config import StreamConfig
 
-# In a scope's `extensions`: the Wire below the request. Without it nobody can tell a slow client from a stalled one.
+# In a scope's `extensions`: the Wire below the request, which tells a slow client from a stalled one.
 WIRE_EXTENSION: Final = "baud.wire"
-# In a scope's `extensions`: a Carrier that stands further out.
-CARRIER_EXTENSION: Final = "baud.carrier"
+# In a scope's `extensions`: the DeferredStream of an outer middleware.
+DEFERRED_EXTENSION: Final = "baud.deferred_stream"
 RETRY: Final = b"retry: 3000\n\n"
-# Of what a client may hold: the hub's buffer takes half, a chunk on its way and what waits below HTTP an eighth each
-# (the latter may overshoot by a chunk), so that all together stay within it.
+# Shares of what may be held for a client: the hub's buffer takes half, a chunk being sent and the transport's buffer
+# an eighth each (the latter may overshoot by a chunk), so that all together stay within it.
 BUFFER_SHARE: Final = 2
 CHUNK_SHARE: Final = 8
 _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
@@ -32,63 +32,63 @@ logger = logging.getLogger(__name__)
 
 
 class DeferredStream:
-    """Takes over the streams of one request once its route has returned, so that what the route needed is freed."""
+    """Holds the stream of a request until its route has returned, so that what the route needed is freed."""
 
     stream: "EventStream | None" = None
 
 
 class EventStream(Response):
-    """Sends a tail's items as they come, until it is over or the client has left; closes after a whole frame."""
+    """Sends a session's items as they come, until it is over or the client has left; closes after a complete frame."""
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, tail: EventStreamSession, wheel: TimerWheel, stream_limits: StreamLimits, config: StreamConfig
+        self, session: EventStreamSession, wheel: TimerWheel, stream_limits: StreamLimits, config: StreamConfig
     ) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
-        self._tail = tail
+        self._session = session
         self._wheel = wheel
-        self._admission = stream_limits
+        self._stream_limits = stream_limits
         self._admitted: str | None = None  # the address that a place is held for
         self._send_timeout = config.send_timeout
         self._chunk_bytes = config.client_buffer_bytes // CHUNK_SHARE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Begin the response; the rest is left to the carrier, if there is one, which closes the stream.
+        """Begin the response; a DeferredStream in the scope sends the rest and closes the stream.
 
         Raises ShuttingDownError, TooManyStreamsError before anything was sent.
         """
-        carrier: DeferredStream | None = scope.get("extensions", {}).get(CARRIER_EXTENSION)
+        deferred: DeferredStream | None = scope.get("extensions", {}).get(DEFERRED_EXTENSION)
         client = client_of(scope)
-        self._admission.enter(client)
+        self._stream_limits.enter(client)
         self._admitted = client
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if carrier is None:
-                await self.carry(scope, receive, send)
+            if deferred is None:
+                await self.send_events(scope, receive, send)
             else:
-                carrier.stream = self
+                deferred.stream = self
         finally:
-            if carrier is None or carrier.stream is not self:
+            if deferred is None or deferred.stream is not self:
                 self.close()
 
     def close(self) -> None:
-        """Give the stream's place back; once is enough, twice does no harm."""
+        """Release the stream's place in the limits; may be called twice."""
         if self._admitted is not None:
-            self._admission.leave(self._admitted)
+            self._stream_limits.leave(self._admitted)
             self._admitted = None
 
-    async def carry(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry the stream over one connection of the server."""
+    async def send_events(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream over one connection of the server."""
         wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
         write_timeout = None
         if wire is not None:
             write_timeout = WriteTimeout(self._wheel, wire, self._send_timeout)
-            write_timeout.let_wait(at_most_bytes=self._chunk_bytes)
-        listener = asyncio.create_task(self._await_departure(receive), name="departure")
+            write_timeout.pause_sender_above(max_bytes=self._chunk_bytes)
+        listener = asyncio.create_task(self._await_disconnect(receive), name="disconnect")
         try:
-            await self._carry(send, write_timeout)
+            await self._send_bursts(send, write_timeout)
             await self._finish(send, write_timeout)
         finally:
             if write_timeout is not None:
@@ -96,24 +96,24 @@ class EventStream(Response):
             listener.cancel()
             await asyncio.wait([listener])
 
-    async def _await_departure(self, receive: Receive) -> None:
-        """Wait until the client has left; one whose body is too long or too slow is treated as if it had."""
+    async def _await_disconnect(self, receive: Receive) -> None:
+        """Wait until the client has disconnected; a body that is too long or too slow counts as that."""
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
         except HTTPException:
-            logger.info("a stream is ended: its request has a body that breaks the limits")
-        self._tail.leave()
+            logger.info("ending a stream: the body of its request exceeds the limits")
+        self._session.leave()
 
-    async def _carry(self, send: Send, write_timeout: WriteTimeout | None) -> None:
+    async def _send_bursts(self, send: Send, write_timeout: WriteTimeout | None) -> None:
         await send({"type": "http.response.body", "body": RETRY, "more_body": True})
-        async with aclosing(self._tail.items()) as bursts:
+        async with aclosing(self._session.items()) as bursts:
             async for items in bursts:
                 await self._send(items, send, write_timeout)
                 del items  # a stream that waits holds nothing of what it has sent
 
     async def _finish(self, send: Send, write_timeout: WriteTimeout | None) -> None:
-        """End the response, watched like the rest: the client may take nothing of what was sent last either."""
+        """End the response, under the same write timeout."""
         if write_timeout is not None:
             write_timeout.begin()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,4 +1,4 @@
-"""Decides whether a stream may be opened now: how many there are, in all and of one client, and whether we stop."""
+"""Decides whether a stream may be opened now, by the number of streams in all and per client, and by the shutdown."""
 
 import asyncio
 from collections import Counter
@@ -12,13 +12,13 @@ from shared.errors import ShuttingDownError, TooManyStreamsError
 
 
 def client_of(scope: Scope) -> str:
-    """Return the address at the other end of a connection; behind a trusted proxy that of the proxy's client."""
+    """Return the client's address; behind a trusted proxy that of the proxy's client."""
     client = scope.get("client")
     return client[0] if client else ""
 
 
 class StreamLimits:
-    """Counts the open streams of this gateway, over whatever they are sent."""
+    """Counts the open streams of this gateway, over SSE and WebSocket."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self._limit = config.max_streams
@@ -39,14 +39,14 @@ class StreamLimits:
             self.leave(client)
 
     def enter(self, client: str) -> None:
-        """Take a place, which `leave` gives back; raises ShuttingDownError, TooManyStreamsError."""
+        """Take a place, which `leave` releases; raises ShuttingDownError, TooManyStreamsError."""
         self._check(client)
         self._by_client[client] += 1
         self.count += 1
         self._empty.clear()
 
     def leave(self, client: str) -> None:
-        """Give a place back."""
+        """Release a place."""
         self.count -= 1
         self._by_client[client] -= 1
         if not self._by_client[client]:
@@ -59,7 +59,7 @@ class StreamLimits:
         self.is_stopping = True
 
     def require_service(self) -> None:
-        """Raise ShuttingDownError once this gateway stops."""
+        """Raise ShuttingDownError once this gateway is stopping."""
         if self.is_stopping:
             raise ShuttingDownError
 

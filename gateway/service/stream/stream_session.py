@@ -1,6 +1,6 @@
-"""One client's event stream from its first item to its last: entries, signs of life, and the reasons to close.
+"""One client's event stream from its first item to its last: entries, keep-alives, and the reasons to close.
 
-It knows nothing of the wire: an item is a frame of the log or a sign, and whoever sends it picks the encoding.
+It knows nothing of the transport: an item is a frame of the log or a control event, and the sender encodes it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from shared.ids import StreamId
 
 _SOONEST_RETRY_MS: Final = 100
 _RETRY_SPREAD_MS: Final = 1400
-_FAREWELLS: Final = {
+_END_EVENTS: Final = {
     StreamEnd.SHUTDOWN: error_event("This server stops; connect again.", "shutdown", 503),
     StreamEnd.UNAVAILABLE: error_event("Redis does not answer; connect again later.", "unavailable", 503),
     StreamEnd.DELETED: error_event("The thread was removed or has expired: nothing more can come.", "deleted", 410),
@@ -40,7 +40,7 @@ class ActiveRuns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """What a client asked for. `has_ended`: the run that it follows had ended when it asked."""
+    """What a client asked for. `has_ended`: its run had ended before the request."""
 
     thread_id: str
     stream: str
@@ -52,7 +52,7 @@ class StreamRequest:
     only: EventFilter | None = None
 
     def filtered(self, only: EventFilter | None) -> Self:
-        """Return the request for what passes a filter; one that closes at a run's end gets that end all the same."""
+        """Return the request with a filter; a stream that closes at a run's end always gets that end."""
         if only is None:
             return self
         keeps_final = self.until_completion or self.run_id is not None
@@ -60,7 +60,7 @@ class StreamRequest:
 
 
 class EventStreamSession:
-    """Makes the items of one stream; `hub` carries the entries, `runs` tells whether more can come."""
+    """Makes the items of one stream; `hub` delivers the entries, `runs` knows whether a run is active."""
 
     def __init__(self, hub: EventHub, runs: ActiveRuns, request: StreamRequest, config: StreamConfig) -> None:
         self._hub = hub
@@ -69,27 +69,27 @@ class EventStreamSession:
         self._config = config
         self._now = asyncio.get_running_loop().time
         self._timer = hub.wheel.timer(self._on_time)
-        self._follower: Subscriber | None = None
+        self._subscriber: Subscriber | None = None
         self._opened_at = self._sent_at = self._event_at = self._now()
-        self._is_greeted = False  # whether the client has got an item, or knows that there is none yet
-        self._is_leaving = False  # nothing more will be written; what is in the log by now is still sent
+        self._has_begun = False  # whether the client has got an item, or `waiting`
+        self._is_closing = False  # nothing more will be written; what is in the log by now is still sent
         self._has_left = False
         self.end: StreamEnd | None = None  # why the gateway ended it, if it did
 
     def leave(self) -> None:
-        """End the stream without a word, because its client is gone."""
+        """End the stream without an end event, because its client is gone."""
         self._has_left = True
-        if self._follower is not None:
-            self._follower.end(StreamEnd.LEFT)
+        if self._subscriber is not None:
+            self._subscriber.end(StreamEnd.LEFT)
 
     async def items(self) -> AsyncGenerator[Sequence[Item], None]:
-        """Yield bursts until the stream is over; who sends them asks for the next once one is sent."""
+        """Yield bursts until the stream is over; the next is asked for once one is sent."""
         request = self._request
         try:
-            with self._hub.follow(
+            with self._hub.subscribe(
                 request.stream, request.channel, request.cursor, run_id=request.run_id, only=request.only
             ) as subscriber:
-                self._follower = subscriber
+                self._subscriber = subscriber
                 while not self._has_left and self._now() < self._opened_at + self._config.max_duration:
                     self._timer.set(self._due_at())
                     batch = await subscriber.next()
@@ -101,12 +101,12 @@ class EventStreamSession:
                     if batch.end is not None or await self._is_over(subscriber, batch):
                         return
                     del batch  # a stream that waits holds nothing of what it has sent
-                    if sign := await self._sign_of_time():
-                        yield (sign,)
+                    if event := await self._timed_event():
+                        yield (event,)
                         self._sent_at = self._now()
-                        if sign is _IDLE:
+                        if event is _IDLE:
                             return
-                    del sign
+                    del event
         finally:
             self._timer.stop()
 
@@ -114,37 +114,37 @@ class EventStreamSession:
         """Return when something is due even if no entry comes."""
         return min(
             self._sent_at + self._config.keep_alive_interval,
-            self._received_at() + self._config.idle_timeout,
+            self._last_entry_at() + self._config.idle_timeout,
             self._opened_at + self._config.max_duration,
         )
 
-    def _received_at(self) -> float:
+    def _last_entry_at(self) -> float:
         """Return when the log last had an entry, whether the client wants it or not."""
-        return self._event_at if self._follower is None else max(self._event_at, self._follower.passed_at)
+        return self._event_at if self._subscriber is None else max(self._event_at, self._subscriber.passed_at)
 
     def _on_time(self) -> None:
-        """Wake the follower if it is time; what was sent meanwhile has put it off."""
+        """Wake the subscriber if something is due; what was sent meanwhile may have moved the time."""
         due_at = self._due_at()
         if due_at > self._now():
             self._timer.set(due_at)
-        elif self._follower is not None:
-            self._follower.nudge()
+        elif self._subscriber is not None:
+            self._subscriber.nudge()
 
     def _bursts(self, batch: Batch) -> Iterator[Sequence[Item]]:
         if batch.gap is not None:
             yield (_gap_event(batch.gap),)
         if batch.frames:
             self._event_at = self._now()
-            self._is_greeted = True
+            self._has_begun = True
             yield batch.frames
-        if batch.is_caught_up and not self._is_greeted:
-            self._is_greeted = True
+        if batch.is_caught_up and not self._has_begun:
+            self._has_begun = True
             yield (_time_event("waiting"),)
-        if batch.end in _FAREWELLS:
-            yield (_farewell(batch.end),)
+        if batch.end in _END_EVENTS:
+            yield (_end_event(batch.end),)
 
-    async def _sign_of_time(self) -> ControlEvent | None:
-        """Return what the passing of time makes due."""
+    async def _timed_event(self) -> ControlEvent | None:
+        """Return the keep-alive or idle time-out that is due, if any."""
         if await self._is_idle():
             return _IDLE
         is_due = self._now() >= self._sent_at + self._config.keep_alive_interval
@@ -152,47 +152,47 @@ class EventStreamSession:
 
     async def _is_over(self, subscriber: Subscriber, batch: Batch) -> bool:
         has_final = any(frame.is_final for frame in batch.frames)
-        if self._is_leaving and batch.is_caught_up and not batch.frames:
+        if self._is_closing and batch.is_caught_up and not batch.frames:
             return True
         if self._request.run_id is not None:
             if batch.is_caught_up and self._request.has_ended:
-                self._is_leaving = True
-                subscriber.look_again()
+                self._is_closing = True
+                subscriber.read_again()
             return has_final
         if self._request.until_completion and (has_final or batch.is_caught_up):
-            await self._ask_whether_to_leave(subscriber)
+            await self._close_unless_active(subscriber)
         return False
 
-    async def _ask_whether_to_leave(self, subscriber: Subscriber) -> None:
+    async def _close_unless_active(self, subscriber: Subscriber) -> None:
         is_active = await self._is_a_run_active()
-        self._is_leaving = is_active is False
-        if self._is_leaving:
-            subscriber.look_again()
+        self._is_closing = is_active is False
+        if self._is_closing:
+            subscriber.read_again()
         elif is_active is None:
-            await subscriber.look_again_later()  # nobody else would make us ask again
+            await subscriber.read_again_later()  # nothing else would repeat the question
 
     async def _is_idle(self) -> bool:
-        if self._now() - self._received_at() < self._config.idle_timeout:
+        if self._now() - self._last_entry_at() < self._config.idle_timeout:
             return False
         if await self._is_a_run_active() is False:
             return True
-        self._event_at = self._now()  # the run still works: ask again after the same time
+        self._event_at = self._now()  # a run is active: check again after the same time
         return False
 
     async def _is_a_run_active(self) -> bool | None:
-        """Return None if Redis does not say."""
+        """Return None if Redis does not answer."""
         try:
             return await self._runs.active_run(self._request.thread_id) is not None
         except StoreUnavailableError:
             return None
 
 
-def _farewell(end: StreamEnd) -> ControlEvent:
-    sign = _FAREWELLS[end]
+def _end_event(end: StreamEnd) -> ControlEvent:
+    event = _END_EVENTS[end]
     if end is not StreamEnd.SHUTDOWN:
-        return sign
-    # Not all at once: the clients of this gateway go to the others together.
-    return replace(sign, retry_ms=_SOONEST_RETRY_MS + secrets.randbelow(_RETRY_SPREAD_MS))
+        return event
+    # Spread out: all clients of this gateway reconnect to the others together.
+    return replace(event, retry_ms=_SOONEST_RETRY_MS + secrets.randbelow(_RETRY_SPREAD_MS))
 
 
 def _gap_event(gap: Gap) -> ControlEvent:

@@ -1,7 +1,7 @@
-"""One client's place in a stream: catching up from the log, joining the tail, a bounded buffer.
+"""One client's position in a stream: it catches up from the log, then receives live entries in a bounded buffer.
 
-A follower never misses and never repeats an entry: it reads pages until one comes short, and joins the tail only
-if the tail is not ahead of it. One whose buffer is full goes back to reading pages, at its own speed.
+A subscriber never misses and never repeats an entry: it reads pages until one is short, and becomes live only if the
+stream was not read beyond its cursor. One whose buffer is full goes back to reading pages, at its own speed.
 """
 
 import asyncio
@@ -19,21 +19,19 @@ from shared.ids import StreamId
 
 @dataclass(frozen=True, slots=True)
 class HubTimings:
-    """How long things are waited for, in seconds."""
+    """Intervals and timeouts, in seconds."""
 
-    sweep: float = 5.0  # every watched stream is read so often, bell or not
-    fallback_poll_interval: float = 2.0  # the same while no bell can be heard
-    batch_interval: float = (
-        0.001  # between two readings of the bells: those of a busy time are heard, and answered, together
-    )
-    retry: float = 0.5  # between two tries to reach a Redis that does not answer
-    give_up: float = 10.0  # without Redis for so long, streams are ended
-    dead_after: float = 6.0  # the line of the bells is pinged; silent for so long it is dead
+    sweep: float = 5.0  # every watched stream is read at this interval, notified or not
+    fallback_poll_interval: float = 2.0  # the same while Redis pub/sub is lost
+    batch_interval: float = 0.001  # between two reads of notifications, so that busy times are handled in batches
+    retry: float = 0.5  # between two attempts to reach a Redis that does not answer
+    give_up: float = 10.0  # streams end when Redis has not answered for so long
+    dead_after: float = 6.0  # the pub/sub connection is pinged; without an answer for so long it is dead
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Entries behind `requested` are gone; the log begins with `first_available`."""
+    """Entries after `requested` are gone; the log begins with `first_available`."""
 
     requested: StreamId
     first_available: StreamId
@@ -41,11 +39,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What comes next in a stream; everything empty when nothing came before the follower was nudged."""
+    """What comes next in a stream; empty when nothing came before the subscriber was nudged."""
 
     frames: Sequence[Frame] = ()
     gap: Gap | None = None
-    is_caught_up: bool = False  # the tail was reached with this batch
+    is_caught_up: bool = False  # the end of the log was reached with this batch
     end: StreamEnd | None = None
 
 
@@ -53,9 +51,9 @@ _NOTHING: Final = Batch()
 
 
 class Subscriber:
-    """One client's place in a stream: `cursor` is the last entry that was handed to it or that it does not want.
+    """One client's position in a stream: `cursor` is the last entry that was handed to it or filtered out.
 
-    `passed_at` is the loop's time at which an entry was last passed over, which is a sign of life of the log.
+    `passed_at` is the loop's time at which an entry was last filtered out, which counts as activity of the log.
     """
 
     def __init__(
@@ -77,24 +75,24 @@ class Subscriber:
         self._timings = timings
         self._run_id = run_id
         self._only = only
-        self._offered = cursor  # the last entry of the tail that was looked at; ahead of the cursor while one waits
+        self._offered = cursor  # the last live entry that was seen; ahead of the cursor while frames are buffered
         self._buffer: list[Frame] = []
         self._buffered = 0
-        self._in_hand = 0  # bytes of the last batch, until the next is asked for: its client still takes them
-        self._read_behind = 0  # pages of earlier readings do not count
+        self._in_hand = 0  # bytes of the last batch until the next is asked for: they are still being sent
+        self._stale_reads = 0  # pages of the first so many reads are too old
         self._end: StreamEnd | None = None
         self._failing_since: float | None = None
-        self._is_due = False  # there may be something new since the last look
+        self._is_due = False  # there may be something new since the last read
         self._is_nudged = False
         self._waiter: asyncio.Future[None] | None = None
 
     @property
     def held_bytes(self) -> int:
-        """What waits here for the client."""
+        """The unsent bytes held here for the client."""
         return self._buffered + self._in_hand
 
     def offer(self, frames: Sequence[Frame]) -> None:
-        """Buffer frames of the tail; without room for them the follower is detached instead."""
+        """Buffer new frames; when they do not fit, detach instead."""
         for frame in frames:
             if frame.id <= self._offered:
                 continue
@@ -113,22 +111,22 @@ class Subscriber:
             self.cursor = self._offered
 
     def detach(self) -> None:
-        """Leave the tail: what is buffered is forgotten and read again from the log."""
+        """Be live no longer: what is buffered is dropped and read again from the log."""
         self._topic.live.discard(self)
         self._buffer.clear()
         self._buffered = 0
         self._offered = self.cursor
         self._wake()
 
-    def look_again(self) -> None:
-        """Leave the tail for what the log holds from this moment on."""
-        self._read_behind = self._pages.begun
+    def read_again(self) -> None:
+        """Detach and read what the log holds from this moment on."""
+        self._stale_reads = self._pages.begun
         self.detach()
 
-    async def look_again_later(self) -> None:
-        """Do so after the time that a Redis is given which did not answer."""
+    async def read_again_later(self) -> None:
+        """Do so after the retry interval."""
         await asyncio.sleep(self._timings.retry)
-        self.look_again()
+        self.read_again()
 
     def end(self, reason: StreamEnd) -> None:
         """End this stream; the next batch says why."""
@@ -166,7 +164,7 @@ class Subscriber:
             self._waiter = None
 
     async def _read(self) -> Batch:
-        # What was read before its log was removed is still handed on: nobody can read it again.
+        # What was read before the log was removed is still delivered: it cannot be read again.
         if self._end is not None and not (self._end is StreamEnd.DELETED and self._buffer):
             return Batch(end=self._end)
         if self in self._topic.live:
@@ -183,12 +181,12 @@ class Subscriber:
         return Batch(frames)
 
     async def _catch_up(self) -> Batch:
-        """Return one page; a page that came short joins the tail. The next call is due at once otherwise."""
+        """Return one page and become live if it is short; otherwise the next call is due at once."""
         requested = self.cursor
         try:
-            page = await self._pages.read(self._topic, requested, behind=self._read_behind)
+            page = await self._pages.read(self._topic, requested, newer_than=self._stale_reads)
         except StoreUnavailableError:
-            await self._bear_failure()
+            await self._handle_outage()
             return _NOTHING
         self._failing_since = None
         frames = tuple(filter(self._wants, page.frames))
@@ -196,13 +194,13 @@ class Subscriber:
             self._note_passed()
         if page.frames:
             self.cursor = self._offered = page.frames[-1].id
-        is_caught_up = page.is_short and self._topic.join(self, seen_position=page.seen_position)
+        is_caught_up = page.is_short and self._topic.go_live(self, seen_position=page.seen_position)
         if not is_caught_up:
             self._wake()
         self._in_hand = sum(frame.size for frame in frames)
         return Batch(frames, _find_gap(requested, page), is_caught_up)
 
-    async def _bear_failure(self) -> None:
+    async def _handle_outage(self) -> None:
         now = asyncio.get_running_loop().time()
         self._failing_since = self._failing_since or now
         if now - self._failing_since > self._timings.give_up:
@@ -221,6 +219,6 @@ class Subscriber:
 
 
 def _find_gap(requested: StreamId, page: FramePage) -> Gap | None:
-    if page.first_id is None or page.whole_after is None or requested == START:
+    if page.first_id is None or page.complete_after is None or requested == START:
         return None
-    return Gap(requested, page.first_id) if page.whole_after > requested else None
+    return Gap(requested, page.first_id) if page.complete_after > requested else None

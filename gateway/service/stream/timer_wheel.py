@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 _TICK_SECONDS: Final = 0.02
-# So many are woken before the loop gets a turn, so that streams opened in one rush do not stall the others together.
-_AT_ONCE: Final = 32
+# Timers that fire before the loop gets a turn, so that many streams opened at once do not block the others.
+_BATCH_SIZE: Final = 32
 
 
 class Timer:
@@ -45,9 +45,9 @@ class TimerWheel:
 
     def __init__(self) -> None:
         self._slots: dict[int, set[Timer]] = {}
-        self._order: list[int] = []  # heap of the slots that there are
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_slot = 0
+        self._order: list[int] = []  # heap of the used slots
+        self._handle: asyncio.TimerHandle | None = None
+        self._handle_slot = 0
 
     def timer(self, callback: Callable[[], None]) -> Timer:
         """Return a timer that is not set yet."""
@@ -63,38 +63,38 @@ class TimerWheel:
             self._slots[slot] = set()
             heapq.heappush(self._order, slot)
         self._slots[slot].add(timer)
-        self._wind()
+        self._schedule()
 
     def discard(self, timer: Timer, slot: int) -> None:
         """Forget a timer."""
         self._slots.get(slot, set()).discard(timer)
 
-    def _wind(self) -> None:
+    def _schedule(self) -> None:
         slot = self._order[0]
-        if self._alarm is not None and self._alarm_slot > slot:
-            self._alarm.cancel()
-            self._alarm = None
-        if self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_at(slot * _TICK_SECONDS, self._tick)
-            self._alarm_slot = slot
+        if self._handle is not None and self._handle_slot > slot:
+            self._handle.cancel()
+            self._handle = None
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_at(slot * _TICK_SECONDS, self._tick)
+            self._handle_slot = slot
 
     def _tick(self) -> None:
-        self._alarm = None
+        self._handle = None
         current = int(asyncio.get_running_loop().time() / _TICK_SECONDS)
-        room = _AT_ONCE
+        left = _BATCH_SIZE
         try:
-            while room and self._order and self._order[0] <= current:
-                room = self._empty(self._order[0], room)
+            while left and self._order and self._order[0] <= current:
+                left = self._fire_slot(self._order[0], left)
         finally:
             if self._order:
-                self._wind()
+                self._schedule()
 
-    def _empty(self, slot: int, room: int) -> int:
+    def _fire_slot(self, slot: int, left: int) -> int:
         timers = self._slots[slot]
-        while timers and room:
-            room -= 1
+        while timers and left:
+            left -= 1
             timers.pop().fire()
         if not timers:
             del self._slots[slot]
             heapq.heappop(self._order)
-        return room
+        return left

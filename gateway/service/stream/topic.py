@@ -1,4 +1,4 @@
-"""One watched stream: how far its tail was read, who follows it, who has joined the tail."""
+"""One watched stream: how far it was read, its subscribers, and which of them are live."""
 
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -15,38 +15,38 @@ _FIRST_PAGE_ENTRIES: Final = 16  # before it is known how large the entries of a
 
 
 class StreamEnd(Enum):
-    """Why the gateway ends a stream that its client still follows."""
+    """Why the gateway ends a stream whose client is still connected."""
 
     UNAVAILABLE = "unavailable"  # Redis did not answer for too long
     SHUTDOWN = "shutdown"  # this gateway stops
-    FAILED = "failed"  # a fault of the gateway
+    FAILED = "failed"  # an unexpected error in the gateway
     LEFT = "left"  # the client went away
     DELETED = "deleted"  # the thread was removed, or has expired
 
 
 class TopicSubscriber(Protocol):
-    """A follower, as its channel sees it; `cursor` is the last entry that was handed to its client."""
+    """A subscriber, as its topic sees it; `cursor` is the last entry that was handed to its client."""
 
     cursor: StreamId
 
     @property
     def held_bytes(self) -> int:
-        """What waits in this process for the client."""
+        """The unsent bytes held in this process for the client."""
 
     def offer(self, frames: Sequence[Frame]) -> None:
-        """Take frames of the tail."""
+        """Take new frames."""
 
     def detach(self) -> None:
-        """Leave the tail."""
+        """Be live no longer."""
 
     def end(self, reason: StreamEnd) -> None:
         """End the stream of this client."""
 
 
 class StreamTopic:
-    """A stream as the tail reader sees it; `position` counts only while somebody has joined.
+    """A stream as its reader sees it; `position`, the last entry read, counts only while a subscriber is live.
 
-    `request_read` tells the tail reader to read the stream soon.
+    `request_read` asks the reader to read the stream soon.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class StreamTopic:
         self.subscribers: set[TopicSubscriber] = set()
         self.live: set[TopicSubscriber] = set()
         self.page_entries = _FIRST_PAGE_ENTRIES
-        self.large_to = START  # the newest entry that is known to be large; what ends there is read by bytes
+        self.large_to = START  # the newest entry known to be large; up to it, pages are limited by bytes
         self.page_bytes = page_bytes
         self.request_read = request_read
         # A thread's stream is opened only if the thread exists; a legacy stream may be opened before its flow begins.
@@ -78,7 +78,7 @@ class StreamTopic:
             self.large_to = max(self.large_to, next(large, START))
 
     def deliver(self, issued_from: StreamId, frames: Sequence[Frame]) -> bool:
-        """Hand on what was read behind `issued_from`; False when a newcomer needs an earlier start."""
+        """Deliver what was read after `issued_from`; False when a new subscriber needs an earlier start."""
         if issued_from > self.position:
             return False
         self.note_sizes(frames)
@@ -88,15 +88,15 @@ class StreamTopic:
         self.position = max(self.position, frames[-1].id)
         return True
 
-    def join(self, subscriber: TopicSubscriber, *, seen_position: StreamId) -> bool:
-        """Let a follower in whose page came short; False when the tail moved on since `seen_position`.
+    def go_live(self, subscriber: TopicSubscriber, *, seen_position: StreamId) -> bool:
+        """Make a subscriber live whose last page was short; False when the stream was read on since `seen_position`.
 
-        The page was read after the tail had reached `seen_position`, so it would hold what stands up to there.
+        The page was requested at `seen_position`, so it holds every entry up to there.
         """
         if self.live and self.position > max(subscriber.cursor, seen_position):
             return False
         if not self.live or subscriber.cursor < self.position:
-            # Also when others have joined: one of them may have named an id that the log has not reached yet.
+            # Also when others are live: one of them may have named an id that the log has not reached yet.
             self.position = subscriber.cursor
             self.request_read(self)
         self.live.add(subscriber)

@@ -1,4 +1,4 @@
-"""What a stream is made of: entries of the log, encoded once for all who get them, and signs of the gateway's own."""
+"""What a stream is made of: entries of the log, encoded once for all clients, and control events of the gateway."""
 
 import re
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ _FRAMING_BYTES: Final = 64  # what `id:`, `event:`, `data:` and the line ends ad
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One entry. Nobody changes it; its encoding is made when it is first wanted and then shared.
+    """One entry, immutable; it is encoded when first needed and the encoding is shared.
 
-    One that cannot be sent stands as an `error` event `bad_entry`, without an id on the wire.
+    An entry that cannot be sent becomes an `error` event `bad_entry`, without an id on the wire.
     """
 
     id: StreamId
@@ -40,7 +40,7 @@ class Frame:
 
     @property
     def type(self) -> str:
-        """The execute_type of a task event, else the event's name; looked for only if somebody asks."""
+        """The execute_type of a task event, else the event's name; parsed only when needed."""
         if not self._type:
             self._type = _find_type(self.event, self.stored_type, self.data)
         return self._type
@@ -67,9 +67,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ControlEvent:
-    """An event of the gateway's own; without an id, so that Last-Event-ID stays that of the last entry.
+    """An event that the gateway adds; without an id, so that Last-Event-ID stays that of the last entry.
 
-    `retry_ms` tells an SSE client when to connect again.
+    `retry_ms` is the reconnection time for SSE clients.
     """
 
     event: str
@@ -78,13 +78,13 @@ class ControlEvent:
 
     @property
     def sse(self) -> bytes:
-        """The sign as a server-sent event."""
+        """The event as a server-sent event."""
         encoded = _encode_sse(None, self.event, self.data)
         return encoded if self.retry_ms is None else b"retry: %d\n%b" % (self.retry_ms, encoded)
 
     @property
     def message(self) -> str:
-        """The sign as a WebSocket message."""
+        """The event as a WebSocket message."""
         return _encode_message(None, self.event, self.data)
 
 
@@ -96,12 +96,12 @@ def frame_of(entry: StreamEntry) -> Frame:
     entry_id = parse_stream_id(entry.id)
     if entry.event and entry.data and not _EVENT_LINE_BREAK.search(entry.event):
         return Frame(entry_id, entry.event, entry.data, entry.run_id, entry.is_final, stored_type=entry.type)
-    sign = error_event(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
-    return Frame(entry_id, sign.event, sign.data, entry.run_id, entry.is_final, is_usable=False)
+    error = error_event(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
+    return Frame(entry_id, error.event, error.data, entry.run_id, entry.is_final, is_usable=False)
 
 
 def control_event_of(event: str, data: Mapping[str, object]) -> ControlEvent:
-    """Return an event of the gateway's own."""
+    """Return a control event with this data as JSON."""
     return ControlEvent(event, orjson.dumps(data))
 
 
@@ -119,7 +119,7 @@ def _encode_sse(wire_id: str | None, event: str, data: bytes) -> bytes:
 
 
 def _encode_message(wire_id: str | None, event: str, data: bytes) -> str:
-    """Return {id, event, data} as JSON, the data as it stands; what is no JSON goes out as a text."""
+    """Return {id, event, data} as JSON, the data unchanged; data that is not JSON is sent as a string."""
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:

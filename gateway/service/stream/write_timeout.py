@@ -6,24 +6,24 @@ from typing import Final, Protocol
 
 from gateway.service.stream.timer_wheel import TimerWheel
 
-_LOOKS_PER_LIMIT: Final = 4
+_CHECKS_PER_LIMIT: Final = 4
 
 
 class Wire(Protocol):
     """The connection to a client, below HTTP."""
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes wait to be taken by the client's side."""
+        """Return how many bytes are unsent."""
 
     def set_write_buffer_limits(self, high: int) -> None:
-        """Let writers wait while more than this waits to be taken."""
+        """Pause writers while more than this is unsent."""
 
     def abort(self) -> None:
-        """Close at once; what waits is lost."""
+        """Close at once; unsent bytes are lost."""
 
 
 class WriteTimeout:
-    """Watches one connection while something is being sent; any byte taken is a sign of life."""
+    """Watches one connection while something is being sent; any byte taken counts as progress."""
 
     __slots__ = (
         "_is_sending", "_is_set", "_last_sent", "_last_waiting", "_limit", "_sent", "_taken_at", "_timer", "_wire"
@@ -32,20 +32,20 @@ class WriteTimeout:
     def __init__(self, wheel: TimerWheel, wire: Wire, limit_seconds: float) -> None:
         self._wire = wire
         self._limit = limit_seconds
-        self._timer = wheel.timer(self._look)
+        self._timer = wheel.timer(self._check)
         self._is_set = False
         self._is_sending = False
         self._sent = 0
         self._last_sent = self._last_waiting = 0
         self._taken_at = 0.0
 
-    def let_wait(self, *, at_most_bytes: int) -> None:
-        """Have whoever sends wait while more than this waits to be taken."""
-        with suppress(RuntimeError):  # uvloop's word for a connection that is closed already
-            self._wire.set_write_buffer_limits(high=at_most_bytes)
+    def pause_sender_above(self, *, max_bytes: int) -> None:
+        """Pause the sender while more than `max_bytes` are unsent."""
+        with suppress(RuntimeError):  # uvloop raises it for a closed connection
+            self._wire.set_write_buffer_limits(high=max_bytes)
 
     def begin(self) -> None:
-        """Note that something is being sent; costs next to nothing, because only the timer looks at the wire."""
+        """Note that something is being sent; cheap, because only the timer checks the wire."""
         self._is_sending = True
         self._sent += 1
         if not self._is_set:
@@ -62,12 +62,12 @@ class WriteTimeout:
 
     def _set_timer(self) -> None:
         self._is_set = True
-        self._timer.set(asyncio.get_running_loop().time() + self._limit / _LOOKS_PER_LIMIT)
+        self._timer.set(asyncio.get_running_loop().time() + self._limit / _CHECKS_PER_LIMIT)
 
     def _note_progress(self) -> bool:
-        """Whether anything was taken since the last look: a send got through, or less waits.
+        """Whether anything was taken since the last check: a send completed, or fewer bytes are unsent.
 
-        That more waits says nothing of the client: the server itself adds pings, and answers to the client's pings.
+        More unsent bytes say nothing about the client: the server itself adds pings and pongs.
         """
         waiting = self._wire.get_write_buffer_size()
         has_moved = self._sent != self._last_sent or waiting < self._last_waiting
@@ -76,7 +76,7 @@ class WriteTimeout:
             self._taken_at = asyncio.get_running_loop().time()
         return has_moved
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._is_set = False
         if not self._is_sending:
             return

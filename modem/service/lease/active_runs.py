@@ -1,4 +1,4 @@
-"""The runs that this process carries now, and the ways in which each can be told to stop."""
+"""The runs that this process is executing, and how each of them is asked to stop."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from workflow.journal.ports import Stop
 
 
 class ActiveRun:
-    """The Cancellation port of one run; the first reason to stop at once counts."""
+    """The Cancellation port of one run; the first stop reason counts."""
 
     def __init__(self, run: RunRecord, began_at: datetime) -> None:
         self.run = run
@@ -57,7 +57,7 @@ class ActiveRuns:
         return len(self._runs)
 
     def find(self, run_id: str) -> ActiveRun | None:
-        """Return the run of this id, if this process carries it."""
+        """Return the run of this id, if this process executes it."""
         return self._runs.get(run_id)
 
     @contextmanager
@@ -66,7 +66,7 @@ class ActiveRuns:
         active = ActiveRun(run, began_at)
         earlier = self._runs.get(run.run_id)
         if earlier is not None:
-            earlier.stop(Stop.LEASE_LOST)  # an attempt of this very process that outlived its lease
+            earlier.stop(Stop.LEASE_LOST)  # an earlier attempt in this process, whose lease expired
         self._runs[run.run_id] = active
         self._empty.clear()
         if self.is_draining:
@@ -79,13 +79,13 @@ class ActiveRuns:
             if not self._runs:
                 self._empty.set()
 
-    async def drain(self, patience_seconds: float) -> None:
-        """Bring every run to a journal point, in bounded time, and wait until all have left this process."""
+    async def drain(self, timeout_seconds: float) -> None:
+        """Hand over every run at its next journal point, stop the rest after `timeout_seconds`, and wait for all."""
         self.is_draining = True
         for active in self:
             active.hand_over()
         try:
-            async with asyncio.timeout(patience_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 await self._empty.wait()
         except TimeoutError:
             for active in self:

@@ -1,4 +1,4 @@
-"""Hears when this worker's runs have to be looked at, so that a cancel does not wait for the next renewal."""
+"""Subscribes to this worker's notifications, so that a cancel does not wait for the next lease renewal."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from shared.store.notifications import Notifications, Subscription
 
 _log = logging.getLogger(__name__)
 _RECONNECT_SECONDS: Final = 0.5
-# A connection that was silent for so long may be to a master that has gone without a word: it is asked.
+# After this long without a notification the connection is pinged: its server may have died without closing it.
 _SILENCE_SECONDS: Final = 15.0
 
 
@@ -24,9 +24,9 @@ async def listen_for_cancels(
     *,
     silence_seconds: float = _SILENCE_SECONDS,
 ) -> None:
-    """Listen until cancelled; a lost connection is opened again, and renewals see what was missed.
+    """Listen until cancelled; a lost connection is reopened, and lease renewals find missed cancels.
 
-    One that is silent is asked for a sign of life, and given up when it gives none for as long again.
+    A silent connection is pinged, and reopened when no reply comes within `silence_seconds`.
     """
     while True:
         try:
@@ -36,15 +36,15 @@ async def listen_for_cancels(
                     if channel in await _next(subscription, silence_seconds):
                         await keeper.renew(list(active))
         except TimeoutError:
-            _log.warning("the connection for cancel notifications no longer answers; it is opened anew")
+            _log.warning("Redis pub/sub connection for cancel notifications does not answer; reopening it")
             continue
         except StoreUnavailableError:
-            _log.warning("this worker's bell is not heard; renewals look after its runs meanwhile")
+            _log.warning("Redis pub/sub lost; cancels are found at the next lease renewal")
         await asyncio.sleep(_RECONNECT_SECONDS)
 
 
 async def _next(subscription: Subscription, silence_seconds: float) -> Sequence[str]:
-    """Return what is heard next. Raises TimeoutError when the connection is dead."""
+    """Return the channels notified next. Raises TimeoutError when the connection is dead."""
     try:
         async with asyncio.timeout(silence_seconds):
             return await subscription.received()

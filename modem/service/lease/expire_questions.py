@@ -1,4 +1,4 @@
-"""What becomes of a question that nobody answers in time: it is answered with the configured default."""
+"""Answers a question that nobody answered in time with the configured default."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from shared.store.runs import RunStore
 
 
 class QuestionExpiry:
-    """Answers in the place of a person: a question with a text, a tool call with a refusal."""
+    """Answers in place of a person: a question with the default text, an approval with a denial."""
 
     def __init__(self, runs: RunStore, default_text: str, clock: SystemClock) -> None:
         self._runs = runs
@@ -23,7 +23,7 @@ class QuestionExpiry:
         return (datetime.fromisoformat(question.expires_at) - self._clock.now()).total_seconds()
 
     async def answer(self, job: RunJob, question: Question) -> bool:
-        """Give the default; False when a person was quicker. Raises StoreUnavailableError."""
+        """Give the default answer; False when a person answered first. Raises StoreUnavailableError."""
         decision = Decision.DENY if question.kind is QuestionKind.APPROVAL else None
         answer = Answer(call_id=question.call_id, text=self._default_text, decision=decision)
         try:

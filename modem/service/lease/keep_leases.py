@@ -1,4 +1,4 @@
-"""Keeps the leases of this process's runs, and learns on the way that a run is lost or shall stop."""
+"""Renews the leases of this process's runs; a renewal also reports lost leases and cancel requests."""
 
 import asyncio
 import logging
@@ -14,12 +14,12 @@ from workflow.journal.ports import Stop
 
 _log = logging.getLogger(__name__)
 
-# An attempt that lived through so many leases did not die of its run; crashes are counted anew.
+# An attempt that lived this many leases was not crashed by its run: its crash count starts at zero again.
 _LASTING_LEASES: Final = 4
 
 
 class LeaseKeeper:
-    """Renews all leases together every `renew_seconds`, and at once when it is asked to."""
+    """Renews all leases together every `renew_seconds`, and at once on request."""
 
     def __init__(self, leases: LeaseStore, active: ActiveRuns, config: ModemConfig, clock: SystemClock) -> None:
         self._leases = leases
@@ -34,7 +34,7 @@ class LeaseKeeper:
             await self.renew(list(self._active))
 
     async def renew(self, runs: list[ActiveRun]) -> None:
-        """Renew these leases; a run whose lease cannot have held is stopped, since another may own it."""
+        """Renew these leases; stop runs whose lease may have expired, since another worker may own them."""
         asked_at = self._clock.monotonic()
         try:
             outcomes = await self._leases.renew(
@@ -47,10 +47,10 @@ class LeaseKeeper:
             if outcome is RenewalOutcome.UNKNOWN:
                 self._stop_outlived([each])
                 continue
-            # Two renewals may be under way; what the earlier one found out must not make the lease older.
+            # Two renewals may overlap; the one that started earlier must not move `renewed_at` back.
             each.renewed_at = max(asked_at, each.renewed_at or asked_at)
             if outcome is RenewalOutcome.LOST:
-                _log.warning("run %s is no longer this worker's", each.run.run_id)
+                _log.warning("lease of run %s was lost: stopping the run", each.run.run_id)
                 each.stop(Stop.LEASE_LOST)
             elif outcome is RenewalOutcome.CANCEL_ASKED:
                 each.stop(Stop.CANCELLED)
@@ -60,7 +60,7 @@ class LeaseKeeper:
         for each in runs:
             claimed_at = now - (self._clock.now() - each.began_at).total_seconds()
             if now - (each.renewed_at or claimed_at) > self._config.lease_seconds:
-                _log.warning("run %s is stopped: its lease could not be renewed in time", each.run.run_id)
+                _log.warning("lease of run %s could not be renewed in time: stopping the run", each.run.run_id)
                 each.stop(Stop.LEASE_LOST)
 
     def _lasted(self, runs: list[ActiveRun]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The reaper: finds runs that nobody carries and publishes their jobs again. One in every worker; any can do all."""
+"""The reaper: finds open runs without a worker and publishes their jobs again. Each worker has one, for all runs."""
 
 import asyncio
 import logging
@@ -19,18 +19,18 @@ from shared.store.leases import UNREACHABLE, LeaseStore, OpenRun, Unreachable
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = 200
-# Between two tries to reach a Redis that does not answer.
-_LOST_SECONDS: Final = 0.2
-# How much longer than a lease a run may go unwatched; the lease is looked at just after it can have run out.
+# Between two pings of a Redis that does not answer.
+_PING_SECONDS: Final = 0.2
+# A lease is checked this long after it can have expired.
 _MARGIN_SECONDS: Final = 0.25
-# A run that waits for a slot has a job somewhere; publishing it again too often fills the queue.
-_PENDING_SECONDS: Final = 60.0
-# A run that waits for its turn has none yet; the job that it gets may be lost.
-_INBOX_SECONDS: Final = 10.0
+# A run that waits for a slot already has a job; publishing it again too often fills the queue.
+_PENDING_CHECK_SECONDS: Final = 60.0
+# A run that is queued on its thread has no job yet; the job that it gets may be lost.
+_QUEUED_CHECK_SECONDS: Final = 10.0
 
 
 class Reaper:
-    """Looks at open runs when they are due."""
+    """Checks open runs when they are due."""
 
     def __init__(
         self,
@@ -50,47 +50,47 @@ class Reaper:
         self._active = ActiveRuns() if active is None else active
 
     async def run(self) -> None:
-        """Look until cancelled, several times in the length of a lease."""
+        """Check until cancelled, several times per lease."""
         while True:
             try:
                 await self.inspect_once()
             except StoreUnavailableError:
                 _log.warning("the reaper cannot reach Redis")
-                await self._let_owners_go_first()
+                await self._wait_for_owners()
             await asyncio.sleep(min(1.0, self._config.lease_seconds / 4))
 
-    async def _let_owners_go_first(self) -> None:
-        """Wait until Redis is back, and long enough for living workers to give back the runs that are well."""
-        asking = AsyncRetrying(retry=retry_if_exception_type(StoreUnavailableError), wait=wait_fixed(_LOST_SECONDS))
-        await asking(self._leases.ping)
+    async def _wait_for_owners(self) -> None:
+        """Wait until Redis is back, and until living workers have had time to renew or release their leases."""
+        retrying = AsyncRetrying(retry=retry_if_exception_type(StoreUnavailableError), wait=wait_fixed(_PING_SECONDS))
+        await retrying(self._leases.ping)
         await asyncio.sleep(NOTICE_SECONDS)
 
     async def inspect_once(self) -> int:
-        """Look at all runs that are due; return how many jobs were published."""
+        """Check all runs that are due; return how many jobs were published."""
         published = 0
         while True:
             due = await self._leases.take_due(limit=_BATCH, hold_seconds=self._config.lease_seconds)
             for job, found in zip(due, await self._leases.inspect(due), strict=True):
-                published += await self._settle_alone(job, found)
+                published += await self._check_safely(job, found)
             if len(due) < _BATCH:
                 return published
 
-    async def _settle_alone(self, job: RunJob, found: OpenRun | Unreachable | None) -> int:
-        """Settle a run; one that cannot be read is ended, and costs the others nothing."""
-        if found is UNREACHABLE:  # it is due again soon
+    async def _check_safely(self, job: RunJob, found: OpenRun | Unreachable | None) -> int:
+        """Check one run; a run that cannot be read is ended, without failing the checks of the others."""
+        if found is UNREACHABLE:  # it will be due again
             return 0
         try:
             if not isinstance(found, Unreachable):
-                return await self._settle(job, found)
+                return await self._check(job, found)
         except UnreadableRecordError:
-            _log.exception("what is stored of run %s cannot be read", job.run_id)
+            _log.exception("the stored records of run %s cannot be read", job.run_id)
         await self._unreadable.end(job)
         return 0
 
-    async def _is_answered(self, job: RunJob, question: Question, *, is_cancelled: bool) -> bool:
-        """Whether the run can go on because its question had been open for too long, or because it shall stop.
+    async def _answer_if_due(self, job: RunJob, question: Question, *, is_cancelled: bool) -> bool:
+        """Answer an expired question, or one of a cancelled run, with the default; return whether the run can go on.
 
-        It is its next owner who ends a run that shall stop.
+        The next worker ends a cancelled run.
         """
         left_seconds = self._expiry.seconds_left(question)
         if left_seconds > 0 and not is_cancelled:
@@ -98,11 +98,11 @@ class Reaper:
             return False
         return await self._expiry.answer(job, question)
 
-    async def _see_who_is_before(self, queued: OpenRun) -> int:
-        """Settle a run that waits for a person although another was to take its place: nothing else would."""
-        if queued.behind is None:
+    async def _check_active_of(self, queued: OpenRun) -> int:
+        """Check the active run before a queued one: nobody else ends one cancelled while it waits for a person."""
+        if queued.queued_after is None:
             return 0
-        job = RunJob(thread_id=queued.job.thread_id, run_id=queued.behind)
+        job = RunJob(thread_id=queued.job.thread_id, run_id=queued.queued_after)
         (active,) = await self._leases.inspect([job])
         if (
             active is None
@@ -111,9 +111,9 @@ class Reaper:
             or not active.is_cancel_requested
         ):
             return 0
-        return await self._settle_alone(job, active)
+        return await self._check_safely(job, active)
 
-    async def _settle(self, job: RunJob, found: OpenRun | None) -> int:
+    async def _check(self, job: RunJob, found: OpenRun | None) -> int:
         if found is None:
             await self._leases.forget(job)
             return 0
@@ -121,18 +121,18 @@ class Reaper:
             await self._leases.schedule_check(job, due_in_seconds=found.lease_left_seconds + _MARGIN_SECONDS)
             return 0
         if found.status is RunStatus.WAITING:
-            if found.question is None or not await self._is_answered(
+            if found.question is None or not await self._answer_if_due(
                 job, found.question, is_cancelled=found.is_cancel_requested
             ):
                 return 0
         elif found.status is RunStatus.PENDING:
             await self._leases.schedule_check(
-                job, due_in_seconds=_PENDING_SECONDS if found.is_active else _INBOX_SECONDS
+                job, due_in_seconds=_PENDING_CHECK_SECONDS if found.is_active else _QUEUED_CHECK_SECONDS
             )
             if not found.is_active:
-                return await self._see_who_is_before(found)
+                return await self._check_active_of(found)
             if len(self._active) >= self._config.concurrency:
-                return 0  # its job waits in the queue as likely as not; a worker with a free slot would know better
-        _log.warning("run %s has no living worker (%s): its job is published again", job.run_id, found.status)
+                return 0  # its job is probably still in the queue; leave it to a worker with a free slot
+        _log.warning("run %s (%s) has no living worker: publishing its job again", job.run_id, found.status)
         await self._publisher.publish(job)
         return 1

@@ -1,4 +1,4 @@
-"""Events that wait to be written: neighbouring pieces of one text are joined, superseded ones are left out."""
+"""Events that wait to be written: adjacent deltas of one text are joined, superseded deltas are dropped."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Final
 from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
 
 _DELTA: Final = "assistant_delta"
-# What a delta weighs beside its text; near enough for a threshold.
+# Size of a delta without its text; exact enough for a threshold.
 _ENVELOPE_BYTES: Final = 400
-# A whole message says what its deltas said; a status declares them void.
+# A complete message repeats the text of its deltas; a status declares them void.
 _SUPERSEDE_TEXT: Final = frozenset({ExecuteType.ASSISTANT_RESPONSE, ExecuteType.STATUS})
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Events as they go on the wire; with `supersedes_text` the deltas that were written before are superseded.
+    """Events in wire format; with `supersedes_text` the deltas written before are superseded.
 
-    `deltas` are the positions of text deltas.
+    `deltas` holds the positions of text deltas.
     """
 
     events: Sequence[bytes]
@@ -27,7 +27,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Delta:
-    """A text delta, and the texts of those that were joined to it."""
+    """A text delta, and the texts of the deltas joined to it."""
 
     event: AgentExecuteData
     kind: str
@@ -43,7 +43,7 @@ class _Delta:
 class EventBuffer:
     """Keeps order; with `coalesce`, a text delta is joined to the delta before it of the same step and kind.
 
-    With `drop`, deltas do not outlive what supersedes them.
+    With `drop`, superseded deltas are removed.
     """
 
     def __init__(self, *, coalesce: bool, drop: bool) -> None:
@@ -75,7 +75,7 @@ class EventBuffer:
         self.size_bytes += _ENVELOPE_BYTES
 
     def supersede_text(self) -> None:
-        """Leave out the deltas that wait, and have those that were written leave the log."""
+        """Drop the buffered deltas, and have the written ones removed from the stream."""
         if self._drop:
             self._waiting = [each for each in self._waiting if not isinstance(each, _Delta)]
             self._supersedes_text = True

@@ -1,4 +1,4 @@
-"""Masks what a run streams, so that a secret does not get out in two halves: text of the model, output of commands."""
+"""Masks secrets in streamed text (model text, command output), also those that are split over two pieces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from modem.service.run_log.mask_secrets import SecretMask
 from shared.contract.event import AgentExecuteData, ExecuteState
 from shared.secret_matcher import MaskedStream
 
-# Where a `processing` event carries a piece of a longer text: member of the result, and the field in it.
+# Where a `processing` event carries a piece of a longer text: member of the result -> field in it.
 _TEXTS: Final = {"assistant_delta": "text", "tool_bash_result": "result"}
 
 
 @dataclass(slots=True)
 class _Stream:
-    """One text, and the event that brought its last piece."""
+    """One streamed text, and the event of its last piece."""
 
     masked: MaskedStream
     last: AgentExecuteData
 
 
 class PieceMask:
-    """Holds back the end of a streamed text that may begin a secret, until more comes or its step ends."""
+    """Holds back the end of a streamed text that may be the start of a secret, until more comes or its step ends."""
 
     def __init__(self, mask: SecretMask) -> None:
         self._mask = mask
         self._streams: dict[tuple[str, JsonValue], _Stream] = {}
 
     def pass_on(self, event: AgentExecuteData) -> Sequence[AgentExecuteData]:
-        """Return what goes out in an event's place; what its step held back stands before other events of the step."""
+        """Return the events to write instead of this one; text held back comes before other events of its step."""
         if self._mask.is_empty:
             return (event,)
         found = _piece_of(event)
@@ -42,17 +42,17 @@ class PieceMask:
         if stream is None:
             stream = self._streams[key] = _Stream(self._mask.begin_stream(), event)
         stream.last = event
-        told = stream.masked.feed(text)
-        if told is text:
+        masked = stream.masked.feed(text)
+        if masked is text:
             return (event,)
-        return (_with_text(event, told),) if told else ()
+        return (_with_text(event, masked),) if masked else ()
 
     def finish(self, uuid: str | None = None) -> list[AgentExecuteData]:
-        """Return what one step held back, or all of them: their texts have ended."""
+        """Return the text held back for one step, or for all steps, whose texts have ended."""
         keys = [key for key in self._streams if uuid in (None, key[0])]
         ended = [self._streams.pop(key) for key in keys]
-        rests = [(stream.last, stream.masked.finish()) for stream in ended]
-        return [_with_text(last, rest) for last, rest in rests if rest]
+        held_back = [(stream.last, stream.masked.finish()) for stream in ended]
+        return [_with_text(last, text) for last, text in held_back if text]
 
 
 def _piece_of(event: AgentExecuteData) -> tuple[str, dict[str, JsonValue], str] | None:

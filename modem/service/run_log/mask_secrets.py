@@ -1,4 +1,4 @@
-"""Keeps the worker's own secrets out of what runs write, and so out of what models are sent: known values only."""
+"""Masks the worker's own secrets (known values only) in what runs write, and so in what models are sent."""
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
@@ -15,23 +15,23 @@ from shared.secret_matcher import MaskedStream, SecretMatcher
 from shared.secret_values import secret_forms
 from shared.store.run_values import RunEnd, RunWrite
 
-# What a tool or a model has put into an event, and down to which depth its names are Baud's own.
+# Members that a tool or a model fills, and down to which depth their field names are Baud's own.
 _FOREIGN: Final = (("execute_params", 1), ("execute_result", 2))
 
 
 class SecretMask:
-    """Masks these values wherever a model, a tool or a person has put them; ids and machine words stay as they are."""
+    """Masks these values in text from models, tools and persons; ids and field names stay as they are."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._matcher = SecretMatcher(secret_forms(secrets), MASKED)
         self.is_empty = not self._matcher.values
 
     def text(self, text: str) -> str:
-        """Return a text without secrets, in JSON inside of it neither."""
+        """Return a text without secrets, also in JSON inside the text."""
         return self._matcher.mask(text)
 
     def begin_stream(self) -> MaskedStream:
-        """Return what masks a text that comes in pieces."""
+        """Return a masker for a text that comes in pieces."""
         return MaskedStream(self._matcher)
 
     def event(self, data: bytes) -> bytes:
@@ -66,11 +66,11 @@ class SecretMask:
     def conversation(
         self, messages: Sequence[ChatMessage], state: AgentState
     ) -> tuple[Sequence[ChatMessage], AgentState]:
-        """Return a whole conversation and its state without secrets."""
+        """Return a conversation and its state without secrets."""
         return [self.message(message) for message in messages], self.state(state)
 
     def question(self, question: Question) -> Question:
-        """Return a question without secrets: it repeats what a model wants to call a tool with."""
+        """Return a question without secrets: it repeats the arguments of a tool call."""
         options = tuple(self.text(option) for option in question.options)
         return question.model_copy(update={"question": self.text(question.question), "options": options})
 

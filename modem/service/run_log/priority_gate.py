@@ -1,16 +1,16 @@
-"""Lets runs that arrive go ahead of text that streams: who has just asked is the one who waits."""
+"""Gives new runs priority over streamed text: somebody waits for their first event."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-# So long may a rush of new runs hold up the text of others; then both take their turns until the rush is over.
-_MOST_SECONDS: Final = 0.25
+# New runs may hold up the text of others for at most this long; then neither has priority until the rush is over.
+_MAX_SECONDS: Final = 0.25
 
 
 class PriorityGate:
-    """Knows whether runs of this process wait for their claim or their first event. Belongs to the event loop."""
+    """Closed while runs of this process wait for their claim or their first event. Belongs to the event loop."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -20,10 +20,10 @@ class PriorityGate:
 
     @contextmanager
     def priority(self) -> Iterator[None]:
-        """Go ahead inside the block."""
+        """Hold up streamed text inside the block."""
         if not self._count:
             self._is_clear.clear()
-            self._timer = asyncio.get_running_loop().call_later(_MOST_SECONDS, self._is_clear.set)
+            self._timer = asyncio.get_running_loop().call_later(_MAX_SECONDS, self._is_clear.set)
         self._count += 1
         try:
             yield
@@ -34,6 +34,6 @@ class PriorityGate:
                 self._is_clear.set()
 
     async def yield_to_new_runs(self) -> None:
-        """Return when nothing arrives, or has for too long."""
+        """Return once no run has priority, or after `_MAX_SECONDS`."""
         while not self._is_clear.is_set():
             await self._is_clear.wait()

@@ -1,4 +1,4 @@
-"""The RunLog port over the store: coalesces what streams, keeps order, masks secrets, retries while Redis is away."""
+"""The RunLog port over Redis: coalesces streamed text, keeps order, masks secrets, retries while Redis is down."""
 
 import asyncio
 import uuid
@@ -22,14 +22,14 @@ from shared.store.runs import RunStore
 from workflow.agent.approval import shorten
 from workflow.journal.ports import Written
 
-# Beyond this much unwritten output the run waits for Redis instead of filling the memory.
+# With more unwritten output than this the run waits for Redis instead of filling the memory.
 _MAX_WAITING_BYTES: Final = 1_048_576
 # Masking a longer text that holds a secret takes longer than other runs should wait: about 5 ms for each 10 KB.
 MASKED_IN_PLACE: Final = 65_536
 
 
 class StoreRunLog:
-    """Writes one claimed run. Streamed text goes out at once when nothing is being written, else in batches."""
+    """Writes one claimed run. Streamed text is written at once when no write is in progress, else in batches."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class StoreRunLog:
         self._failure: Exception | None = None
 
     async def emit(self, event: AgentExecuteData) -> None:
-        """Hand over an event; it is written within `flush_interval`. Raises LeaseLostError."""
+        """Buffer an event; it is written within `flush_interval`. Raises LeaseLostError."""
         await self._priority_gate.yield_to_new_runs()
         self._raise_failure()
         self._add(event)
@@ -75,13 +75,13 @@ class StoreRunLog:
         state: AgentState | None = None,
         usage: Usage | None = None,
     ) -> Written:
-        """Write what was emitted and all of this in one call, secrets masked; return it as it was written.
+        """Write the buffered events and all of this in one call, secrets masked; return it as written.
 
         Raises LeaseLostError, StoreUnavailableError.
         """
         async with self._lock:
             self._raise_failure()
-            if any(message.role is Role.ASSISTANT for message in messages):  # said without text, it has no event
+            if any(message.role is Role.ASSISTANT for message in messages):  # one without text has no event
                 self._end_text()
             self._add(*events)
             taken = self._buffer.take()
@@ -95,21 +95,21 @@ class StoreRunLog:
             return Written(masked.messages, masked.state)
 
     async def take_steering(self) -> Sequence[ChatMessage]:
-        """Return what was said to the run meanwhile. Raises LeaseLostError, StoreUnavailableError."""
+        """Return the steering messages since the last call. Raises LeaseLostError, StoreUnavailableError."""
         await self.commit([])
         nonce = uuid.uuid4().hex
         async for attempt in redis_retry(self._run.run_id):
             with attempt:
-                said = await self._runs.take_steering(self._run, nonce=nonce)
-                return [self._mask.message(message) for message in said]
+                messages = await self._runs.take_steering(self._run, nonce=nonce)
+                return [self._mask.message(message) for message in messages]
         raise StoreUnavailableError
 
     async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> WaitOutcome:
-        """Write what was emitted, then let the run wait if nobody wants something of it.
+        """Write the buffered events, then let the run wait, unless it was cancelled or steered.
 
         `interrupt` makes the event of the question as it is shown. Raises LeaseLostError, StoreUnavailableError.
         """
-        shown = shorten(self._mask.question(question))  # in this order: half a secret would not be known as one
+        shown = shorten(self._mask.question(question))  # mask first: half a secret is not recognised
         event = interrupt(shown).to_json()
         await self.commit([])
         await self.close()
@@ -119,14 +119,14 @@ class StoreRunLog:
         raise StoreUnavailableError
 
     async def finish(self, end: RunEnd) -> Ended | None:
-        """Write what was emitted, then end the run. Raises LeaseLostError, StoreUnavailableError.
+        """Write the buffered events, then end the run. Raises LeaseLostError, StoreUnavailableError.
 
-        Returns None when it would end well but somebody has said something to it: it has to go on.
+        Returns None when the run would complete but was steered meanwhile: it has to go on.
 
-        A run whose writing failed otherwise is ended all the same: without its last words, but not for ever open.
+        After any other write failure the run is ended without its buffered events, so that it does not stay open.
         """
         if self._failure is None or isinstance(self._failure, LeaseLostError):
-            self._buffer_rests()
+            self._buffer_held_back()
             await self.commit([])
         await self.close()
         async for attempt in redis_retry(self._run.run_id):
@@ -135,7 +135,7 @@ class StoreRunLog:
         raise StoreUnavailableError
 
     async def close(self) -> None:
-        """Stop writing; what was not written by then is left out."""
+        """Stop writing; buffered events are dropped."""
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
@@ -143,20 +143,20 @@ class StoreRunLog:
 
     def _add(self, *events: AgentExecuteData) -> None:
         for event in events:
-            for each in self._pieces.pass_on(event):
-                self._buffer.add(each)
+            for masked in self._pieces.pass_on(event):
+                self._buffer.add(masked)
 
     def _end_text(self) -> None:
-        """The model's answer is whole: what was streamed of it has had its time."""
-        self._buffer_rests()
+        """The model's answer is complete: its streamed deltas are superseded."""
+        self._buffer_held_back()
         self._buffer.supersede_text()
 
-    def _buffer_rests(self) -> None:
-        for rest in self._pieces.finish():
-            self._buffer.add(rest)
+    def _buffer_held_back(self) -> None:
+        for event in self._pieces.finish():
+            self._buffer.add(event)
 
     async def _masked(self, write: RunWrite, deltas: Set[int]) -> RunWrite:
-        """Return the write without secrets; in the deltas they were masked piece by piece."""
+        """Return the write without secrets; the deltas were masked piece by piece."""
         if self._mask.is_empty:
             return write
         size = sum(map(len, write.events)) + sum(message.size() for message in write.messages)
@@ -170,12 +170,12 @@ class StoreRunLog:
                 with attempt:
                     await self._runs.append(self._run, write)
         except Exception as error:
-            self._failure = error  # what was in this write is lost, so nothing may follow it
+            self._failure = error  # this write is lost, so nothing may be written after it
             self._taken.set()
             raise
 
     async def _wait_for_room(self) -> None:
-        # The flusher writes, not the caller: a caller that is cancelled meanwhile takes no output with it.
+        # The flusher writes, not the caller: a cancelled caller must not lose output.
         self._enough.set()
         self._taken.clear()
         await self._taken.wait()
@@ -186,7 +186,7 @@ class StoreRunLog:
             raise self._failure
 
     async def _flush(self) -> None:
-        """Write until nothing waits; a failure is raised to the run at its next word."""
+        """Write until the buffer is empty; a failure is raised at the next emit or commit."""
         now = asyncio.get_running_loop().time
         while self._buffer and self._failure is None:
             self._enough.clear()

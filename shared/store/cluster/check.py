@@ -1,4 +1,4 @@
-"""Looks at the start whether a Redis can be used as a cluster at all."""
+"""Checks at the start whether a Redis can be used as a cluster at all."""
 
 from contextlib import suppress
 from typing import Any, Final
@@ -9,14 +9,14 @@ from shared.config import RedisConfig
 from shared.errors import ConfigurationError, StoreUnavailableError
 from shared.store.cluster.client import ClusterRedis
 
-# The first with sharded pub/sub, which carries the bells.
+# The first with sharded pub/sub, which notifications use.
 _OLDEST: Final = 7
 
 
 async def check_cluster(config: RedisConfig) -> None:
     """Raise ConfigurationError for a Redis that answers and cannot do what `redis.cluster` asks for.
 
-    One that does not answer yet, or does not tell, may be right.
+    One that does not answer yet, or does not show its version, passes.
     """
     if not config.cluster:
         return
@@ -40,6 +40,6 @@ def _check(info: dict[str, Any]) -> None:
     major = version.partition(".")[0]
     if major.isdecimal() and int(major) < _OLDEST:
         raise ConfigurationError(
-            f"redis.cluster needs Redis {_OLDEST} or newer on every node, and one is {version}: the bells of streams "
-            "are sharded pub/sub; upgrade it, or set redis.cluster = false"
+            f"redis.cluster needs Redis {_OLDEST} or newer on every node, and one is {version}: stream "
+            "notifications use sharded pub/sub; upgrade it, or set redis.cluster = false"
         )

@@ -1,4 +1,4 @@
-"""A client for a Redis Cluster: each command goes to the node that has its key, and follows the key when it moves.
+"""A client for a Redis Cluster: each command is sent to the node that has its key, and redirected when the key moves.
 
 Commands of several nodes are sent to all at once, in order on each, and a node that fails fails only its own.
 """
@@ -17,7 +17,7 @@ from shared.config import RedisConfig
 from shared.errors import StoreUnavailableError
 from shared.store.cluster.node_map import Address, ClusterMap
 
-# Between the tries of a command whose slot moves, or whose cluster elects a master: about a second in all.
+# Pauses between tries while a slot moves or the cluster elects a master: about a second in all.
 _PAUSES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.4)
 _REDIRECTIONS: Final = (AskError, TryAgainError, ClusterDownError)
 _SCRIPT_COMMANDS: Final = ("EVAL", "EVALSHA")
@@ -51,10 +51,10 @@ class ClusterRedis(AsyncCoreCommands):
         """Return a collector of commands; with `transaction` all must have keys of one slot."""
         return ClusterPipeline(self, transaction=transaction)
 
-    async def xread(  # type: ignore[override]  # only as the store asks
+    async def xread(  # type: ignore[override]  # only as the store calls it
         self, streams: Mapping[str, str], count: int
     ) -> Any:
-        """Read the tails of streams of any slots, each by a command of its own."""
+        """Read new entries of streams in any slots, each by a command of its own."""
         answers = await self.send(
             [
                 Command(stream, ("XREAD", "COUNT", count, "STREAMS", stream, position))
@@ -113,7 +113,7 @@ class _Sending:
         for index, answer in zip(indexes, found, strict=True):
             self.answers[index] = answer
             if isinstance(answer, MovedError):
-                self.map.note_moved(answer, told_by=address)
+                self.map.note_moved(answer, reported_by=address)
             elif isinstance(answer, AskError) and not self.transaction:
                 importing = (answer.host or address[0], answer.port)
                 [self.answers[index]] = await self._run(importing, [self.commands[index]], is_asking=True)

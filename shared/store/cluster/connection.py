@@ -48,12 +48,12 @@ class ClusterConnection(Connection):
                 again = await self.cluster.send([self._command("EVAL", calls[index]) for index in unknown])
                 for index, answer in zip(unknown, again, strict=True):
                     answers[index] = answer
-        return [_in_our_words(answer) for answer in answers]
+        return [_translate(answer) for answer in answers]
 
-    async def read_tails(
+    async def read_after(
         self, positions: Mapping[str, str], *, limit: int
     ) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
-        """Return what stands behind each stream's position, whichever nodes have them."""
+        """Return the entries after each stream's position, whichever nodes have them."""
         found = await self.cluster.xread(positions, count=limit)
         if isinstance(found, dict):  # RESP3
             return [(stream, lists[0]) for stream, lists in found.items()]
@@ -63,7 +63,7 @@ class ClusterConnection(Connection):
         """Return a client for each master; raises StoreUnavailableError."""
         return await self.cluster.masters()
 
-    def place(self, key: str) -> str:
+    def node_of(self, key: str) -> str:
         """Return the name of the node that has the key, as far as is known."""
         try:
             host, port = self.cluster.map.owner(key)
@@ -84,8 +84,8 @@ def open_connection(config: RedisConfig, *, retries: int = RETRIES) -> Connectio
     return Connection(open_redis(config, retries=retries))
 
 
-def _in_our_words(answer: Any) -> Any:
-    """Return the answer; an error of Redis becomes ours, or is raised where it is no failure of Redis."""
+def _translate(answer: Any) -> Any:
+    """Return the answer; an error of Redis becomes ours, or is raised when it is a bug."""
     if not isinstance(answer, Exception):
         return answer
     try:

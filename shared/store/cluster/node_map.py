@@ -1,6 +1,6 @@
 """Which node of a Redis Cluster has which key, and a client of its own for each node.
 
-No node waits for another here: each has its own pool, and where the slots are is asked of all at once.
+No node waits for another here: each has its own pool, and all are asked for the slots at once.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _REFRESH_SECONDS: Final = 0.5
 
 
 class ClusterMap:
-    """The slots as the cluster said last. Raises StoreUnavailableError where no node can be asked."""
+    """The slots as last read from the cluster. Raises StoreUnavailableError where no node can be asked."""
 
     def __init__(self, config: RedisConfig, *, retries: int) -> None:
         self._config = config
@@ -39,7 +39,7 @@ class ClusterMap:
         self._refreshed_at = 0.0
 
     async def load(self) -> None:
-        """Return once it is known where the slots are."""
+        """Return once the slots are known."""
         if not self._owners:
             await self.refresh()
 
@@ -65,19 +65,19 @@ class ClusterMap:
             self._clients[address] = found
         return found
 
-    def note_moved(self, error: MovedError, told_by: Address) -> None:
-        """Believe a node that says who has a slot now."""
-        self._owners[error.slot_id] = (error.host or told_by[0], error.port)
+    def note_moved(self, error: MovedError, reported_by: Address) -> None:
+        """Update the owner of a slot from a MOVED answer."""
+        self._owners[error.slot_id] = (error.host or reported_by[0], error.port)
         self.refresh_soon()
 
     def refresh_soon(self) -> None:
-        """Ask where the slots are, beside whatever goes on, unless that was asked just now."""
+        """Start a refresh in the background, unless one began just now."""
         if asyncio.get_running_loop().time() - self._refreshed_at < _REFRESH_SECONDS:
             return
         self._begin_refresh()
 
     async def refresh(self) -> None:
-        """Ask all nodes that are known where the slots are, and believe the first that tells."""
+        """Ask all known nodes for the slots, and take the first answer."""
         await asyncio.shield(self._begin_refresh())
 
     async def aclose(self) -> None:
@@ -92,7 +92,7 @@ class ClusterMap:
         if self._refreshing is None or self._refreshing.done():
             self._refreshed_at = asyncio.get_running_loop().time()
             self._refreshing = asyncio.create_task(self._ask_all(), name="map of the Redis Cluster")
-            # Those who wait for it have its failure; without any of them nobody needs it.
+            # Its failure is raised to those that wait for it; without any it is dropped.
             self._refreshing.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._refreshing
 
@@ -125,7 +125,7 @@ class ClusterMap:
             raise StoreUnavailableError from error
         owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, master, *_ in ranges:
-            owner = _address(master, told_by=address)
+            owner = _address(master, reported_by=address)
             owners[first : last + 1] = [owner] * (last + 1 - first)
         if not any(owners):
             raise StoreUnavailableError("The Redis Cluster has given no slots to its nodes.")
@@ -139,10 +139,10 @@ class ClusterMap:
                 await self._clients.pop(address).aclose()
 
 
-def _address(node: Sequence[Any], *, told_by: Address) -> Address:
+def _address(node: Sequence[Any], *, reported_by: Address) -> Address:
     host = node[0].decode() if isinstance(node[0], bytes) else node[0]
     # A node that does not know its own address leaves it out: it is the one that was asked.
-    return (host if host and host != "?" else told_by[0], int(node[1]))
+    return (host if host and host != "?" else reported_by[0], int(node[1]))
 
 
 def _url_of(url: str, address: Address) -> str:

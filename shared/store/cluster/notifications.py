@@ -1,7 +1,7 @@
-"""The bells of threads in a Redis Cluster: a line to each node, heard as one.
+"""Notifications in a Redis Cluster: a subscription connection to each node, read as one.
 
-A bell is rung only on the node that has its thread. A node's line that breaks is opened again here, with the bells
-that the node still has, so that those of the other nodes are heard meanwhile.
+A notification is published only on the node that has its thread. A connection that breaks is reopened here, with the
+channels that the node still has, while the other nodes' notifications are received.
 """
 
 import asyncio
@@ -20,33 +20,33 @@ from shared.store.redis.connection import Connection
 
 _log = logging.getLogger(__name__)
 
-_RINGS: Final = (b"smessage", b"ssubscribe")
-# A line that was silent for so long in spite of pings is dead.
-_SILENCE_SECONDS: Final = 6.0
+_KINDS: Final = (b"smessage", b"ssubscribe")
+# A connection that received nothing for so long in spite of pings is dead.
+_DEAD_AFTER_SECONDS: Final = 6.0
 _RETRY_SECONDS: Final = 0.5
-# Between two readings: the bells of a busy time are heard together.
-_BREATH_SECONDS: Final = 0.002
+# Between two reads, so that the notifications of a busy time are received together.
+_BATCH_INTERVAL_SECONDS: Final = 0.002
 
 
 class ShardSubscription(Subscription):
-    """The line to one node of a cluster."""
+    """The subscription connection to one node of a cluster."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self._forgotten: set[bytes] = set()
 
     async def watch(self, channels: Iterable[str]) -> None:
-        """Listen to these as well."""
+        """Subscribe to these as well."""
         await self._send_each("SSUBSCRIBE", channels)
 
     async def forget(self, channels: Iterable[str]) -> None:
-        """Listen to these no longer."""
+        """Unsubscribe from these."""
         gone = list(channels)
         self._forgotten.update(channel.encode() for channel in gone)
         await self._send_each("SUNSUBSCRIBE", gone)
 
     async def _send_each(self, command: str, channels: Iterable[str]) -> None:
-        """Send a command for each bell, all at once: those of one command would have to share a slot."""
+        """Send a command for each channel, all at once: those of one command would have to share a slot."""
         with subscription_errors():
             packed = self._connection.pack_commands([(command, channel) for channel in channels])
             await self._connection.send_packed_command(packed, check_health=False)
@@ -57,46 +57,46 @@ class ShardSubscription(Subscription):
                 raise reply
             if not isinstance(reply, list):
                 continue
-            if reply[0] in _RINGS:
+            if reply[0] in _KINDS:
                 yield reply[1].decode()
             elif reply[0] == b"sunsubscribe":
                 self._note_end(reply[1])
 
     def _note_end(self, channel: bytes) -> None:
         if channel not in self._forgotten:
-            raise RedisConnectionError("The node has given the slot of a bell away.")
+            raise RedisConnectionError("The node no longer has the slot of a channel.")
         self._forgotten.discard(channel)
 
 
 class ClusterSubscription:
-    """The lines to all nodes; every line has a task of `tasks` that keeps it open."""
+    """The connections to all nodes; each has a task of `tasks` that keeps it open."""
 
-    def __init__(self, nodes: ClusterMap, tasks: asyncio.TaskGroup, *, silence_seconds: float) -> None:
+    def __init__(self, nodes: ClusterMap, tasks: asyncio.TaskGroup, *, dead_after_seconds: float) -> None:
         self._nodes = nodes
-        self._silence = silence_seconds
+        self._dead_after = dead_after_seconds
         self._tasks = tasks
         self._keepers: dict[Address, asyncio.Task[None]] = {}
         self._wanted: dict[Address, set[str]] = {}
-        self._homeless: set[str] = set()  # of a slot that no node has
+        self._unassigned: set[str] = set()  # channels of a slot that no node has
         self._subscriptions: dict[Address, ShardSubscription] = {}  # those that are open
-        self._heard: set[str] = set()
-        self._something_heard = asyncio.Event()
+        self._received: set[str] = set()
+        self._has_received = asyncio.Event()
         for address in nodes.masters():
             self._keep_open(address)
 
     async def watch(self, channels: Iterable[str]) -> None:
-        """Listen to these as well; `received` returns each once more when its node has confirmed it."""
+        """Subscribe to these as well; `received` returns each once when its node has confirmed it."""
         for address, group in self._by_node(channels).items():
             self._keep_open(address)
             self._wanted[address].update(group)
             if subscription := self._subscriptions.get(address):
-                with suppress(StoreUnavailableError):  # its keeper finds that out too
+                with suppress(StoreUnavailableError):  # its keeper notices that too
                     await subscription.watch(group)
 
     async def forget(self, channels: Iterable[str]) -> None:
-        """Listen to these no longer."""
+        """Unsubscribe from these."""
         gone = set(channels)
-        self._homeless -= gone
+        self._unassigned -= gone
         for address, wanted in self._wanted.items():
             if unwanted := wanted & gone:
                 wanted -= unwanted
@@ -105,22 +105,22 @@ class ClusterSubscription:
                         await subscription.forget(unwanted)
 
     async def ping(self) -> None:
-        """Ask every node for a sign of life; `received` returns then, if with nothing."""
+        """Ask every node for a pong, which makes `received` return, maybe with nothing."""
         for subscription in tuple(self._subscriptions.values()):
             with suppress(StoreUnavailableError):
                 await subscription.ping()
-        homeless, self._homeless = self._homeless, set()
-        await self.watch(homeless)
+        unassigned, self._unassigned = self._unassigned, set()
+        await self.watch(unassigned)
 
     async def received(self) -> Sequence[str]:
-        """Wait for the next bells of any node that rang, or are watched only from now on."""
-        await self._something_heard.wait()
-        self._something_heard.clear()
-        received, self._heard = self._heard, set()
+        """Wait for the next notifications and confirmed subscriptions of any node; return their channels."""
+        await self._has_received.wait()
+        self._has_received.clear()
+        received, self._received = self._received, set()
         return list(received)
 
     async def close(self) -> None:
-        """Close all lines; a cancellation can get lost in a connection that is just being made, so it is said again."""
+        """Close all connections; a cancellation can get lost while one is being opened, so it is repeated."""
         while keepers := [keeper for keeper in self._keepers.values() if not keeper.done()]:
             for keeper in keepers:
                 keeper.cancel()
@@ -132,16 +132,16 @@ class ClusterSubscription:
             try:
                 groups.setdefault(self._nodes.owner(channel), set()).add(channel)
             except StoreUnavailableError:
-                self._homeless.add(channel)
+                self._unassigned.add(channel)
         return groups
 
     def _keep_open(self, address: Address) -> None:
         if address not in self._keepers:
             self._wanted.setdefault(address, set())
-            self._keepers[address] = self._tasks.create_task(self._keep(address), name="bells of a node")
+            self._keepers[address] = self._tasks.create_task(self._keep(address), name="subscription to a node")
 
     async def _keep(self, address: Address) -> None:
-        """Hear one node until it has no slots any more."""
+        """Keep the subscription to a node open until it has no slots any more."""
         while address in self._nodes.masters() or self._wanted[address]:
             try:
                 async with open_subscription(self._nodes.client(address), ShardSubscription) as subscription:
@@ -149,7 +149,7 @@ class ClusterSubscription:
                     await subscription.watch(tuple(self._wanted[address]))
                     await self._listen(subscription)
             except (StoreUnavailableError, TimeoutError):
-                _log.warning("the bells of the Redis at %s:%d are not heard; it is tried again", *address)
+                _log.warning("Redis pub/sub connection to %s:%d lost; reconnecting", *address)
             finally:
                 self._subscriptions.pop(address, None)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -161,26 +161,26 @@ class ClusterSubscription:
 
     async def _listen(self, subscription: ShardSubscription) -> None:
         while True:
-            async with asyncio.timeout(self._silence):
+            async with asyncio.timeout(self._dead_after):
                 notified = await subscription.received()
-            self._heard.update(notified)
-            self._something_heard.set()
-            await asyncio.sleep(_BREATH_SECONDS)
+            self._received.update(notified)
+            self._has_received.set()
+            await asyncio.sleep(_BATCH_INTERVAL_SECONDS)
 
 
 class ClusterNotifications:
-    """Opens lines to all nodes."""
+    """Opens subscriptions to all nodes."""
 
-    def __init__(self, connection: ClusterConnection, *, silence_seconds: float = _SILENCE_SECONDS) -> None:
+    def __init__(self, connection: ClusterConnection, *, dead_after_seconds: float = _DEAD_AFTER_SECONDS) -> None:
         self._nodes = connection.cluster.map
-        self._silence = silence_seconds
+        self._dead_after = dead_after_seconds
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[ClusterSubscription]:
-        """Yield a line that listens to nothing yet; raises StoreUnavailableError when no node answers."""
+        """Yield a subscription without channels yet; raises StoreUnavailableError when no node answers."""
         await self._nodes.load()
         async with asyncio.TaskGroup() as tasks:
-            subscription = ClusterSubscription(self._nodes, tasks, silence_seconds=self._silence)
+            subscription = ClusterSubscription(self._nodes, tasks, dead_after_seconds=self._dead_after)
             try:
                 yield subscription
             finally:
@@ -188,5 +188,5 @@ class ClusterNotifications:
 
 
 def open_notifications(connection: Connection) -> Notifications | ClusterNotifications:
-    """Return what opens lines on which the bells of threads are heard."""
+    """Return what opens subscriptions to the notifications of threads."""
     return ClusterNotifications(connection) if isinstance(connection, ClusterConnection) else Notifications(connection)

@@ -10,7 +10,7 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- A field of a record, whatever it holds: what is no number counts as 0, what is no JSON as absent.
+-- A field of a record, whatever it holds: an invalid number counts as 0, invalid JSON as absent.
 local function number(text)
   local found = tonumber(text or '')
   return found and found == found and math.abs(found) < 2 ^ 53 and found or 0
@@ -22,17 +22,17 @@ local function decode(text)
   local is_read, value = pcall(cjson.decode, text or '')
   return is_read and type(value) == 'table' and value or nil
 end
--- A field of a record that is not the caller's own; what is of another kind than its name says has none.
+-- A field of another run's record; a key that is not a hash has no fields.
 local function field_of(key, field)
   return redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, field)
 end
 
--- What was said to a run and not taken yet: message, event, message, event, …
+-- Key of the steering texts that a run has not taken yet: message, event, message, event, …
 local function steering_of(run) return run .. ':steer' end
 
--- A write lets the whole thread live on. Its runs' keys get an eighth more than the others, so that they outlive the
+-- A write extends the TTL of all keys of the thread. The keys of its runs get an eighth more, so that they outlive the
 -- thread although those of earlier runs are renewed only once in an eighth: a thread may have many thousands.
-local RENEW_LOT = 2000
+local RENEW_BATCH = 2000
 local function renew_run_keys(run, longer)
   redis.call('EXPIRE', run, longer)
   redis.call('EXPIRE', steering_of(run), longer)
@@ -47,21 +47,21 @@ local function keep_alive(ttl, run, legacy)
   local now = now_ms()
   local age = now - number(redis.call('HGET', METADATA, 'runs_renewed_ms'))
   if age >= 0 and age < ttl * 1000 / 8 then return end
-  -- Counted from the oldest, so that new runs move nobody; many thousands take several writes.
+  -- Counted from the oldest, so that new runs do not shift the positions; many thousands take several writes.
   local done = number(redis.call('HGET', METADATA, 'runs_renewed_count'))
   local run_prefix = string.gsub(METADATA, 'metadata$', 'run:')
-  local lot = redis.call('LRANGE', RUNS, -done - RENEW_LOT, -done - 1)
-  for _, run_id in ipairs(lot) do renew_run_keys(run_prefix .. run_id, longer) end
-  if #lot == RENEW_LOT then
-    redis.call('HSET', METADATA, 'runs_renewed_count', done + RENEW_LOT)
+  local batch = redis.call('LRANGE', RUNS, -done - RENEW_BATCH, -done - 1)
+  for _, run_id in ipairs(batch) do renew_run_keys(run_prefix .. run_id, longer) end
+  if #batch == RENEW_BATCH then
+    redis.call('HSET', METADATA, 'runs_renewed_count', done + RENEW_BATCH)
   else
     redis.call('HSET', METADATA, 'runs_renewed_ms', now)
     redis.call('HDEL', METADATA, 'runs_renewed_count')
   end
 end
 
--- What an entry is, so that nobody has to parse its data. Quotes inside of texts are escaped, and our own members stand
--- before what a tool was given or gave: the first match is ours.
+-- The type of an entry, so that no reader has to parse its data. Quotes inside of texts are escaped, and our own members
+-- come before the arguments and results of tools: the first match is ours.
 local function type_of(event, data)
   return event == 'task_agent_execute' and string.match(data, '"execute_type":"([^"]*)"') or event
 end
@@ -79,32 +79,32 @@ local function is_later(one, other)
   return tonumber(seq) > tonumber(other_seq)
 end
 
--- The account that tells readers what they have missed, superseded text aside: whatever is older than `log_first_id`, up to
--- `log_lost_to` and, of text whose message is still to come, up to `log_lost_text_to`. `before` began the log until now.
--- Returns whether there is a beginning to note.
+-- Record the first id of the log, so that readers can detect a gap: entries are lost up to `log_lost_to` and text whose
+-- message is not written yet up to `log_lost_text_to`; superseded text does not count. `before` is the first id until now.
+-- Returns whether the log has a first id.
 local function note_beginning(before)
   local now = first_id()
   if not now then return false end
   if now == before then return true end
-  -- What went without this account, by hand or by an earlier version, may be anything.
+  -- Entries removed without this record, by hand or by an earlier version, may be anything.
   if redis.call('HGET', METADATA, 'log_first_id') ~= before then redis.call('HSET', METADATA, 'log_lost_to', before) end
   redis.call('HSET', METADATA, 'log_first_id', now)
   return true
 end
 
--- Entries beyond the limit go in lots, as with MAXLEN ~, which would not say what went; fewer of large ones.
-local TRIM_LOT, TRIM_MOST, TRIM_MOST_BYTES, FIRST_STEP = 100, 1000, 1048576, 8
+-- Entries beyond the limit are removed in batches, as with MAXLEN ~, which would not report them; fewer of large ones.
+local TRIM_BATCH, TRIM_MOST, TRIM_MOST_BYTES, FIRST_STEP = 100, 1000, 1048576, 8
 local function trim(max_length)
   if max_length == 0 then return end
   local length = redis.call('XLEN', STREAM)
-  local lot = math.min(length - max_length, TRIM_MOST)
-  if lot < TRIM_LOT then return end
-  -- Whose messages are still to come, whoever writes this.
+  local batch = math.min(length - max_length, TRIM_MOST)
+  if batch < TRIM_BATCH then return end
+  -- Only the active run's messages may still be unwritten.
   local active = redis.call('HGET', METADATA, 'active_run_id')
   local lost, lost_text, oldest
   local from, seen, bytes, most = '-', 0, 0, FIRST_STEP
-  while seen < lot and bytes < TRIM_MOST_BYTES do
-    local step = redis.call('XRANGE', STREAM, from, '+', 'COUNT', math.min(most, lot - seen))
+  while seen < batch and bytes < TRIM_MOST_BYTES do
+    local step = redis.call('XRANGE', STREAM, from, '+', 'COUNT', math.min(most, batch - seen))
     if #step == 0 then break end
     for _, entry in ipairs(step) do
       if entry[2][6] == active and entry[2][8] == DELTA then lost_text = entry[1] else lost = entry[1] end
@@ -119,8 +119,8 @@ local function trim(max_length)
   if lost_text then redis.call('HSET', METADATA, 'log_lost_text_to', lost_text) end
 end
 
--- A legacy run's entries stand on its own stream under the same ids; `legacy` is STREAM for all others. The log is trimmed
--- at each hundredth entry, of large ones so often that no less goes than comes; whoever appends fewer trims at the end.
+-- A legacy run's entries are also on its own stream under the same ids; `legacy` is STREAM for all others. The log is
+-- trimmed at each hundredth entry, more often for large entries; a caller that appends fewer trims at the end.
 local appended, appended_bytes, is_delta_noted = 0, 0, false
 local function append(run, legacy, max_length, run_id, event, data, is_final)
   local kind = type_of(event, data)
@@ -141,21 +141,21 @@ local function append(run, legacy, max_length, run_id, event, data, is_final)
   -- Readers count entries, which bounds what they read as long as none of these is among them.
   if #data > LARGE_ENTRY_BYTES then redis.call('HSET', METADATA, 'log_large_to', id) end
   appended, appended_bytes = appended + 1, appended_bytes + #data
-  if appended == TRIM_LOT or appended_bytes >= TRIM_MOST_BYTES / 2 then
+  if appended == TRIM_BATCH or appended_bytes >= TRIM_MOST_BYTES / 2 then
     trim(max_length)
     appended, appended_bytes = 0, 0
   end
   return id
 end
 
--- Take out of the log what a run has streamed since the last time: its whole message, or a new attempt, supersedes it.
-local DROP_LOT = 1000
+-- Remove the text deltas of a run from the log: its complete message, or a new attempt, supersedes them.
+local DROP_BATCH = 1000
 local function drop_deltas(run, legacy, run_id)
   local from = redis.call('HGET', run, 'deltas_from')
   if not from then return end
   if not string.match(from, '^%d+%-%d+$') then from = '-' end
   repeat
-    local page, dropped = redis.call('XRANGE', STREAM, from, '+', 'COUNT', DROP_LOT), {}
+    local page, dropped = redis.call('XRANGE', STREAM, from, '+', 'COUNT', DROP_BATCH), {}
     for _, entry in ipairs(page) do
       if entry[2][6] == run_id and entry[2][8] == DELTA then dropped[#dropped + 1] = entry[1] end
       from = '(' .. entry[1]
@@ -164,13 +164,13 @@ local function drop_deltas(run, legacy, run_id)
       redis.call('XDEL', STREAM, unpack(dropped))
       if legacy ~= STREAM then redis.call('XDEL', legacy, unpack(dropped)) end
     end
-  until #page < DROP_LOT
+  until #page < DROP_BATCH
   redis.call('HDEL', run, 'deltas_from')
   is_delta_noted = false
   redis.call('HDEL', METADATA, 'log_lost_text_to')
 end
 
--- Text whose message never comes stays; what of it was trimmed is missing for good.
+-- The run ended without the message of its text deltas: they stay, and those that were trimmed are lost.
 local function keep_deltas(run)
   local found = redis.call('HMGET', METADATA, 'log_lost_text_to', 'log_lost_to')
   if not found[1] or redis.call('HEXISTS', run, 'deltas_from') == 0 then return end
@@ -178,7 +178,7 @@ local function keep_deltas(run)
   redis.call('HDEL', METADATA, 'log_lost_text_to')
 end
 
--- PUBLISH_COMMAND stands before this text: PUBLISH, or SPUBLISH in a cluster.
+-- Notify subscribers of new entries. PUBLISH_COMMAND is defined before this text: PUBLISH, or SPUBLISH in a cluster.
 local function notify(channel, legacy_channel)
   redis.call(PUBLISH_COMMAND, channel, '')
   if legacy_channel ~= '' then redis.call(PUBLISH_COMMAND, legacy_channel, '') end
@@ -200,57 +200,57 @@ local function promote_next(run_id, run_prefix)
   return candidate or ''
 end
 
--- Whether something was said to a run that it has not taken; `earlier` is its field `steer`.
+-- Whether a run has steering texts that it has not taken; `earlier` is its field `steer`.
 local function has_steering(run, earlier)
   return earlier or redis.call('EXISTS', steering_of(run)) == 1
 end
 
--- Let what was said to a run become part of its conversation and its log; returns where it stands there, and how many.
-local STEER_LOT = 20
+-- Move the steering texts of a run into its conversation and its log; returns the position of the first, and how many.
+local STEER_BATCH = 20
 local function take_steering(run, legacy, run_id, max_length, event)
   local function take(message, data)
     redis.call('RPUSH', MESSAGES, message)
     append(run, legacy, max_length, run_id, event, data, false)
   end
   local first, steering = redis.call('LLEN', MESSAGES), steering_of(run)
-  -- How an earlier version keeps it, and we do for one: [[request, message, event], …].
-  for _, said in ipairs(decode(redis.call('HGET', run, 'steer')) or {}) do
-    if type(said) == 'table' and type(said[2]) == 'string' and type(said[3]) == 'string' then take(said[2], said[3]) end
+  -- The format of earlier versions, also written for their workers: [[request, message, event], …].
+  for _, text in ipairs(decode(redis.call('HGET', run, 'steer')) or {}) do
+    if type(text) == 'table' and type(text[2]) == 'string' and type(text[3]) == 'string' then take(text[2], text[3]) end
   end
   repeat
-    local lot = redis.call('LRANGE', steering, 0, STEER_LOT - 1)
-    for index = 1, #lot - 1, 2 do take(lot[index], lot[index + 1]) end
-    redis.call('LTRIM', steering, STEER_LOT, -1)
-  until #lot < STEER_LOT
+    local batch = redis.call('LRANGE', steering, 0, STEER_BATCH - 1)
+    for index = 1, #batch - 1, 2 do take(batch[index], batch[index + 1]) end
+    redis.call('LTRIM', steering, STEER_BATCH, -1)
+  until #batch < STEER_BATCH
   redis.call('HDEL', run, 'steer', 'steer_bytes', 'steer_taken')
   return first, redis.call('LLEN', MESSAGES) - first
 end
 
--- End the calls that the last owner of a run left open. The state is the active run's, so what it shows open was begun
--- by this run if it has ever been claimed. `event` and `message`: each call's own uuid, type, times and id take the place
--- of theirs; '' when there are none.
+-- End the tool calls that the last owner of a run left open. The state is the active run's, so its open calls are this
+-- run's if it has ever been claimed. `event` and `message` are templates, filled with each call's uuid, type, times and
+-- id; '' when there are none.
 local function close_open_calls(run, legacy, run_id, max_length, kind, event, message)
   if event == '' or number(redis.call('HGET', run, 'token')) == 0 then return end
-  local shown, said = decode(event), decode(message)
+  local call_event, call_message = decode(event), decode(message)
   for _, call in ipairs(decode(redis.call('HGET', STATE, 'in_flight')) or {}) do
     if type(call) == 'table' and type(call.call_id) == 'string' then
-      shown.uuid, shown.execute_type = tostring(call.uuid), 'tool_' .. tostring(call.name)
-      shown.create_at, shown.execute_start_at = tostring(call.began_at), tostring(call.began_at)
-      said.tool_call_id = call.call_id
-      append(run, legacy, max_length, run_id, kind, cjson.encode(shown), false)
-      redis.call('RPUSH', MESSAGES, cjson.encode(said))
+      call_event.uuid, call_event.execute_type = tostring(call.uuid), 'tool_' .. tostring(call.name)
+      call_event.create_at, call_event.execute_start_at = tostring(call.began_at), tostring(call.began_at)
+      call_message.tool_call_id = call.call_id
+      append(run, legacy, max_length, run_id, kind, cjson.encode(call_event), false)
+      redis.call('RPUSH', MESSAGES, cjson.encode(call_message))
     end
   end
   redis.call('HSET', STATE, 'in_flight', '[]')
 end
 
--- The one end of a run. `first` is the position in ARGV of:
+-- End a run; every end goes through here. `first` is the position in ARGV of:
 -- run_id, ttl, max_length, channel, legacy channel or '', now, run prefix, status, stop reason, message, usage, event, data.
--- Returns {id of the last event, next run or ''}. The caller has made sure that the run may end.
+-- Returns {id of the last event, next run or ''}. The caller has checked that the run may end.
 local function finish(run, legacy, first)
   local run_id, ttl, max_length, channel, legacy_channel, now, run_prefix, status, reason, message, usage, event, data =
     unpack(ARGV, first, first + 12)
-  -- What came too late for this run stands in the conversation that the next one reads.
+  -- Steering texts that came too late for this run go into the conversation that the next one reads.
   take_steering(run, legacy, run_id, tonumber(max_length), event)
   local completion_id = append(run, legacy, tonumber(max_length), run_id, event, data, true)
   trim(tonumber(max_length))

@@ -1,7 +1,7 @@
--- Write what a run has to say, all or nothing, if the caller still owns the run.
+-- Write events, messages and state of a run, all or nothing, if the caller still owns it.
 -- KEYS[8] the run, KEYS[9] its legacy stream or the stream again.
 -- ARGV: run_id, token, sequence, ttl, max_length, channel, legacy channel or '', usage or '',
--- '1' when this supersedes the text that was streamed before, number of state items, of messages,
+-- '1' when this supersedes the text deltas of earlier writes, number of state items, of messages,
 -- state field, value, …, messages, …, and event, data, … for the rest.
 -- Returns nil when the token is not the run's; 1 when written, 0 when this sequence was written before.
 local run, legacy = KEYS[8], KEYS[9]

@@ -1,17 +1,17 @@
--- Give a run to one worker under a lease: one that is pending and active, or one whose lease ran out.
+-- Claim a run for one worker under a lease: a run that is pending and active, or one whose lease expired.
 -- KEYS[8] the run. ARGV: run_id, owner, claim_id, ttl, now, run prefix, lease in milliseconds.
--- Returns {} when refused, else {run, metadata, state} as they stand after the claim; the owner reads the conversation.
+-- Returns {} when refused, else {run, metadata, state} as of after the claim; the owner reads the conversation.
 local run = KEYS[8]
 local found = redis.call('HMGET', run, 'status', 'claim_id', 'lease_until', 'released', 'token')
 local is_mine = found[1] == 'processing' and found[2] == ARGV[3]
 if is_mine then
-  -- The answer to the first try was lost, maybe for as long as the lease.
+  -- The answer to the first try was lost, maybe for as long as the lease: renew it.
   if number(found[3]) - now_ms() < ARGV[7] / 2 then redis.call('HSET', run, 'lease_until', now_ms() + ARGV[7]) end
 else
   local after_crash = 0
   if found[1] == 'processing' then
     if is_held(found[3]) then return {} end
-    -- An owner that gave the run back did not die of it.
+    -- An owner that released the run did not crash.
     if found[4] ~= '1' then
       add(run, 'crashes', 1)
       after_crash = 1
@@ -19,12 +19,12 @@ else
   elseif found[1] ~= 'pending' or redis.call('HGET', METADATA, 'active_run_id') ~= ARGV[1] then
     return {}
   end
-  -- Higher than any before, and by the clock: a claim that a fail-over has forgotten must not have the same.
+  -- Higher than any before, and by the clock: a claim lost in a fail-over must not have the same token.
   local token = math.max(now_ms(), number(found[5]) + 1)
   add(run, 'attempts', 1)
   redis.call('HSETNX', run, 'started_at', ARGV[5])
   redis.call('HSET', run, 'status', 'processing', 'owner', ARGV[2], 'claim_id', ARGV[3], 'sequence', 0,
-    -- Whoever speaks to this owner may do so by the list: an earlier version would not look there.
+    -- This owner reads the list of steering texts; an earlier version does not.
     'steer_claim', ARGV[3],
     'token', string.format('%.0f', token), 'released', 0, 'after_crash', after_crash,
     'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])

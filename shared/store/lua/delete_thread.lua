@@ -1,18 +1,18 @@
--- Remove a thread with all its keys; of many runs the rest in further calls. Whoever reads its stream is notified.
--- KEYS[8] its tombstone. ARGV: run prefix, name of this removal, channel of the stream, life of the tombstone, '1' in the
+-- Remove a thread with all its keys; many runs take further calls. Readers of its stream are notified.
+-- KEYS[8] its tombstone. ARGV: run prefix, name of this removal, channel of the stream, TTL of the tombstone, '1' in the
 -- first call.
 -- Returns the ids of runs that were removed now, none when all are gone.
-local LOT = 1000
+local BATCH = 1000
 local left = RUNS .. ':' .. ARGV[2]
 local function drop(run)
   local legacy = field_of(run, 'legacy_stream')
   if legacy then redis.call('UNLINK', legacy) end
   redis.call('UNLINK', run, steering_of(run))
 end
--- A thread of the same id may be made meanwhile: what is left to do is not on its list, and further calls leave it alone.
+-- A thread with the same id may be created meanwhile: the runs left to remove are on a list of their own.
 if ARGV[5] == '1' and redis.call('EXISTS', left) == 0
   and redis.call('EXISTS', METADATA, STREAM, RUNS, MESSAGES, STATE, INBOX) > 0 then
-  -- Its owner must not write to what is removed here, however many runs there are.
+  -- First the active run, so that its owner can write no more, however many runs there are.
   local active = field_of(METADATA, 'active_run_id')
   if active then drop(ARGV[1] .. active) end
   if redis.call('TYPE', RUNS).ok == 'list' then redis.call('RENAME', RUNS, left) end
@@ -20,7 +20,7 @@ if ARGV[5] == '1' and redis.call('EXISTS', left) == 0
   redis.call('SET', KEYS[8], now_ms(), 'EX', ARGV[4])
   notify(ARGV[3], '')
 end
-local run_ids = redis.call('LRANGE', left, -LOT, -1)
+local run_ids = redis.call('LRANGE', left, -BATCH, -1)
 for _, run_id in ipairs(run_ids) do drop(ARGV[1] .. run_id) end
 redis.call('LTRIM', left, 0, -#run_ids - 1)
 return run_ids

@@ -1,4 +1,4 @@
--- Give a run back, so that another worker can claim it at once. KEYS[8] the run. ARGV: token.
+-- Release a run, so that another worker can claim it at once. KEYS[8] the run. ARGV: token.
 -- Returns nil when the run is no longer the caller's, else 1.
 local run = KEYS[8]
 local found = redis.call('HMGET', run, 'status', 'token')

@@ -1,2 +1,2 @@
--- Let a list of all threads live on. KEYS[1] the list. ARGV: ttl.
+-- Extend the TTL of the list of all threads. KEYS[1] the list. ARGV: ttl.
 return redis.call('EXPIRE', KEYS[1], ARGV[1])

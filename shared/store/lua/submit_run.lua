@@ -1,9 +1,9 @@
--- Store a run and make it the thread's active run, or put it into the inbox behind the active one.
+-- Store a run and make it the thread's active run, or queue it in the inbox.
 -- KEYS[8] the run. ARGV: run_id, ttl, idempotency key or '', on_busy, now, run prefix,
--- for steer: the message and the event that reach the active run; how many may wait there, and how many bytes; then
+-- for steer: the message and the event for the active run; how many steering texts may wait, and how many bytes; then
 -- field, value, …
 -- Returns {outcome, run_id, active run or ''}: unknown | repeated | busy | active | queued | steered | waiting | full
--- (run_id is the active run's for the last three). To steer takes an idempotency key: the same request says it once.
+-- (run_id is the active run's for the last three). Steering needs an idempotency key, so that a repeat adds no text.
 -- The same run_id twice changes nothing.
 local run_id, ttl, idempotency_key, on_busy, now, run_prefix =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -19,7 +19,7 @@ end
 local is_busy = active and active ~= ''
 if is_busy and on_busy == 'reject' then return {'busy', active, active} end
 if is_busy and on_busy == 'steer' then
-  -- Whoever speaks to a run that waits answers it, which is another call.
+  -- A text for a run that waits for a person is its answer, which is another call.
   if redis.call('HGET', run_prefix .. active, 'status') == 'waiting' then return {'waiting', active, active} end
   local target = run_prefix .. active
   local steering = steering_of(target)
@@ -28,20 +28,20 @@ if is_busy and on_busy == 'steer' then
   local bytes = count > 0 and number(found[3]) or 0
   local waiting = bytes + redis.call('HSTRLEN', target, 'steer')
   local size = #ARGV[7] + #ARGV[8]
-  -- One always may, whatever its size.
+  -- The first is always accepted, whatever its size.
   if waiting > 0 and (count >= tonumber(ARGV[9]) or waiting + size > tonumber(ARGV[10])) then
     return {'full', active, active}
   end
-  -- Both were made before it was known which run is active: its id takes the place of the request's.
+  -- Message and event were made before the active run was known: replace the request's id by the active run's.
   local requested = '"run_id":"' .. run_id:gsub('%p', '%%%0') .. '"'
-  local function active_one() return '"run_id":' .. cjson.encode(active) end
-  local message, event = (ARGV[7]:gsub(requested, active_one)), (ARGV[8]:gsub(requested, active_one))
+  local function active_member() return '"run_id":' .. cjson.encode(active) end
+  local message, event = (ARGV[7]:gsub(requested, active_member)), (ARGV[8]:gsub(requested, active_member))
   if found[1] and found[1] == found[2] then
     redis.call('RPUSH', steering, message, event)
     redis.call('HSET', target, 'steer_bytes', bytes + size)
     redis.call('EXPIRE', steering, ttl + math.ceil(ttl / 8))
   else
-    -- Its owner, or who will own it, may be of an earlier version, which knows no list.
+    -- The present or next owner may be of an earlier version, which does not read the list.
     local steer = decode(redis.call('HGET', target, 'steer')) or {}
     steer[#steer + 1] = {run_id, message, event}
     redis.call('HSET', target, 'steer', cjson.encode(steer))
@@ -57,7 +57,7 @@ redis.call('HSET', METADATA, 'last_run_id', run_id, 'updated_at', now)
 if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, run_id) end
 if is_busy then
   redis.call(on_busy == 'interrupt' and 'LPUSH' or 'RPUSH', INBOX, run_id)
-  -- Who interrupts is next. The gateway cancels the active run at once; were it to die first, a renewal or a reaper sees it.
+  -- An interrupting run is next. The gateway cancels the active run; if it dies first, a renewal or a reaper does.
   if on_busy == 'interrupt' then redis.call('HSETNX', run_prefix .. active, 'cancel_requested_at', now) end
 else
   redis.call('HSET', METADATA, 'active_run_id', run_id)

@@ -1,4 +1,4 @@
-"""The connection to Redis, its Lua scripts, and its failures in our own words."""
+"""The connection to Redis, its Lua scripts, and its failures as our own errors."""
 
 import asyncio
 import logging
@@ -34,16 +34,16 @@ from shared.store.redis.stream_read_connection import RawEntry, StreamReadConnec
 # Every script may be sent twice without a second effect, so a lost answer may be asked for again.
 RETRIES: Final = 3
 
-# A replica during fail-over, a full memory, a failed fork, a slot on its way: the command was refused, not wrong.
+# A replica during fail-over, a full memory, a failed fork, a slot that moves: the command was refused, not wrong.
 _REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError, AskError)
-# Codes that redis-py has no class for, and all those that a Redis before version 7 hides behind its own words about the
-# script, or redis-py behind its own about the pipeline.
+# Codes that redis-py has no class for, and those that a Redis before version 7 prefixes with text about the script, or
+# redis-py with text about the pipeline.
 _REFUSED: Final = re.compile(
     r"(?:^|[:\s]-|caused error: \(')"
     r"(?:OOM|MISCONF|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOREPLICAS|MASTERDOWN)\b"
 )
 
-# In a cluster PUBLISH reaches every node; a bell of a thread is rung where the thread is.
+# In a cluster PUBLISH reaches every node; SPUBLISH notifies only on the node that has the thread.
 _PUBLISH: Final = {False: "local PUBLISH_COMMAND = 'PUBLISH'\n", True: "local PUBLISH_COMMAND = 'SPUBLISH'\n"}
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ Argument = str | bytes | int | float
 
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """One call of a script of ours; without one that is not needed a cluster goes on if its node cannot be used."""
+    """One call of a script; in a cluster one that is not `is_needed` may fail when its node cannot be used."""
 
     script: str
     keys: Sequence[str]
@@ -63,23 +63,23 @@ class ScriptCall:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turn what means that Redis cannot be used now into StoreUnavailableError."""
+    """Translate failures of Redis into StoreUnavailableError, or UnreadableRecordError for a key of the wrong type."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError) as error:
         raise StoreUnavailableError from error
     except RuntimeError as error:
-        # uvloop's word for writing to a connection that has just been closed; redis-py lets it through.
+        # uvloop's error for writing to a connection that has just been closed; redis-py lets it through.
         if "handler is closed" not in str(error):
             raise
         raise StoreUnavailableError from error
     except RedisError as error:
         if isinstance(error, _REFUSALS) or _REFUSED.search(str(error)):
-            # What Redis says names scripts and addresses of ours, and the sentence of an error goes to clients.
+            # The text of Redis names scripts and addresses of ours, and the sentence of an error goes to clients.
             logger.warning("Redis refuses to serve: %s", error)
             raise StoreUnavailableError("Redis refuses to serve. Try again.") from error
         if "WRONGTYPE" in str(error):
-            raise UnreadableRecordError("A key holds something of another kind than its name says.") from error
+            raise UnreadableRecordError("A Redis key has the wrong type.") from error
         raise
 
 
@@ -139,16 +139,16 @@ class Connection:
         answers = await asyncio.gather(*(self.call_many([call]) for call in calls), return_exceptions=True)
         return [_one_of(answer) for answer in answers]
 
-    async def read_tails(
+    async def read_after(
         self, positions: Mapping[str, str], *, limit: int
     ) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
-        """Return what stands behind each stream's position, without blocking; raises RedisError, OSError."""
+        """Return the entries after each stream's position, without blocking; raises RedisError, OSError."""
         if self._stream_read_connection is None:
             self._stream_read_connection = StreamReadConnection(self.redis.connection_pool)
         return await self._stream_read_connection.read(positions, limit=limit)
 
     async def load_scripts(self) -> None:
-        """Make all scripts known to Redis, so that the first calls need not; raises StoreUnavailableError."""
+        """Load all scripts into Redis, so that the first calls need not; raises StoreUnavailableError."""
         with redis_errors():
             for redis in await self.servers():
                 pipe = redis.pipeline(transaction=False)
@@ -160,8 +160,8 @@ class Connection:
         """Return a client for each server that may be written to."""
         return [self.redis]
 
-    def place(self, key: str) -> str:
-        """Return a name of the server that has a key: what is at one place is read together."""
+    def node_of(self, key: str) -> str:
+        """Return the name of the node that has a key; streams of one node are read together."""
         return ""
 
     async def aclose(self) -> None:
@@ -169,7 +169,7 @@ class Connection:
         await self.redis.aclose()
 
     async def _exchange(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Return what each call gave, its error included."""
+        """Return the result of each call, or its error."""
         results = await self._send(calls)
         unknown = [position for position, result in enumerate(results) if isinstance(result, NoScriptError)]
         if unknown:
@@ -180,7 +180,7 @@ class Connection:
         return results
 
     async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        # redis-py's own way with scripts would ask Redis before every pipeline whether it knows them.
+        # redis-py's own script support would ask Redis before every pipeline whether it has them.
         pipe = self.redis.pipeline(transaction=False)
         for call in calls:
             pipe.evalsha(self._scripts[call.script].sha, len(call.keys), *call.keys, *call.arguments)

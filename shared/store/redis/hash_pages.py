@@ -16,7 +16,7 @@ _MOST_PER_STEP: Final = 100
 async def read_hashes(redis: Any, keys: Sequence[str]) -> list[RawFields]:
     """Return the hashes of these keys in order, fewer once they are a page; {} for one that is not there.
 
-    What is no hash counts as one without a readable field. Raises RedisError, OSError.
+    A key that is not a hash counts as one without a readable field. Raises RedisError, OSError.
     """
     found: list[RawFields] = []
     size, step = 0, _FIRST_STEP

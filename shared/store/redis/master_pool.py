@@ -20,15 +20,15 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from shared.config import RedisConfig
 from shared.sentinel_url import SentinelAddress, is_sentinel_url, parse_sentinel_url
 
-# Long enough for a rush of clients to be served in turn instead of being refused.
+# Long enough for a burst of clients to be served in turn instead of being refused.
 _POOL_WAIT_SECONDS: Final = 10.0
-# Inside a script a Redis before version 7 puts its own words before the code.
+# Inside a script a Redis before version 7 puts other text before the code.
 _DEMOTED: Final = re.compile(r"[:\s]-READONLY ")
 _DEMOTED_TEXT: Final = "this Redis is no longer the master"
 
 
 class _FollowMaster:
-    """For a connection class: whoever was told that this is a replica asks for the master the next time."""
+    """Mix-in: a connection that gets READONLY is closed, and opened to the master the next time."""
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
         try:
@@ -60,7 +60,7 @@ _FOLLOWING: Final[Mapping[type, type]] = {Connection: MasterConnection, SSLConne
 
 
 class SentinelPool(BlockingConnectionPool, SentinelConnectionPool):
-    """Connections to the master that the Sentinels name; who finds all in use waits for one."""
+    """Connections to the master that the Sentinels name; a caller that finds all in use waits for one."""
 
     async def aclose(self) -> None:
         """Close the connections, those to the Sentinels too."""

@@ -1,14 +1,14 @@
-"""Round trips that callers share: what is asked for while one is under way goes together in the next.
+"""Round trips that callers share: calls that are made during one are sent together in the next.
 
-Group commit, as databases know it: nobody waits for company, and in a rush a hundred writes cost one exchange with
-Redis and one flush of its append-only file.
+This is group commit, as in databases: no call is delayed to fill a batch, and under load a hundred writes cost one
+round trip to Redis and one flush of its append-only file.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-# Of one round trip, so that a rush keeps nobody else's commands waiting for long.
+# Calls of one round trip at most, so that other clients of Redis do not wait long.
 _MOST_REQUESTS: Final = 64
 
 Call = TypeVar("Call")
@@ -36,7 +36,7 @@ class SharedRoundTrips(Generic[Call]):
             wanted = [(calls, answer) for calls, answer in taken if not answer.done()]  # done: its caller has left
             try:
                 results = iter(await self._exchange([call for calls, _ in wanted for call in calls]))
-            except Exception as error:  # noqa: BLE001 # it is theirs whose calls these were
+            except Exception as error:  # noqa: BLE001 # passed on to the callers
                 self._fail([*wanted, *self._waiting], error)
                 self._waiting.clear()
                 continue
@@ -45,7 +45,7 @@ class SharedRoundTrips(Generic[Call]):
 
     @staticmethod
     def _fail(requests: Sequence[tuple[Sequence[Call], asyncio.Future[list[Any]]]], error: Exception) -> None:
-        """Tell those of the lost round trip, and those who have waited for it: they shall not wait twice as long."""
+        """Fail the callers of the lost round trip, and those that waited for it: they must not wait twice as long."""
         for _, answer in requests:
             if not answer.done():
                 answer.set_exception(error)

@@ -1,8 +1,8 @@
-"""A connection of its own for the tails of streams: one reading at a time, its bytes parsed without redis-py's detours.
+"""A dedicated connection for reading new stream entries, one XREAD at a time, parsed without redis-py's overhead.
 
-A gateway reads tails some hundred times a second, a few streams at a time. Of what that costs, redis-py's way from the
-pool to the parsed answer is the larger part. So redis-py opens the connection, with all that a URL can ask for, and no
-more.
+A gateway reads new entries some hundred times a second, a few streams at a time, and redis-py's path from the pool to
+the parsed answer would be the larger part of the cost. So redis-py only opens the connection, with all options of the
+URL.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ RawEntry = tuple[bytes, dict[bytes, bytes] | None]
 
 
 class StreamReadConnection:
-    """Asks for tails; opens its connection when it is first needed and after each failure."""
+    """Reads new entries; opens its connection when it is first needed and after each failure."""
 
     def __init__(self, pool: Any) -> None:  # of redis-py, which leaves what we need of it untyped
         self._pool = pool
         self._timeout_seconds: float | None = pool.connection_kwargs.get("socket_timeout")
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._connection: Any = None
         self._replies = hiredis.Reader(replyError=ResponseError)
 
     async def read(self, positions: Mapping[str, str], *, limit: int) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
-        """Return each stream that has something behind its position; raises RedisError, OSError."""
-        words: Any = ("XREAD", "COUNT", limit, "STREAMS", *positions, *positions.values())
-        command = hiredis.pack_command(words)
-        async with self._turn:
+        """Return each stream that has entries after its position; raises RedisError, OSError."""
+        arguments: Any = ("XREAD", "COUNT", limit, "STREAMS", *positions, *positions.values())
+        command = hiredis.pack_command(arguments)
+        async with self._lock:
             try:
                 reply = await self._exchange(command, is_first=self._connection is None)
             except (AttributeError, hiredis.HiredisError) as error:  # it was closed, and has no writer any more
@@ -42,7 +42,7 @@ class StreamReadConnection:
         return [(stream, [(entry_id, _paired(fields)) for entry_id, fields in entries]) for stream, entries in found]
 
     async def _exchange(self, command: bytes, *, is_first: bool) -> Any:
-        """Return the answer. A connection that has been used may have been closed since: then another is tried."""
+        """Return the answer; a connection that was closed since its last use is replaced once."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._ask(command)
@@ -50,7 +50,7 @@ class StreamReadConnection:
             await self._drop()
             if is_first:
                 raise
-        except BaseException:  # what is still on its way would be taken for the next answer
+        except BaseException:  # an answer that still arrives would be taken for the next one
             await self._drop()
             raise
         return await self._exchange(command, is_first=True)
@@ -63,7 +63,7 @@ class StreamReadConnection:
         while (reply := self._replies.gets()) is False:
             received = await self._connection._reader.read(_READ_BYTES)
             if not received:
-                raise RedisConnectionError("Redis closed the connection of the tails.")
+                raise RedisConnectionError("Redis closed the stream read connection.")
             self._replies.feed(received)
         return reply
 

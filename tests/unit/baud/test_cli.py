@@ -32,13 +32,13 @@ BROKEN = [
 
 def test_help_lists_commands_and_plugins_despite_broken_ones(capsys: pytest.CaptureFixture[str]) -> None:
     result = CliRunner().invoke(build_app(["--help"], [*BROKEN, GOOD]), ["--help"])
-    said = capsys.readouterr().err
+    errors = capsys.readouterr().err
     assert result.exit_code == 0
     for name in ("run", "up", "tail", "threads", "why", "greeting"):
         assert name in result.output
     assert 'baud run "write a haiku' in result.output
     for broken in BROKEN:
-        assert f"`{broken.name}`" in said
+        assert f"`{broken.name}`" in errors
 
 
 def test_a_plugin_runs_as_a_command_and_loads_no_other(capsys: pytest.CaptureFixture[str]) -> None:

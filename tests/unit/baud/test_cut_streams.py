@@ -1,4 +1,4 @@
-"""Whatever breaks a connection, and wherever: the reader gets each event once, in order, with its whole text."""
+"""However a connection breaks, and wherever: the reader gets each event once, in order, with its complete text."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,18 +34,18 @@ def read_async(stream: FrayingStream) -> tuple[list[Event], StreamCounts]:
 both = pytest.mark.parametrize("read", [read_sync, read_async], ids=["sync", "async"])
 
 
-def assert_whole(stream: FrayingStream, events: list[Event]) -> None:
+def assert_complete(stream: FrayingStream, events: list[Event]) -> None:
     assert [event.id for event in events] == stream.ids
     assert all(event.data["text"] == TEXT for event in events)
 
 
 @both
 @pytest.mark.parametrize("fate", [Fate.RESET, Fate.SILENCE, Fate.CLOSED])
-def test_a_stream_cut_at_any_byte_goes_on(read: Read, fate: Fate) -> None:
+def test_a_stream_cut_at_any_byte_resumes(read: Read, fate: Fate) -> None:
     for position in range(WHOLE_BYTES):
         stream = FrayingStream(4, [Break(fate, position)])
         events, counts = read(stream)
-        assert_whole(stream, events)
+        assert_complete(stream, events)
         assert counts.duplicates == 0
         assert len(stream.asked) <= 2
 
@@ -61,15 +61,15 @@ BREAKS = st.builds(
 
 @both
 @given(breaks=st.lists(BREAKS, max_size=12), length=st.integers(1, 8))
-def test_any_row_of_mishaps_is_borne(read: Read, breaks: list[Break], length: int) -> None:
+def test_any_sequence_of_failures_loses_no_event(read: Read, breaks: list[Break], length: int) -> None:
     stream = FrayingStream(length, breaks)
     events, _ = read(stream)
-    assert_whole(stream, events)
+    assert_complete(stream, events)
 
 
 @both
-def test_what_a_gateway_repeats_is_held_back_and_counted(read: Read) -> None:
+def test_repeated_events_are_dropped_and_counted(read: Read) -> None:
     stream = FrayingStream(4, [Break(Fate.RESET, WHOLE_BYTES - 1), Break(Fate.CLOSED, WHOLE_BYTES, repeats=2)])
     events, counts = read(stream)
-    assert_whole(stream, events)
+    assert_complete(stream, events)
     assert counts == StreamCounts(connections=2, duplicates=2)

@@ -41,7 +41,7 @@ class Screen:
         return self._file.getvalue()
 
 
-def test_streamed_text_is_not_shown_again_as_a_whole() -> None:
+def test_streamed_text_is_not_shown_again_with_the_message() -> None:
     screen = Screen()
     for piece in ("Hel", "lo\nwor", "ld"):
         screen.delta(piece)
@@ -63,21 +63,21 @@ def test_text_that_was_not_streamed_to_its_end_is_completed() -> None:
     assert screen.text == "Hello\n"
 
 
-def test_a_message_that_was_not_streamed_is_shown_whole() -> None:
+def test_a_message_that_was_not_streamed_is_shown_completely() -> None:
     screen = Screen()
     for text in ("Hello", "Hello"):  # the same words in two steps are two messages
         screen.show("assistant_response", {"assistant_response_result": text})
     assert screen.text == "Hello\nHello\n"
 
 
-def test_a_message_of_which_only_the_middle_was_seen_is_shown_whole() -> None:
+def test_a_message_of_which_only_the_middle_was_seen_is_shown_completely() -> None:
     screen = Screen()
     screen.delta("ell")
     screen.show("assistant_response", {"assistant_response_result": "Hello"})
     assert screen.text == "ell\nHello\n"
 
 
-def test_text_that_began_anew_is_shown_whole() -> None:
+def test_text_that_was_restarted_is_shown_completely() -> None:
     screen = Screen()
     screen.delta("Good mor")
     screen.show("status", {"status_result": {"status": "restarted", "reason": "the model broke off"}}, "processing")
@@ -86,7 +86,7 @@ def test_text_that_began_anew_is_shown_whole() -> None:
     assert screen.text == "Good mor\nrestarted: the model broke off\nHello\n"
 
 
-def test_reasoning_stands_on_lines_of_its_own() -> None:
+def test_reasoning_is_on_lines_of_its_own() -> None:
     screen = Screen()
     screen.delta("hm", "reasoning")
     screen.delta("Hello")
@@ -124,7 +124,7 @@ def test_a_failed_command_shows_its_exit_code() -> None:
         ("tool_bash", {"unexpected": 1}, '  {"unexpected": 1}\n'),
     ],
 )
-def test_each_result_is_told_in_few_words(kind: str, result: JsonValue, expected: str) -> None:
+def test_each_result_has_a_short_description(kind: str, result: JsonValue, expected: str) -> None:
     screen = Screen()
     screen.show(kind, {f"{kind}_result": result})
     assert screen.text == expected
@@ -142,7 +142,7 @@ def test_a_question_shows_its_options() -> None:
     assert screen.text == "? Which?\n  - a\n  - b\n"
 
 
-def test_the_last_line_sums_the_run_up_unwrapped() -> None:
+def test_the_last_line_summarises_the_run_unwrapped() -> None:
     screen = Screen()
     usage: JsonValue = {"steps": 1, "input_tokens": 12000, "output_tokens": 3, "cost_usd": 0.5}
     result: dict[str, JsonValue] = {
@@ -172,7 +172,7 @@ def test_a_stop_reason_of_a_newer_server_is_a_failure() -> None:
         ("[bold]not markup[/bold]", "[bold]not markup[/bold]"),
     ],
 )
-def test_foreign_text_cannot_command_the_terminal(text: str, expected: str) -> None:
+def test_untrusted_text_cannot_control_the_terminal(text: str, expected: str) -> None:
     assert printable(text) == expected
 
 

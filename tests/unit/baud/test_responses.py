@@ -1,4 +1,4 @@
-"""What stands between us and Baud answers in its own ways, and is understood or named."""
+"""Responses of proxies in front of Baud are understood, or described in the error."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

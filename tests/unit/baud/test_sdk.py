@@ -1,4 +1,4 @@
-"""Both clients do the same: requests as the contract says, streams that survive lost connections."""
+"""Both clients behave the same: requests by the contract, streams that survive lost connections."""
 
 import asyncio
 import json
@@ -124,7 +124,7 @@ both = pytest.mark.parametrize("collect", [collect_sync, collect_async], ids=["s
 
 
 @both
-def test_a_broken_stream_goes_on_after_the_last_whole_event(collect: Collect) -> None:
+def test_a_broken_stream_resumes_after_the_last_complete_event(collect: Collect) -> None:
     gateway = ScriptedGateway(
         stream(frame("1-0") + frame("2-0")[:-1], httpx.ReadError("cut")),
         httpx.ConnectError("refused"),
@@ -137,7 +137,7 @@ def test_a_broken_stream_goes_on_after_the_last_whole_event(collect: Collect) ->
 
 
 @both
-def test_a_silent_connection_is_made_again(collect: Collect) -> None:
+def test_a_silent_connection_is_opened_again(collect: Collect) -> None:
     gateway = ScriptedGateway(stream(httpx.ReadTimeout("silence")), stream(frame("1-0", "flow_completion")))
     assert [event.id for event in collect(gateway)] == ["1-0"]
 
@@ -232,7 +232,7 @@ def test_until_completion_asks_the_thread_and_then_reads_the_rest() -> None:
     assert ids == ["1-0", "2-0"]
 
 
-def test_until_completion_outlives_a_gateway_that_is_away_when_it_asks() -> None:
+def test_until_completion_survives_an_unreachable_gateway_at_the_activity_request() -> None:
     thread = {"thread_id": "t1", "created_at": "x", "updated_at": "x"}
     gateway = ScriptedGateway(
         stream(frame("1-0")),
@@ -256,7 +256,7 @@ def test_the_wanted_types_go_into_the_query() -> None:
 
 
 @pytest.mark.parametrize("types", [[], [" "], ["a,b"], "tool_bash"], ids=["none", "blank", "comma", "text"])
-def test_types_that_cannot_be_asked_for_are_refused(types: list[str]) -> None:
+def test_unusable_types_are_refused(types: list[str]) -> None:
     with pytest.raises(BaudClientError, match="type"):
         with_sync(ScriptedGateway(), lambda baud: baud.stream("t1", types=types))
 

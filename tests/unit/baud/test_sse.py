@@ -1,4 +1,4 @@
-"""Frames are cut from bytes exactly as the standard says, however the bytes are dealt out."""
+"""Frames are cut from bytes exactly as the standard says, however the bytes are split into chunks."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from baud.sdk.sse import Frame, FrameParser
 
-WHOLE = (
+STREAM = (
     b"retry: 3000\n\n"
     b'event: waiting\ndata: {"time": 1}\n\n'
     b'id: 1-0\nevent: task_agent_execute\ndata: {"text": "caf\xc3\xa9"}\n\n'
@@ -23,17 +23,17 @@ FRAMES = [
 ]
 
 
-@given(st.lists(st.integers(min_value=0, max_value=len(WHOLE)), max_size=12))
+@given(st.lists(st.integers(min_value=0, max_value=len(STREAM)), max_size=12))
 def test_any_chunking_gives_the_same_frames(cuts: list[int]) -> None:
-    edges = [0, *sorted(cuts), len(WHOLE)]
+    edges = [0, *sorted(cuts), len(STREAM)]
     parser = FrameParser()
-    frames = [frame for begin, end in pairwise(edges) for frame in parser.feed(WHOLE[begin:end])]
+    frames = [frame for begin, end in pairwise(edges) for frame in parser.feed(STREAM[begin:end])]
     assert frames == FRAMES
 
 
-@given(st.integers(min_value=0, max_value=len(WHOLE) - 1))
+@given(st.integers(min_value=0, max_value=len(STREAM) - 1))
 def test_a_frame_cut_in_the_middle_is_never_given(cut: int) -> None:
-    frames = FrameParser().feed(WHOLE[:cut])
+    frames = FrameParser().feed(STREAM[:cut])
     assert frames == FRAMES[: len(frames)]
     assert len(frames) < len(FRAMES)
 

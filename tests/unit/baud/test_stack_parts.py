@@ -31,11 +31,11 @@ def test_backoff_doubles_from_one_to_thirty_seconds() -> None:
     ("code", "words"),
     [(0, "exited with code 0"), (3, "exited with code 3"), (-9, "was killed by SIGKILL"), (-99, "killed by signal 99")],
 )
-def test_an_exit_is_told_in_words(code: int, words: str) -> None:
+def test_an_exit_is_described_in_words(code: int, words: str) -> None:
     assert words in describe_exit(code)
 
 
-def test_services_are_told_where_redis_and_the_data_are() -> None:
+def test_services_get_the_address_of_redis_and_the_data_folder() -> None:
     env = plan(model="openai/x").gateway(SECRET).env
     assert env["REDIS_URL"] == env["BAUD_REDIS__URL"] == SECRET
     assert env["BAUD_DATA_DIR"] == "/data"
@@ -43,7 +43,7 @@ def test_services_are_told_where_redis_and_the_data_are() -> None:
     assert env["BAUD_LLM__MODEL"] == "openai/x"
 
 
-def test_no_secret_stands_on_a_command_line() -> None:
+def test_no_secret_is_on_a_command_line() -> None:
     made = plan(insecure=True, workers=2)
     for spec in (made.gateway(SECRET), *made.modems(SECRET)):
         assert "s3cret" not in " ".join(spec.argv)
@@ -76,7 +76,7 @@ def test_a_given_redis_url_is_printed_without_its_password() -> None:
     ("env", "expected"),
     [({}, ""), ({"REDIS_URL": "a"}, "a"), ({"REDIS_URL": "a", "BAUD_REDIS__URL": "b"}, "b"), ({"REDIS_URL": ""}, "")],
 )
-def test_the_more_telling_variable_names_redis(env: dict[str, str], expected: str) -> None:
+def test_the_more_specific_variable_names_redis(env: dict[str, str], expected: str) -> None:
     assert redis_url_from(env) == expected
 
 

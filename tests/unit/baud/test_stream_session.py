@@ -1,4 +1,4 @@
-"""A reader's way through a stream: what is given, what is dropped, when it goes on and when it ends."""
+"""The state of one stream: what is yielded, what is dropped, when it reconnects and when it ends."""
 
 import json
 import ssl
@@ -53,7 +53,7 @@ def test_ids_are_compared_as_numbers_and_never_given_twice() -> None:
     assert [event.id for event in events] == ["9-10", "10-0"]
 
 
-def test_system_events_are_swallowed_unless_wanted() -> None:
+def test_system_events_are_dropped_unless_wanted() -> None:
     chunk = frame("waiting", {"time": 1}) + frame("keep_alive", {"time": 2})
     assert fed(connected(new_session()), chunk) == []
     wanted = fed(connected(new_session(include_system=True)), chunk)
@@ -66,7 +66,7 @@ def test_a_gap_is_given_to_the_caller() -> None:
     assert (gap.event, gap.requested, gap.first_available) == ("gap", "1-0", "7-0")
 
 
-def test_the_same_gap_is_told_once_however_often_the_line_breaks() -> None:
+def test_the_same_gap_is_given_once_however_often_the_connection_breaks() -> None:
     session = connected(new_session())
     gap = frame("gap", {"requested": "1-0", "first_available": "7-0"})
     assert len(fed(session, gap)) == 1
@@ -74,7 +74,7 @@ def test_the_same_gap_is_told_once_however_often_the_line_breaks() -> None:
     assert len(fed(connected(session), frame("gap", {"requested": "1-0", "first_available": "9-0"}))) == 1
 
 
-def test_an_event_of_the_log_called_gap_is_none() -> None:
+def test_an_event_of_the_log_called_gap_is_not_a_gap() -> None:
     (event,) = fed(connected(new_session()), frame("gap", {"mine": True}, "1-0"))
     assert not isinstance(event, Gap)
 
@@ -99,14 +99,14 @@ def test_idle_timeout_ends_the_stream_quietly() -> None:
     assert not session.is_open
 
 
-def farewell(kind: str, status: int = 503) -> bytes:
+def closing_error(kind: str, status: int = 503) -> bytes:
     return frame("error", {"error": "x", "error_type": kind, "status": status})
 
 
 @pytest.mark.parametrize(("kind", "status"), [("unavailable", 503), ("internal_error", 500), ("busy", 429)])
 def test_a_passing_error_leads_to_a_new_connection_after_a_pause(kind: str, status: int) -> None:
     session = connected(new_session())
-    fed(session, task("1-0") + farewell(kind, status))
+    fed(session, task("1-0") + closing_error(kind, status))
     assert session.is_open
     assert not session.wants_more
     session.closed()
@@ -114,35 +114,35 @@ def test_a_passing_error_leads_to_a_new_connection_after_a_pause(kind: str, stat
     assert 0.5 <= session.pause_seconds <= 1.0
 
 
-def test_a_gateway_that_stops_is_left_for_another_at_once() -> None:
+def test_a_gateway_that_shuts_down_is_left_for_another_at_once() -> None:
     session = connected(new_session())
-    fed(session, task("1-0") + farewell("shutdown"))
+    fed(session, task("1-0") + closing_error("shutdown"))
     session.closed()
     assert session.is_open
     assert session.wants_other_gateway
     assert session.pause_seconds <= 0.25
 
 
-def test_gateways_that_only_ever_stop_are_a_failure() -> None:
+def test_gateways_that_always_shut_down_are_a_failure() -> None:
     session = new_session()
     for _ in range(4):
-        fed(connected(session), farewell("shutdown"))
+        fed(connected(session), closing_error("shutdown"))
         session.closed()
     assert session.pause_seconds >= 4.0
 
 
-def test_an_idle_thread_is_stayed_with_if_wanted() -> None:
+def test_an_idle_thread_is_still_followed_if_wanted() -> None:
     session = connected(new_session(stay_when_idle=True))
-    assert fed(session, farewell("timeout", 408)) == []
+    assert fed(session, closing_error("timeout", 408)) == []
     assert not session.wants_more
     session.closed()
     assert session.is_open
     assert session.pause_seconds <= 0.25
 
 
-def test_what_the_gateway_says_at_the_end_is_given_if_wanted() -> None:
+def test_the_closing_event_of_the_gateway_is_given_if_wanted() -> None:
     session = connected(new_session(include_system=True))
-    assert [event.data["error_type"] for event in fed(session, farewell("shutdown"))] == ["shutdown"]
+    assert [event.data["error_type"] for event in fed(session, closing_error("shutdown"))] == ["shutdown"]
 
 
 def test_a_lasting_error_is_raised() -> None:
@@ -152,7 +152,7 @@ def test_a_lasting_error_is_raised() -> None:
     assert caught.value.status == 403
 
 
-def test_a_bad_entry_is_given_and_the_stream_goes_on() -> None:
+def test_a_bad_entry_is_given_and_the_stream_continues() -> None:
     bad = frame("error", {"error": "x", "error_type": "bad_entry", "status": 500})
     events = fed(connected(new_session()), task("1-0") + bad + task("3-0"))
     assert [(event.id, event.event) for event in events] == [
@@ -180,7 +180,7 @@ def test_the_servers_retry_sets_the_first_pause(retry: int, longest: float) -> N
     assert longest / 2 <= session.pause_seconds <= longest
 
 
-def test_an_outage_that_lasts_too_long_is_raised_with_where_to_go_on() -> None:
+def test_an_outage_that_lasts_too_long_is_raised_with_the_last_id() -> None:
     clock = FakeClock()
     begin = clock.monotonic()
     session = StreamSession(POLICY, StreamRequest("t1"), now=clock.monotonic)
@@ -202,7 +202,7 @@ def test_an_outage_that_lasts_too_long_is_raised_with_where_to_go_on() -> None:
     assert f"{tries} tries" in str(caught.value)
 
 
-def test_an_outage_begins_with_the_first_failure_after_a_sign_of_life() -> None:
+def test_an_outage_begins_with_the_first_failure_after_an_event() -> None:
     clock = FakeClock()
     session = StreamSession(POLICY, StreamRequest("t1"), now=clock.monotonic)
     for _ in range(3):
@@ -226,7 +226,7 @@ def test_every_gateway_of_a_list_is_tried_before_a_long_pause() -> None:
     assert 1.0 <= pauses[5] <= 2.0
 
 
-def test_an_outage_is_logged_and_a_single_break_is_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_and_a_single_lost_connection_is_not(caplog: pytest.LogCaptureFixture) -> None:
     session = new_session()
     session.lost(OSError("gone"))
     assert caplog.messages == []
@@ -246,7 +246,7 @@ def _bad_certificate() -> Exception:
     "error", [_bad_certificate(), httpx.UnsupportedProtocol("ftp"), httpx.LocalProtocolError("Illegal header value")]
 )
 def test_what_another_try_would_not_change_is_raised_at_once(error: Exception) -> None:
-    with pytest.raises(UnreachableError, match="cannot be asked for"):
+    with pytest.raises(UnreachableError, match="cannot be requested"):
         new_session().lost(error)
 
 
@@ -258,17 +258,17 @@ def test_events_that_come_again_are_counted() -> None:
     assert counts == StreamCounts(connections=2, duplicates=2)
 
 
-@pytest.mark.parametrize("sign", [task("1-0"), frame("keep_alive", {})], ids=["event", "keep_alive"])
-def test_a_sign_of_life_forgives_earlier_failures(sign: bytes) -> None:
+@pytest.mark.parametrize("received", [task("1-0"), frame("keep_alive", {})], ids=["event", "keep_alive"])
+def test_an_event_or_keep_alive_resets_earlier_failures(received: bytes) -> None:
     session = new_session()
     for _ in range(4):
         session.lost(OSError("gone"))
-    fed(connected(session), sign)
+    fed(connected(session), received)
     session.lost(OSError("gone"))
     assert session.pause_seconds <= 1.0
 
 
-def test_an_orderly_close_with_progress_goes_on_at_once() -> None:
+def test_an_orderly_close_with_progress_reconnects_at_once() -> None:
     session = connected(new_session())
     fed(session, task("1-0"))
     session.closed()
@@ -307,12 +307,12 @@ def test_no_content_ends_the_stream() -> None:
 HTML = {"content-type": "text/html"}
 
 
-def test_an_answer_that_is_no_event_stream_is_refused() -> None:
-    with pytest.raises(BaudClientError, match="no event stream but text/html"):
+def test_a_response_that_is_not_an_event_stream_is_refused() -> None:
+    with pytest.raises(BaudClientError, match="not an event stream but text/html"):
         new_session().begin(200, HTML, b"")
 
 
-def test_a_proxys_page_in_place_of_a_stream_that_was_there_is_waited_out() -> None:
+def test_a_proxys_page_in_place_of_an_earlier_stream_is_retried() -> None:
     session = connected(new_session())
     assert not session.begin(200, HTML, b"")
     assert session.is_open
@@ -344,7 +344,7 @@ def test_until_completion_reads_once_more_after_the_thread_is_idle() -> None:
     assert not session.is_open
 
 
-def test_until_completion_goes_on_while_a_run_is_active() -> None:
+def test_until_completion_reconnects_while_a_run_is_active() -> None:
     session = connected(new_session(until_completion=True))
     fed(session, task("1-0", "flow_completion"))
     session.closed()
@@ -354,6 +354,6 @@ def test_until_completion_goes_on_while_a_run_is_active() -> None:
     assert session.asks_activity
 
 
-def test_data_that_is_no_object_is_kept_as_a_value() -> None:
+def test_data_that_is_not_an_object_is_kept_as_a_value() -> None:
     events = fed(connected(new_session()), b"id: 1-0\nevent: mine\ndata: plain text\n\n")
     assert events == [Event("1-0", "mine", {"value": "plain text"})]

@@ -1,4 +1,4 @@
-"""The graphs: what stands in the results is what is drawn, and a page needs nothing from elsewhere."""
+"""The graphs show what is in the results, and load nothing from other places."""
 
 from xml.etree import ElementTree
 

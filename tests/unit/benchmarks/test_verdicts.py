@@ -1,4 +1,4 @@
-"""The benchmarks' own judges: each kind of loss, repetition and growth turns them red."""
+"""The checks of the benchmarks fail on each kind of loss, repetition and growth."""
 
 import json
 from collections import Counter
@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.soak import Findings
 from benchmarks.stream.cut_follower import Seen
+from benchmarks.stream.find_fault import find_fault
 from benchmarks.stream.memory_slope import slope
 from benchmarks.stream.reader import Subscriber, Tally
 from benchmarks.stream.stamp import append_command, stamp
-from benchmarks.stream.whole import find_fault
 
 NOW_NS = 1_795_000_000_000_000_000
 
@@ -44,7 +44,7 @@ SHORT_LOG = [LOG[0], *LOG[3:]]
 
 
 @pytest.mark.parametrize("cut_at", [1, 30, 95, 140])
-def test_follower_counts_every_event_once_wherever_bytes_are_cut(cut_at: int) -> None:
+def test_subscriber_counts_every_event_once_wherever_bytes_are_cut(cut_at: int) -> None:
     tally = followed(0, 1, 2, cut_at=cut_at)
     assert (tally.events, tally.missed, tally.doubled) == (3, 0, 0)
 
@@ -52,19 +52,19 @@ def test_follower_counts_every_event_once_wherever_bytes_are_cut(cut_at: int) ->
 @pytest.mark.parametrize(
     ("numbers", "missed", "doubled"), [((0, 2), 1, 0), ((1, 2), 1, 0), ((0, 1, 1), 0, 1), ((0, 1, 2, 0), 0, 1)]
 )
-def test_follower_sees_gaps_and_repeats(numbers: tuple[int, ...], missed: int, doubled: int) -> None:
+def test_subscriber_counts_gaps_and_repeats(numbers: tuple[int, ...], missed: int, doubled: int) -> None:
     tally = followed(*numbers)
     assert (tally.missed, tally.doubled) == (missed, doubled)
 
 
-def test_written_command_holds_the_stamp_once_and_rings_the_bell() -> None:
+def test_written_command_holds_the_stamp_once_and_notifies() -> None:
     packed = append_command("abc").packed(NOW_NS, 7)
     assert packed.count(stamp(NOW_NS, 7)) == 1
     assert b"thread:abc:stream" in packed
     assert packed.endswith(b"thread:abc:bell\r\n$0\r\n\r\n")
 
 
-def test_whole_view_of_a_log_has_no_fault() -> None:
+def test_complete_view_of_a_log_has_no_fault() -> None:
     assert not find_fault(LOG, LOG, drops_deltas=False)
 
 
@@ -90,22 +90,22 @@ def test_slope_follows_growth_after_the_warm_up_only() -> None:
     assert growing.mb_per_hour == pytest.approx(3600)
 
 
-def is_kept(findings: Findings) -> bool:
+def passes(findings: Findings) -> bool:
     return all(kept for _, _, kept in findings.verdicts())
 
 
 @pytest.mark.parametrize("name", ["missed", "doubled", "errors", "unfinished"])
-def test_soak_is_broken_by_a_single_loss(name: str) -> None:
-    assert is_kept(Findings(counts=GOOD))
-    assert not is_kept(Findings(counts=GOOD + Counter({name: 1})))
+def test_soak_fails_on_a_single_loss(name: str) -> None:
+    assert passes(Findings(counts=GOOD))
+    assert not passes(Findings(counts=GOOD + Counter({name: 1})))
 
 
 @pytest.mark.parametrize("name", ["events", "runs"])
-def test_soak_in_which_nothing_happened_is_broken(name: str) -> None:
-    assert not is_kept(Findings(counts=GOOD - Counter({name: 1})))
+def test_soak_in_which_nothing_happened_fails(name: str) -> None:
+    assert not passes(Findings(counts=GOOD - Counter({name: 1})))
 
 
-def test_soak_is_broken_by_a_faulty_run_and_by_a_growing_gateway() -> None:
+def test_soak_fails_on_a_faulty_run_and_on_a_growing_gateway() -> None:
     growing = slope([(float(second), 80.0 + second) for second in range(40)])
-    assert not is_kept(Findings(counts=GOOD, faults=["a run"]))
-    assert not is_kept(Findings(counts=GOOD, slopes={"gateway 1": growing}))
+    assert not passes(Findings(counts=GOOD, faults=["a run"]))
+    assert not passes(Findings(counts=GOOD, slopes={"gateway 1": growing}))

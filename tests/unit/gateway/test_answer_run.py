@@ -1,4 +1,4 @@
-"""Who answers a run twice because the first answer was lost is told that it was taken."""
+"""Answering a run again, because the first response was lost, succeeds."""
 
 import pytest
 
@@ -29,9 +29,9 @@ class FakeRuns(RunStore):
         self.given.append(answer)
 
 
-async def _answer(runs: FakeRuns, **said: object) -> tuple[RunStatus, int]:
+async def _answer(runs: FakeRuns, **body: object) -> tuple[RunStatus, int]:
     publisher = FakePublisher()
-    status = await RunAnswer(runs, publisher).answer("t", "r", InputRequest.model_validate(said))
+    status = await RunAnswer(runs, publisher).answer("t", "r", InputRequest.model_validate(body))
     return status, len(publisher.jobs)
 
 
@@ -43,7 +43,7 @@ async def test_the_first_answer_is_kept_and_the_run_published() -> None:
 
 @pytest.mark.parametrize("status", [RunStatus.PROCESSING, RunStatus.COMPLETED])
 @pytest.mark.parametrize("call_id", [None, "c"])
-async def test_the_same_answer_again_is_taken_after_the_run_went_on(status: RunStatus, call_id: str | None) -> None:
+async def test_the_same_answer_again_is_accepted_after_the_run_resumed(status: RunStatus, call_id: str | None) -> None:
     runs = FakeRuns(status=status, last_answer=_GIVEN)
     assert await _answer(runs, answer="this one", call_id=call_id) == (status, 0)
     assert runs.given == []
@@ -53,7 +53,7 @@ async def test_the_same_answer_again_publishes_a_run_that_nobody_has_claimed() -
     assert await _answer(FakeRuns(last_answer=_GIVEN), answer="this one") == (RunStatus.PROCESSING, 1)
 
 
-async def test_an_answer_to_an_earlier_question_is_known_while_the_next_one_waits() -> None:
+async def test_a_repeated_answer_to_an_earlier_question_is_accepted_while_the_next_waits() -> None:
     waiting = _QUESTION.model_copy(update={"call_id": "d"})
     runs = FakeRuns(status=RunStatus.WAITING, waiting=waiting, last_answer=_GIVEN)
     assert await _answer(runs, answer="this one", call_id="c") == (RunStatus.WAITING, 0)
@@ -61,7 +61,7 @@ async def test_an_answer_to_an_earlier_question_is_known_while_the_next_one_wait
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "body"),
     [
         (None, {"answer": "this one"}),
         (_GIVEN, {"answer": "that one"}),
@@ -71,6 +71,6 @@ async def test_an_answer_to_an_earlier_question_is_known_while_the_next_one_wait
     ],
     ids=["never asked", "other text", "other call", "other decision", "other arguments"],
 )
-async def test_another_answer_is_refused_once_the_run_went_on(given: Answer | None, said: dict[str, object]) -> None:
+async def test_another_answer_is_refused_once_the_run_resumed(given: Answer | None, body: dict[str, object]) -> None:
     with pytest.raises(RunNotWaitingError):
-        await _answer(FakeRuns(status=RunStatus.PROCESSING, last_answer=given), **said)
+        await _answer(FakeRuns(status=RunStatus.PROCESSING, last_answer=given), **body)

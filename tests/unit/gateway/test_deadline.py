@@ -44,7 +44,7 @@ def _deadline(clock: _Clock, expired: list[float]) -> Deadline:
     return Deadline(loop, lambda: expired.append(clock.now))
 
 
-def test_many_limits_that_are_kept_set_one_timer() -> None:
+def test_many_limits_that_are_met_set_one_timer() -> None:
     clock, expired = _Clock(), list[float]()
     deadline = _deadline(clock, expired)
     for moment in range(10):
@@ -56,7 +56,7 @@ def test_many_limits_that_are_kept_set_one_timer() -> None:
     assert expired == []
 
 
-def test_a_limit_that_was_set_anew_counts_from_then() -> None:
+def test_a_limit_that_was_set_again_counts_from_then() -> None:
     clock, expired = _Clock(), list[float]()
     deadline = _deadline(clock, expired)
     deadline.set(15)
@@ -68,7 +68,7 @@ def test_a_limit_that_was_set_anew_counts_from_then() -> None:
     assert expired == [25]
 
 
-def test_a_shorter_limit_is_not_kept_waiting_by_a_longer_one() -> None:
+def test_a_shorter_limit_replaces_a_longer_one() -> None:
     clock, expired = _Clock(), list[float]()
     deadline = _deadline(clock, expired)
     deadline.set(15)

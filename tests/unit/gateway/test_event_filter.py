@@ -1,4 +1,4 @@
-"""Streams that carry only what was asked for: what passes, where the cursor stands, what keeps them alive."""
+"""Filtered streams: what passes, where the cursor stands, what counts as activity."""
 
 import asyncio
 from contextlib import aclosing
@@ -17,8 +17,8 @@ from shared.config import StreamConfig
 from shared.contract.event import StreamEntry
 from shared.errors import InvalidRequestError
 from shared.ids import StreamId, parse_stream_id
-from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
+from tests.fakes.fake_notifications import FakeNotifications
 
 _LIMIT_SECONDS = 5.0
 _ONLY_BASH = EventFilter(frozenset({"tool_bash"}))
@@ -41,11 +41,11 @@ def _frame(kind: str, *, event: str = "task_agent_execute", data: bytes = b"{}")
     ],
     ids=["stored", "in the data", "absent", "no text", "no object", "no JSON", "another event"],
 )
-def test_the_type_of_an_entry_is_stored_with_it_or_stands_in_its_data(entry: StreamEntry, kind: str) -> None:
+def test_the_type_of_an_entry_is_stored_with_it_or_found_in_its_data(entry: StreamEntry, kind: str) -> None:
     assert frame_of(entry).type == kind
 
 
-def test_words_are_execute_types_or_names_of_events() -> None:
+def test_types_are_execute_types_or_names_of_events() -> None:
     only = parse_filter(["tool_bash, custom", "mine"], has_deltas=True)
     assert only is not None
     assert only.passes(_frame("tool_bash"))
@@ -58,12 +58,12 @@ def test_words_are_execute_types_or_names_of_events() -> None:
     assert not every_task_event.passes(_frame("assistant_delta"))
 
 
-def test_without_a_wish_there_is_no_filter() -> None:
+def test_without_parameters_there_is_no_filter() -> None:
     assert parse_filter(None, has_deltas=True) is None
 
 
 @pytest.mark.parametrize("types", ["", " ", "a,,b", "a,", ","])
-def test_an_empty_word_is_refused(types: str) -> None:
+def test_an_empty_type_is_refused(types: str) -> None:
     with pytest.raises(InvalidRequestError, match="types"):
         parse_filter([types], has_deltas=True)
 
@@ -72,50 +72,50 @@ def test_an_entry_that_cannot_be_sent_is_reported_through_any_filter() -> None:
     assert _ONLY_BASH.passes(_frame("tool_grep", event=""))
 
 
-async def _joined(log: FakeEventLog, channel: StreamTopic) -> Subscriber:
-    subscriber = Subscriber(channel, SharedPages(log), START, buffer_bytes=4096, timings=HubTimings(), only=_ONLY_BASH)
+async def _live_subscriber(log: FakeEventLog, topic: StreamTopic) -> Subscriber:
+    subscriber = Subscriber(topic, SharedPages(log), START, buffer_bytes=4096, timings=HubTimings(), only=_ONLY_BASH)
     while not (await subscriber.next()).is_caught_up:
         pass
     return subscriber
 
 
-def _append(log: FakeEventLog, channel: StreamTopic, *kinds: str) -> list[StreamId]:
-    """Write entries and hand them out as the tail reader does."""
+def _append(log: FakeEventLog, topic: StreamTopic, *kinds: str) -> list[StreamId]:
+    """Write entries and deliver them as a NodeStreamReader does."""
     ids = [parse_stream_id(log.append("stream", kind=kind)) for kind in kinds]
     frames = [
         Frame(entry_id, "task_agent_execute", b"{}", stored_type=kind)
         for entry_id, kind in zip(ids, kinds, strict=True)
     ]
-    assert channel.deliver(channel.position, frames)
+    assert topic.deliver(topic.position, frames)
     return ids
 
 
 @pytest.fixture
-def channel() -> StreamTopic:
-    return StreamTopic("stream", "bell", page_bytes=4096, request_read=lambda channel: None)
+def topic() -> StreamTopic:
+    return StreamTopic("stream", "channel", page_bytes=4096, request_read=lambda topic: None)
 
 
-async def test_the_cursor_moves_over_entries_that_are_not_wanted(channel: StreamTopic) -> None:
+async def test_the_cursor_moves_over_filtered_out_entries(topic: StreamTopic) -> None:
     log = FakeEventLog()
-    subscriber = await _joined(log, channel)
-    *_, last = _append(log, channel, "tool_grep", "tool_grep", "tool_grep")
+    subscriber = await _live_subscriber(log, topic)
+    *_, last = _append(log, topic, "tool_grep", "tool_grep", "tool_grep")
     assert subscriber.cursor == last
-    # Had it stayed behind, what is trimmed now would be told as missed.
+    # Otherwise what is trimmed now would be reported as a gap.
     log.trim("stream", keep=1)
     subscriber.detach()
     assert (await subscriber.next()).gap is None
 
 
-async def test_entries_that_wait_are_read_again_whatever_was_passed_over_behind_them(channel: StreamTopic) -> None:
+async def test_buffered_entries_are_read_again_whatever_was_filtered_out_after_them(topic: StreamTopic) -> None:
     log = FakeEventLog()
-    subscriber = await _joined(log, channel)
-    first, _, second, _ = _append(log, channel, "tool_bash", "tool_grep", "tool_bash", "tool_grep")
+    subscriber = await _live_subscriber(log, topic)
+    first, _, second, _ = _append(log, topic, "tool_bash", "tool_grep", "tool_bash", "tool_grep")
     subscriber.detach()
     assert [frame.id for frame in (await subscriber.next()).frames] == [first, second]
 
 
 async def _kinds(log: FakeEventLog, request: StreamRequest, config: StreamConfig | None = None) -> list[str]:
-    async with EventHub(log, FakeBells(), buffer_bytes=4096, timings=HubTimings(sweep=0.02)) as hub:
+    async with EventHub(log, FakeNotifications(), buffer_bytes=4096, timings=HubTimings(sweep=0.02)) as hub:
         async with asyncio.timeout(_LIMIT_SECONDS):
             bursts = EventStreamSession(hub, log, request, config or StreamConfig()).items()
             items = [item async for burst in bursts for item in burst]
@@ -123,8 +123,8 @@ async def _kinds(log: FakeEventLog, request: StreamRequest, config: StreamConfig
 
 
 @pytest.mark.parametrize(
-    "request_", [StreamRequest("t", "stream", "bell", START, run_id="run"),
-                 StreamRequest("t", "stream", "bell", START, until_completion=True)],
+    "request_", [StreamRequest("t", "stream", "channel", START, run_id="run"),
+                 StreamRequest("t", "stream", "channel", START, until_completion=True)],
     ids=["a run's", "until completion"],
 )  # fmt: skip
 async def test_a_stream_that_ends_with_a_run_gets_its_end_through_any_filter(request_: StreamRequest) -> None:
@@ -135,13 +135,15 @@ async def test_a_stream_that_ends_with_a_run_gets_its_end_through_any_filter(req
     assert await _kinds(log, request_.filtered(_ONLY_BASH)) == ["tool_bash", "flow_completion"]
 
 
-async def test_entries_that_are_not_wanted_put_off_the_idle_limit() -> None:
+async def test_filtered_out_entries_postpone_the_idle_timeout() -> None:
     log = FakeEventLog()
     config = StreamConfig(keep_alive_interval=0.1, idle_timeout=1.5)
     kinds: list[str] = []
-    async with EventHub(log, FakeBells(), buffer_bytes=4096, timings=HubTimings(sweep=0.02)) as hub:
-        tail = EventStreamSession(hub, log, StreamRequest("t", "stream", "bell", START).filtered(_ONLY_BASH), config)
-        async with asyncio.timeout(_LIMIT_SECONDS), aclosing(tail.items()) as bursts:
+    async with EventHub(log, FakeNotifications(), buffer_bytes=4096, timings=HubTimings(sweep=0.02)) as hub:
+        session = EventStreamSession(
+            hub, log, StreamRequest("t", "stream", "channel", START).filtered(_ONLY_BASH), config
+        )
+        async with asyncio.timeout(_LIMIT_SECONDS), aclosing(session.items()) as bursts:
             async for (item,) in bursts:
                 kinds.append(item.event)
                 log.append("stream", kind="tool_grep")

@@ -1,4 +1,4 @@
-"""What a person is told about a run: the truth of each state, and what happens next by itself."""
+"""How each state of a run is explained, and what happens next by itself."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at=isoformat(BEFORE
 
 
 def diagnosis(status: RunStatus, *, state: AgentState | None = None, **members: object) -> RunDiagnosis:
-    """Return a run that is active, spoke a while ago, and is looked at later; an owned one has a lease."""
+    """Return an active run with an earlier event and a later check; an owned one has a lease."""
     is_owned = status is RunStatus.PROCESSING
     run = RUN.model_copy(update={"status": status, "owner": "w" if is_owned else None, **members})
     return RunDiagnosis(
@@ -23,11 +23,11 @@ def diagnosis(status: RunStatus, *, state: AgentState | None = None, **members: 
         state=state or AgentState(),
         now=NOW,
         is_active=True,
-        waiting_behind=0,
+        runs_ahead=0,
         last_event_at=BEFORE,
         lease_until=LATER if is_owned else None,
         is_owner_alive=is_owned,
-        next_look_at=LATER,
+        next_check_at=LATER,
     )
 
 
@@ -39,14 +39,14 @@ def test_a_run_that_nobody_has_claimed_waits_for_a_worker() -> None:
     assert (found.owner, found.is_owner_alive) == (None, False)
 
 
-def test_a_run_that_waits_its_turn_says_behind_how_many() -> None:
-    found = explain_run(replace(diagnosis(RunStatus.PENDING), is_active=False, waiting_behind=2))
+def test_a_queued_run_names_the_number_of_runs_ahead() -> None:
+    found = explain_run(replace(diagnosis(RunStatus.PENDING), is_active=False, runs_ahead=2))
     assert found.doing == "It waits behind 2 run(s) of its thread."
     assert (found.next.what, found.next.at) == ("It begins when the runs before it have ended.", None)
     assert found.last_progress_at is None, "the thread's last event is another run's"
 
 
-def test_a_run_in_its_tools_says_how_many_and_since_when() -> None:
+def test_a_run_in_tool_calls_names_how_many_and_since_when() -> None:
     calls = tuple(CallInFlight(call_id=name, name="bash", uuid=name, began_at=RUN.created_at) for name in "ab")
     found = explain_run(diagnosis(RunStatus.PROCESSING, state=AgentState(in_flight=calls)))
     assert (found.doing, found.since) == ("It carries out 2 tool call(s).", RUN.created_at)
@@ -55,7 +55,7 @@ def test_a_run_in_its_tools_says_how_many_and_since_when() -> None:
     assert (found.owner, found.is_owner_alive) == ("w", True)
 
 
-def test_a_run_between_its_tools_waits_for_the_model() -> None:
+def test_a_run_between_tool_calls_waits_for_the_model() -> None:
     planning = explain_run(diagnosis(RunStatus.PROCESSING))
     working = explain_run(diagnosis(RunStatus.PROCESSING, state=AgentState(phase=Phase.EXECUTION)))
     assert planning.doing == "It waits for the model's plan."
@@ -68,7 +68,7 @@ def test_a_run_whose_worker_was_lost_waits_for_another() -> None:
         "Its worker was lost; another one has to take it over.", isoformat(BEFORE),
     )  # fmt: skip
     assert found.next.what == "A reaper publishes its job again."
-    assert found.is_owner_alive is False, "its sign of life may outlast its lease by a little"
+    assert found.is_owner_alive is False, "its heartbeat may outlast its lease by a little"
 
 
 def test_a_run_that_was_cancelled_says_so_until_it_has_ended() -> None:
@@ -77,7 +77,7 @@ def test_a_run_that_was_cancelled_says_so_until_it_has_ended() -> None:
     assert found.next.what == "Its worker ends it, or a reaper does if the worker is gone."
 
 
-def test_an_ended_run_tells_why_and_what_it_has_used() -> None:
+def test_an_ended_run_names_its_stop_reason_and_usage() -> None:
     usage = Usage(steps=3, cost_usd=0.5)
     ended = diagnosis(
         RunStatus.FAILED, stop_reason=StopReason.POISON, message="Too much.", ended_at=isoformat(NOW), usage=usage

@@ -1,4 +1,4 @@
-"""What the health routes make of dependencies that are up, down or silent."""
+"""The health routes with dependencies that are up, down or do not answer."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The app as it is put together: what stands around every request, in which order."""
+"""The app as it is composed: the middleware of every request, in order."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +14,7 @@ _ORIGIN = "https://page.example"
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an app that was never started, so that every route that needs a service meets a fault."""
+    """A client of an app that was never started, so that every route that needs a service fails with 500."""
     app = create_app(load_settings({"BAUD_CORS__ALLOW_ORIGINS": _ORIGIN}, tmp_path))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"Origin": _ORIGIN}) as client:
@@ -29,7 +29,7 @@ async def test_a_page_may_name_its_request_and_its_preflight_has_an_id(http: htt
     assert preflight.headers["x-request-id"]
 
 
-async def test_a_page_may_read_every_answer_that_of_a_fault_too(http: httpx.AsyncClient) -> None:
+async def test_a_page_may_read_every_answer_also_to_an_internal_error(http: httpx.AsyncClient) -> None:
     answer = await http.get("/api/agent/threads", headers={"X-Request-ID": "mine"})
     assert (answer.status_code, answer.json()["request_id"]) == (500, "mine")
     assert answer.headers["access-control-allow-origin"] == _ORIGIN

@@ -1,4 +1,4 @@
-"""Around every request: its id, its log line, its limit, and an answer to every fault."""
+"""The middleware of every request: its id, its log line, its limit, and an answer to every error."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -93,7 +93,9 @@ async def test_every_error_has_its_status_and_one_body(
     assert "hunter2" not in response.text
 
 
-async def test_a_fault_is_logged_with_its_request_id(http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_is_logged_with_its_request_id(
+    http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
     response = await http.get("/raise/fault", headers={"X-Request-ID": "the-id"})
     assert response.json()["request_id"] == "the-id"
     assert [record.exc_info is not None for record in caplog.records if record.levelno == logging.ERROR] == [True]

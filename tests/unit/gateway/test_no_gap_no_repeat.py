@@ -1,7 +1,7 @@
-"""Whatever happens between log and client: each retained entry reaches each client once, in order.
+"""Whatever fails between log and client: each retained entry reaches each client once, in order.
 
-What happens is drawn by hypothesis: bells are lost, late and doubled and their line breaks or goes deaf, reads are
-slow and fail, clients drop and come back, are slow and run out of room, entries are trimmed and deleted.
+Hypothesis draws the faults: notifications are lost, late or doubled, the subscription breaks, reads are slow and fail,
+clients disconnect and reconnect, are slow and fill their buffer, entries are trimmed and deleted.
 """
 
 import asyncio
@@ -16,67 +16,67 @@ from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.subscriber import Batch, Gap, HubTimings, Subscriber
 from gateway.service.stream.topic import START
 from shared.ids import StreamId, parse_stream_id
-from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
+from tests.fakes.fake_notifications import FakeNotifications
 
-_STREAM, _BELL = "thread:t:stream", "thread:t:bell"
+_STREAM, _CHANNEL = "thread:t:stream", "thread:t:bell"
 _LIMIT_SECONDS = 10.0
-_PACE = HubTimings(
+_TIMINGS = HubTimings(
     sweep=0.02, fallback_poll_interval=0.01, batch_interval=0.0, retry=0.002, give_up=3600.0, dead_after=1.0
 )
 _FUTURE = StreamId(10**15, 0)
 
 
 @dataclass(frozen=True)
-class _Weather:
-    """How likely each misfortune is, at each step of the writer."""
+class _Faults:
+    """The probability of each fault at each step of the writer, and the sizes of buffer and log."""
 
-    room: int
+    buffer_bytes: int
     keeps: int  # the log is trimmed to no less
     trims: float = 0.0
     deletes: float = 0.0
-    losses: float = 0.0
+    outages: float = 0.0
     cuts: float = 0.05
 
 
-_WEATHERS = st.builds(
-    _Weather,
-    room=st.sampled_from([1, 400, 5000]),
+_FAULTS = st.builds(
+    _Faults,
+    buffer_bytes=st.sampled_from([1, 400, 5000]),
     keeps=st.sampled_from([5, 150]),
     trims=st.sampled_from([0.0, 0.1]),
     deletes=st.sampled_from([0.0, 0.4]),
-    losses=st.sampled_from([0.0, 0.1]),
+    outages=st.sampled_from([0.0, 0.1]),
     cuts=st.sampled_from([0.0, 0.1]),
 )
 
 
-@given(seed=st.integers(0, 2**32), clients=st.integers(1, 5), writes=st.integers(1, 25), weather=_WEATHERS)
+@given(seed=st.integers(0, 2**32), clients=st.integers(1, 5), writes=st.integers(1, 25), faults=_FAULTS)
 @settings(max_examples=30, deadline=None)
 def test_every_client_gets_every_retained_entry_once_in_order(
-    seed: int, clients: int, writes: int, weather: _Weather
+    seed: int, clients: int, writes: int, faults: _Faults
 ) -> None:
-    asyncio.run(_Adversity(random.Random(seed), writes, weather).run(clients))
+    asyncio.run(_Scenario(random.Random(seed), writes, faults).run(clients))
 
 
-class _Adversity:
-    """One hub, one writer, some clients, and a scheduler that means no good."""
+class _Scenario:
+    """One hub, one writer, some clients, and random faults."""
 
-    def __init__(self, chance: random.Random, writes: int, weather: _Weather) -> None:
+    def __init__(self, chance: random.Random, writes: int, faults: _Faults) -> None:
         self._chance = chance
         self._writes = writes
-        self._weather = weather
-        self._log = FakeEventLog(self._dawdle)
-        self._bells = FakeBells()
+        self._faults = faults
+        self._log = FakeEventLog(self.pause)
+        self._notifications = FakeNotifications()
         self._written: list[StreamId] = []
         self._trimmed: set[StreamId] = set()
         self._is_written = False
 
     async def run(self, clients: int) -> None:
-        room, keeps = self._weather.room, self._weather.keeps
-        hub = EventHub(self._log, self._bells, buffer_bytes=room, max_length=keeps, timings=_PACE)
+        size, keeps = self._faults.buffer_bytes, self._faults.keeps
+        hub = EventHub(self._log, self._notifications, buffer_bytes=size, max_length=keeps, timings=_TIMINGS)
         async with asyncio.timeout(_LIMIT_SECONDS), hub, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write())
-            tasks.create_task(self._stand_in_the_future(hub))
+            tasks.create_task(self._follow_future_id(hub))
             for _ in range(clients):
                 tasks.create_task(_Client(self._chance, self).follow(hub))
 
@@ -94,7 +94,7 @@ class _Adversity:
         return [parse_stream_id(entry_id) for entry_id in self._log.ids(_STREAM)]
 
     def check(self, got: list[StreamId], gaps: list[Gap]) -> None:
-        """What a client got once everything was written: nothing twice, nothing out of order, nothing left out."""
+        """Check what a client got once everything was written: nothing repeated, out of order or missing."""
         assert all(earlier < later for earlier, later in pairwise(got))
         assert set(got) <= set(self._written)
         assert set(self.retained) <= set(got)
@@ -102,10 +102,7 @@ class _Adversity:
             announced = any(gap.requested < lost < gap.first_available for gap in gaps)
             assert announced or not got or lost < got[0]
 
-    async def dawdle(self) -> None:
-        await self._dawdle()
-
-    async def _dawdle(self) -> None:
+    async def pause(self) -> None:
         for _ in range(self._chance.randrange(6)):
             await asyncio.sleep(0)
 
@@ -114,58 +111,58 @@ class _Adversity:
             for _ in range(self._chance.choice((1, 1, 2, 130))):
                 self._written.append(parse_stream_id(self._log.append(_STREAM)))
             for _ in range(self._chance.choice((0, 1, 1, 2))):
-                await self._dawdle()
-                self._bells.ring(_BELL)
-            await self._misfortune()
-            await self._dawdle()
+                await self.pause()
+                self._notifications.notify(_CHANNEL)
+            await self._inject_faults()
+            await self.pause()
         self._log.is_down = False
         self._is_written = True
 
-    async def _misfortune(self) -> None:
-        weather, chance = self._weather, self._chance
-        if chance.random() < weather.cuts:
-            self._bells.cut()
-        if chance.random() < weather.losses:
+    async def _inject_faults(self) -> None:
+        faults, chance = self._faults, self._chance
+        if chance.random() < faults.cuts:
+            self._notifications.cut()
+        if chance.random() < faults.outages:
             self._log.is_down = not self._log.is_down
-        if self.retained and chance.random() < weather.deletes:
+        if self.retained and chance.random() < faults.deletes:
             self._log.delete(_STREAM, chance.choice(self._log.ids(_STREAM)[-20:]))
-        if chance.random() < weather.trims:
+        if chance.random() < faults.trims:
             retained = self.retained
-            surplus = chance.randint(0, max(0, len(retained) - weather.keeps))
+            surplus = chance.randint(0, max(0, len(retained) - faults.keeps))
             self._trimmed.update(retained[:surplus])
             self._log.trim(_STREAM, len(retained) - surplus)
         if self._log.is_down:
             for _ in range(50):
                 await asyncio.sleep(0)
 
-    async def _stand_in_the_future(self, hub: EventHub) -> None:
-        """A client that asked for what is not there yet gets nothing and disturbs nobody."""
-        with hub.follow(_STREAM, _BELL, _FUTURE) as subscriber:
+    async def _follow_future_id(self, hub: EventHub) -> None:
+        """Subscribe after an id that does not exist yet, and get nothing."""
+        with hub.subscribe(_STREAM, _CHANNEL, _FUTURE) as subscriber:
             while not self._is_written:
                 assert not (await _within(0.01, subscriber)).frames
 
 
 class _Client:
-    """Follows until it has everything, dropping its connection again and again."""
+    """Reads until it has everything, reconnecting again and again."""
 
-    def __init__(self, chance: random.Random, adversity: _Adversity) -> None:
+    def __init__(self, chance: random.Random, scenario: _Scenario) -> None:
         self._chance = chance
-        self._adversity = adversity
+        self._scenario = scenario
         self._got: list[StreamId] = []
         self._gaps: list[Gap] = []
 
     async def follow(self, hub: EventHub) -> None:
-        adversity = self._adversity
-        await adversity.dawdle()
+        scenario = self._scenario
+        await scenario.pause()
         while not self._is_done():
-            with hub.follow(_STREAM, _BELL, self._got[-1] if self._got else START) as subscriber:
+            with hub.subscribe(_STREAM, _CHANNEL, self._got[-1] if self._got else START) as subscriber:
                 steps = self._chance.randrange(1, 20)
-                # Once all is written it stays: dropping and asking anew would heal what the tail had lost.
-                while not self._is_done() and (steps or adversity.is_written):
+                # Once all is written it stays connected: a reconnect would hide a lost entry.
+                while not self._is_done() and (steps or scenario.is_written):
                     steps = max(steps - 1, 0)
                     self._take(await _within(0.004, subscriber))
-                    await adversity.dawdle()
-        adversity.check(self._got, self._gaps)
+                    await scenario.pause()
+        scenario.check(self._got, self._gaps)
 
     def _take(self, batch: Batch) -> None:
         self._got.extend(frame.id for frame in batch.frames)
@@ -173,9 +170,9 @@ class _Client:
             self._gaps.append(batch.gap)
 
     def _is_done(self) -> bool:
-        """Whether the newest entry has come; what is missing before it will never come."""
-        newest = self._adversity.newest
-        return self._adversity.is_written and (newest is None or self._got[-1:] >= [newest])
+        """Whether the newest entry has arrived; what is missing before it will never arrive."""
+        newest = self._scenario.newest
+        return self._scenario.is_written and (newest is None or self._got[-1:] >= [newest])
 
 
 async def _within(seconds: float, subscriber: Subscriber) -> Batch:

@@ -1,4 +1,4 @@
-"""A gateway takes as many open files as it may, and carries no more streams than they suffice for."""
+"""A gateway raises its limit of open files, and opens no more streams than that suffices for."""
 
 import logging
 import resource

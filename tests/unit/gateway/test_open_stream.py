@@ -1,4 +1,4 @@
-"""Where a stream begins, and what is refused before it does."""
+"""Where a stream begins, and which requests are refused before."""
 
 import pytest
 
@@ -51,19 +51,19 @@ class FakeStores:
     ("last_id", "cursor"),
     [("", START), ("0", START), ("0-0", START), ("5", StreamId(5, 0)), ("5-7", StreamId(5, 7)), ("$", None)],
 )
-def test_a_position_is_read_as_redis_would(last_id: str, cursor: StreamId | None) -> None:
+def test_a_position_is_parsed_as_redis_does(last_id: str, cursor: StreamId | None) -> None:
     assert parse_last_id(last_id) == cursor
 
 
 @pytest.mark.parametrize(
     "last_id", ["nonsense", "-1", "1-", "1-2-3", "$$", " 1", "99999999999999999999999-0", f"{2**64 - 1}-{2**64 - 1}"]
 )
-def test_a_position_that_is_none_is_refused(last_id: str) -> None:
+def test_an_invalid_position_is_refused(last_id: str) -> None:
     with pytest.raises(InvalidStreamIdError):
         parse_last_id(last_id)
 
 
-async def test_from_now_on_becomes_the_newest_id_once() -> None:
+async def test_dollar_is_resolved_to_the_newest_id() -> None:
     stores = FakeStores()
     request = await open_thread_stream(stores, stores, _KEYS, "$", until_completion=False)
     assert request.cursor == StreamId(9, 1)
@@ -79,7 +79,7 @@ async def test_an_unknown_thread_has_no_stream() -> None:
     ("completion_id", "last_id", "has_more"),
     [("9-1", "9-0", True), ("9-1", "9-1", False), ("9-1", "10-0", False), ("9-1", "$", False), (None, "9-1", True)],
 )
-async def test_an_ended_run_that_was_seen_to_its_end_has_nothing_more(
+async def test_an_ended_run_whose_end_was_seen_has_no_stream(
     completion_id: str | None, last_id: str, has_more: bool
 ) -> None:
     stores = FakeStores(completion_id=completion_id)
@@ -88,7 +88,7 @@ async def test_an_ended_run_that_was_seen_to_its_end_has_nothing_more(
     assert request is None or request.has_ended is (completion_id is not None)
 
 
-async def test_a_legacy_stream_has_its_own_key_and_the_bell_of_its_flow() -> None:
+async def test_a_legacy_stream_has_its_own_key_and_the_channel_of_its_flow() -> None:
     request = await open_legacy_stream(FakeStores(), ThreadKeys("flow"), "input", "")
     assert (request.stream, request.channel, request.cursor) == ("stream:flow:input", "thread:flow:bell", START)
 
@@ -120,14 +120,12 @@ async def test_a_run_that_ends_while_its_stream_is_opened_is_followed_to_its_end
     [("r", "active on t"), ("other", "active on flow")],
     ids=["on a thread of its own", "not begun yet"],
 )
-async def test_a_legacy_stream_asks_for_activity_where_its_input_is_carried_out(
-    flow_input_uuid: str, active: str
-) -> None:
+async def test_a_legacy_stream_asks_for_the_active_run_of_its_inputs_thread(flow_input_uuid: str, active: str) -> None:
     stores = FakeStores()
     assert await FlowRuns(stores, stores, flow_input_uuid).active_run("flow") == active
 
 
-async def test_a_stream_that_ends_with_the_last_of_all_ids_cannot_be_followed_from_its_end() -> None:
+async def test_a_stream_whose_last_id_is_the_largest_cannot_be_opened_at_its_end() -> None:
     stores = FakeStores()
     stores.newest = str(LAST_STREAM_ID)
     with pytest.raises(InvalidStreamIdError):

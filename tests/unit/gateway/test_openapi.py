@@ -1,4 +1,4 @@
-"""The OpenAPI document: every route tells its errors, and no error is left out."""
+"""The OpenAPI document: every route lists its errors, and no error is missing."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def _operations() -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("name", "operation"), _operations(), ids=[name for name, _ in _operations()])
-def test_every_route_tells_its_errors_with_their_one_body(name: str, operation: dict[str, Any]) -> None:
+def test_every_route_lists_its_errors_with_the_common_body(name: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     errors = {status for status in responses if int(status) >= 400}
     asks_redis = name.partition(" ")[2].startswith(("/api", "/agent"))
@@ -43,16 +43,16 @@ def test_streams_are_events_and_have_a_limit() -> None:
         assert "429" in operation["responses"]
 
 
-def test_every_error_that_a_route_may_raise_stands_in_the_document() -> None:
-    told = " ".join(
+def test_every_error_that_a_route_may_raise_is_in_the_document() -> None:
+    documented = " ".join(
         response["description"] for _, operation in _operations() for response in operation["responses"].values()
     )
-    # A fault's own code is for the log; a client is told of it as of any other.
+    # The code of an internal error is for the log; the client gets `internal_error`.
     raised = [kind for kind in _leaves(BaudError) if not issubclass(kind, _ELSEWHERE) and status_of(kind) != 500]
-    assert [kind.code for kind in raised if kind.code not in told] == []
+    assert [kind.code for kind in raised if kind.code not in documented] == []
 
 
-def test_every_path_that_is_served_stands_in_the_document() -> None:
+def test_every_served_path_is_in_the_document() -> None:
     served = {getattr(route, "path", "") for route in app().routes if "GET" in getattr(route, "methods", ())}
     assert set(document()["paths"]) >= served - {"/openapi.json"}
 

@@ -1,4 +1,4 @@
-"""Cursors that stand for positions."""
+"""Page cursors."""
 
 import base64
 

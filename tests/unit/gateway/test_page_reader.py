@@ -1,4 +1,4 @@
-"""Which readings of the log are shared."""
+"""Which reads of the log are shared."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ _LIMIT_SECONDS = 5.0
 
 
 class _GatedLog(FakeEventLog):
-    """Each page is read at once, and comes when its gate is opened."""
+    """Each page is read at once, and returned when its gate is opened."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,19 +31,19 @@ class _GatedLog(FakeEventLog):
         self.has_read.clear()
 
 
-async def test_an_older_reading_that_ends_leaves_a_newer_one_to_be_shared() -> None:
+async def test_a_newer_read_is_still_shared_after_an_older_one_ended() -> None:
     log = _GatedLog()
-    pages, topic = SharedPages(log), StreamTopic("stream", "bell", page_bytes=4096, request_read=lambda _: None)
+    pages, topic = SharedPages(log), StreamTopic("stream", "channel", page_bytes=4096, request_read=lambda _: None)
     async with asyncio.timeout(_LIMIT_SECONDS):
         old = asyncio.create_task(pages.read(topic, START))
         await log.until_read()
         log.append("stream")
         begun = pages.begun
-        new = asyncio.create_task(pages.read(topic, START, behind=begun))
+        new = asyncio.create_task(pages.read(topic, START, newer_than=begun))
         await log.until_read()
         log.gates[0].set()
         assert not (await old).frames
-        sharing = asyncio.create_task(pages.read(topic, START, behind=begun))
+        sharing = asyncio.create_task(pages.read(topic, START, newer_than=begun))
         await asyncio.sleep(0)
         assert pages.begun == begun + 1
         log.gates[1].set()

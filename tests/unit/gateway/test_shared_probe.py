@@ -1,4 +1,4 @@
-"""One look at the dependencies a second, however many ask."""
+"""The dependencies are checked once a second at most, however many ask."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from gateway.service.health import SharedProbe
 
 
 class _Counted:
-    """Answers with how often it was asked, once it may."""
+    """Returns how often it was called, once `may_answer` is set."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -19,7 +19,7 @@ class _Counted:
         return self.asked
 
 
-async def test_all_who_ask_at_once_get_one_answer() -> None:
+async def test_concurrent_callers_share_one_check() -> None:
     counted = _Counted()
     probe = SharedProbe(counted.ask, lambda _: True)
     asking = [asyncio.create_task(probe.answer()) for _ in range(100)]
@@ -30,7 +30,7 @@ async def test_all_who_ask_at_once_get_one_answer() -> None:
     assert await probe.answer() == 1, "it is still fresh"
 
 
-async def test_an_answer_is_asked_for_again_when_it_is_old() -> None:
+async def test_an_old_answer_is_checked_again() -> None:
     counted = _Counted()
     counted.may_answer.set()
     probe = SharedProbe(counted.ask, lambda _: True)
@@ -40,7 +40,7 @@ async def test_an_answer_is_asked_for_again_when_it_is_old() -> None:
     await probe.close()
 
 
-async def test_an_answer_that_was_not_good_is_soon_asked_for_again() -> None:
+async def test_a_bad_answer_is_soon_checked_again() -> None:
     counted = _Counted()
     counted.may_answer.set()
     probe = SharedProbe(counted.ask, lambda asked: asked > 1)

@@ -1,4 +1,4 @@
-"""What a client may say over a WebSocket, and what it is told about anything else."""
+"""The commands of a WebSocket, and the errors for any other message."""
 
 import orjson
 import pytest
@@ -24,7 +24,7 @@ def test_every_command_is_read_with_the_members_of_its_rest_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "reason"),
     [
         (None, "Binary"),
         ("{", "not valid JSON"),
@@ -44,10 +44,10 @@ def test_every_command_is_read_with_the_members_of_its_rest_body() -> None:
          "unknown type", "no task", "blank task",
          "unknown member", "long request_id"],
 )  # fmt: skip
-def test_a_bad_message_is_named_for_what_is_wrong_with_it(text: str | None, says: str) -> None:
+def test_the_error_for_a_bad_message_names_the_reason(text: str | None, reason: str) -> None:
     with pytest.raises(InvalidMessageError) as refused:
         read_command(text, max_bytes=1000)
-    assert says in refused.value.message
+    assert reason in refused.value.message
 
 
 def test_the_limit_of_a_message_holds_to_the_byte() -> None:
@@ -61,13 +61,13 @@ def test_the_limit_of_a_message_holds_to_the_byte() -> None:
     ("text", "request_id"),
     [('{"request_id": "q", "type": 7}', "q"), ('{"request_id": 7}', None), ("[]", None), ("{", None), (None, None)],
 )
-def test_a_wrong_message_is_still_answered_by_its_name(text: str | None, request_id: str | None) -> None:
+def test_a_bad_message_is_still_answered_with_its_request_id(text: str | None, request_id: str | None) -> None:
     assert request_id_of(text) == request_id
 
 
 def test_a_refusal_names_code_and_status_and_no_internals() -> None:
-    sign = refuse_message(TooManyStreamsError("full"), "q")
-    assert orjson.loads(sign.data) == {
+    refused = refuse_message(TooManyStreamsError("full"), "q")
+    assert orjson.loads(refused.data) == {
         "error": "full", "error_type": "too_many_streams", "status": 429, "request_id": "q",
     }  # fmt: skip
     fault = refuse_message(ConfigurationError("the password is hunter2"), None)

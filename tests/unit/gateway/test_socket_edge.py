@@ -1,4 +1,4 @@
-"""Around every WebSocket: its id, its log line, and an answer to refusals and faults, whatever the server can say."""
+"""The middleware of every WebSocket: its id, its log line, and an answer to refusals and unexpected errors."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ def _app() -> FastAPI:
 
 
 async def _connect(path: str, query: str = "", *, extensions: Sequence[str] = (DENIAL_EXTENSION,)) -> list[Message]:
-    """Return what the server is told to send."""
+    """Return the messages that the server is asked to send."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -70,15 +70,13 @@ async def _connect(path: str, query: str = "", *, extensions: Sequence[str] = (D
      ("/fault", "is_early=1", 500, "internal_error")],
     ids=["refused", "bad query", "fault"],
 )  # fmt: skip
-async def test_a_handshake_that_fails_gets_the_body_that_all_errors_have(
-    path: str, query: str, status: int, code: str
-) -> None:
+async def test_a_failed_handshake_gets_the_common_error_body(path: str, query: str, status: int, code: str) -> None:
     start, body = await _connect(path, query)
     assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
-    said = orjson.loads(body["body"])
-    assert said["code"] == code
-    assert "hunter2" not in said["detail"]
-    assert (b"x-request-id", said["request_id"].encode()) in start["headers"]
+    error = orjson.loads(body["body"])
+    assert error["code"] == code
+    assert "hunter2" not in error["detail"]
+    assert (b"x-request-id", error["request_id"].encode()) in start["headers"]
 
 
 async def test_a_server_that_cannot_answer_a_handshake_closes_with_4000_and_the_status() -> None:
@@ -87,7 +85,9 @@ async def test_a_server_that_cannot_answer_a_handshake_closes_with_4000_and_the_
     assert (close["type"], close["code"]) == ("websocket.close", 4404)
 
 
-async def test_a_fault_in_an_open_socket_closes_it_with_1011_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_closes_an_open_socket_with_1011_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.INFO, "gateway"):
         accept, close = await _connect("/fault", "is_early=0")
     assert accept["type"] == "websocket.accept"
@@ -98,7 +98,7 @@ async def test_a_fault_in_an_open_socket_closes_it_with_1011_and_is_logged(caplo
 
 
 class _Flood:
-    """A WebSocket with a thousand messages that are there already; it counts how often others get a turn."""
+    """A WebSocket with a thousand messages ready to read; it counts how often other tasks run."""
 
     def __init__(self) -> None:
         self.left = 1000
@@ -117,7 +117,7 @@ class _Flood:
             await asyncio.sleep(0)
 
 
-async def test_a_flood_of_messages_leaves_the_loop_to_others() -> None:
+async def test_a_flood_of_messages_does_not_block_the_loop() -> None:
     flood = _Flood()
     session = SocketSession(
         cast("WebSocket", flood), cast("EventStreamSession", None), cast("SocketCommands", None), None,

@@ -1,4 +1,4 @@
-"""How a stream is carried over HTTP, and what becomes of it when its client leaves or stalls."""
+"""How a stream is sent over HTTP, and how it ends when its client leaves or stalls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,14 +12,14 @@ from gateway.service.stream.stream_limits import StreamLimits
 from gateway.service.stream.stream_session import EventStreamSession, StreamRequest
 from gateway.service.stream.topic import START
 from shared.config import GatewayConfig, StreamConfig
-from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
+from tests.fakes.fake_notifications import FakeNotifications
 
 _LIMIT_SECONDS = 5.0
 
 
 class _FakeConnection:
-    """A server's side of one request, and the wire below it."""
+    """The server's side of one request, and its transport."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
@@ -60,9 +60,9 @@ class _FakeConnection:
 async def _stream(
     log: FakeEventLog, connection: _FakeConnection, *, send_timeout: float = 30.0, until_completion: bool = False
 ) -> AsyncIterator[asyncio.Task[None]]:
-    request = StreamRequest("t", "stream", "bell", START, until_completion=until_completion)
+    request = StreamRequest("t", "stream", "channel", START, until_completion=until_completion)
     config = StreamConfig(send_timeout=send_timeout)
-    async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
+    async with EventHub(log, FakeNotifications(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
         stream_limits = StreamLimits(GatewayConfig())
         stream = EventStream(EventStreamSession(hub, log, request, config), hub.wheel, stream_limits, config)
         task = asyncio.create_task(stream(connection.scope, connection.receive, connection.send))

@@ -1,4 +1,4 @@
-"""What steers a run reaches the model as a first task would."""
+"""A steering text reaches the model in the form of a first task."""
 
 import orjson
 
@@ -6,10 +6,8 @@ from gateway.service.run.steer import steer_text
 from shared.clock import SystemClock
 from shared.contract.message import ContentPart
 from shared.contract.run import ContextItem, RunRecord
-from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
 from workflow.agent.task_message import task_message
-from workflow.runner.work import Work
 
 NOW = "2026-01-02T03:04:05+00:00"
 CONTEXT = (
@@ -32,9 +30,6 @@ def test_images_that_steer_a_run_are_parts_of_the_message() -> None:
     assert (shown["task"], len(shown["context_data"])) == ("Look at this", 3)
 
 
-def test_a_task_says_the_same_whether_it_begins_a_run_or_steers_one() -> None:
+def test_a_task_has_the_same_message_whether_it_begins_or_steers_a_run() -> None:
     thread = ThreadRecord(thread_id="t", created_at=NOW, updated_at=NOW)
-    assert (
-        task_message(Work(REQUEST, thread, AgentState(), ())).content
-        == steer_text(REQUEST, SystemClock()).message.content
-    )
+    assert task_message(REQUEST, thread, ()).content == steer_text(REQUEST, SystemClock()).message.content

@@ -1,4 +1,4 @@
-"""What a stream says besides entries, and when it closes."""
+"""What a stream sends besides entries, and when it closes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -12,19 +12,22 @@ from gateway.service.stream.types import Item
 from shared.config import StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.store.events import Page
-from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_event_log import FakeEventLog
+from tests.fakes.fake_notifications import FakeNotifications
 
 _LIMIT_SECONDS = 5.0
-_REQUEST = StreamRequest("t", "stream", "bell", START)
+_REQUEST = StreamRequest("t", "stream", "channel", START)
 
 
 @asynccontextmanager
 async def _bursts(
-    log: FakeEventLog, request: StreamRequest, config: StreamConfig | None = None, channels: FakeBells | None = None
+    log: FakeEventLog,
+    request: StreamRequest,
+    config: StreamConfig | None = None,
+    notifications: FakeNotifications | None = None,
 ) -> AsyncIterator[AsyncIterator[Sequence[Item]]]:
     timings = HubTimings(sweep=0.02, retry=0.005, give_up=0.05, dead_after=1.0)
-    async with EventHub(log, channels or FakeBells(), buffer_bytes=4096, timings=timings) as hub:
+    async with EventHub(log, notifications or FakeNotifications(), buffer_bytes=4096, timings=timings) as hub:
         async with asyncio.timeout(_LIMIT_SECONDS):
             yield EventStreamSession(hub, log, request, config or StreamConfig()).items()
 
@@ -34,24 +37,24 @@ async def _all(bursts: AsyncIterator[Sequence[Item]]) -> list[str]:
     return [item.event async for burst in bursts for item in burst]
 
 
-async def test_a_stream_with_nothing_to_send_says_that_it_waits() -> None:
+async def test_a_stream_with_nothing_to_send_sends_waiting() -> None:
     async with _bursts(FakeEventLog(), _REQUEST) as bursts:
         assert [item.event for item in await anext(bursts)] == ["waiting"]
 
 
-async def test_a_stream_whose_client_left_ends_without_a_word() -> None:
-    async with EventHub(FakeEventLog(), FakeBells(), buffer_bytes=4096) as hub:
-        tail = EventStreamSession(hub, FakeEventLog(), _REQUEST, StreamConfig())
-        bursts = tail.items()
+async def test_a_stream_whose_client_left_sends_no_end_event() -> None:
+    async with EventHub(FakeEventLog(), FakeNotifications(), buffer_bytes=4096) as hub:
+        session = EventStreamSession(hub, FakeEventLog(), _REQUEST, StreamConfig())
+        bursts = session.items()
         assert [item.event for item in await anext(bursts)] == ["waiting"]
-        tail.leave()
+        session.leave()
         assert await _all(bursts) == []
 
 
-async def test_nothing_waits_when_there_is_something_to_send() -> None:
+async def test_waiting_is_not_sent_when_there_are_entries() -> None:
     log = FakeEventLog()
     log.append("stream")
-    async with _bursts(log, StreamRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "channel", START, until_completion=True)) as bursts:
         assert await _all(bursts) == ["task_agent_execute"]
 
 
@@ -61,27 +64,29 @@ async def test_a_run_stream_closes_after_its_final_entry() -> None:
     log.append("stream", run_id="b", is_final=True)
     log.append("stream", run_id="a", is_final=True)
     log.append("stream", run_id="a")
-    async with _bursts(log, StreamRequest("t", "stream", "bell", START, run_id="b")) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "channel", START, run_id="b")) as bursts:
         assert await _all(bursts) == ["task_agent_execute"]
 
 
 async def test_the_stream_of_an_ended_run_closes_even_if_its_end_was_trimmed() -> None:
     log = FakeEventLog()
     log.append("stream", run_id="other")
-    async with _bursts(log, StreamRequest("t", "stream", "bell", START, run_id="a", has_ended=True)) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "channel", START, run_id="a", has_ended=True)) as bursts:
         assert await _all(bursts) == ["waiting"]
 
 
 async def test_what_was_written_before_the_last_run_ended_is_sent_before_the_close() -> None:
     class _EndsMeanwhile(FakeEventLog):
-        """The run writes its end between the reader's last page and its question whether a run is active."""
+        """The run writes its end between the reader's last page and its query for the active run."""
 
         async def active_run(self, thread_id: str) -> str | None:
             if not self.ids("stream"):
                 self.append("stream", is_final=True)
             return await super().active_run(thread_id)
 
-    async with _bursts(_EndsMeanwhile(), StreamRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+    async with _bursts(
+        _EndsMeanwhile(), StreamRequest("t", "stream", "channel", START, until_completion=True)
+    ) as bursts:
         assert await _all(bursts) == ["waiting", "task_agent_execute"]
 
 
@@ -102,7 +107,7 @@ async def test_an_old_connection_is_closed_without_an_error() -> None:
         assert "error" not in await _all(bursts)
 
 
-async def test_keep_alives_go_on_while_redis_is_away_until_it_is_given_up() -> None:
+async def test_keep_alives_are_sent_while_redis_is_down_until_the_stream_ends() -> None:
     log = FakeEventLog()
     log.is_down = True
     config = StreamConfig(keep_alive_interval=0.01, idle_timeout=60.0)
@@ -112,7 +117,7 @@ async def test_keep_alives_go_on_while_redis_is_away_until_it_is_given_up() -> N
     assert events[-1] == "error"
 
 
-async def test_a_question_that_redis_did_not_answer_is_asked_again() -> None:
+async def test_a_failed_query_for_the_active_run_is_repeated() -> None:
     class _FailsOnce(FakeEventLog):
         has_failed = False
 
@@ -124,13 +129,13 @@ async def test_a_question_that_redis_did_not_answer_is_asked_again() -> None:
 
     log = _FailsOnce()
     log.append("stream", is_final=True)
-    async with _bursts(log, StreamRequest("t", "stream", "bell", START, until_completion=True)) as bursts:
+    async with _bursts(log, StreamRequest("t", "stream", "channel", START, until_completion=True)) as bursts:
         assert await _all(bursts) == ["task_agent_execute"]
 
 
-async def test_the_last_look_is_no_reading_that_another_client_began_before_the_end() -> None:
+async def test_the_last_read_is_not_one_that_another_client_began_before_the_end() -> None:
     class _SlowAnswers(FakeEventLog):
-        """While the reader asks whether a run is active, another opens at its place, and the run ends meanwhile."""
+        """While one client asks for the active run, another opens at its position, and the run ends meanwhile."""
 
         answers = asyncio.Event()
         is_slow = False
@@ -154,8 +159,8 @@ async def test_the_last_look_is_no_reading_that_another_client_began_before_the_
 
     log = _SlowAnswers()
     opened: list[asyncio.Task[Sequence[Item]]] = []
-    request = StreamRequest("t", "stream", "bell", START, until_completion=True)
-    async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
+    request = StreamRequest("t", "stream", "channel", START, until_completion=True)
+    async with EventHub(log, FakeNotifications(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
         other = EventStreamSession(hub, log, _REQUEST, StreamConfig()).items()
         assert await _all(EventStreamSession(hub, log, request, StreamConfig()).items()) == [
             "waiting",
@@ -165,9 +170,9 @@ async def test_the_last_look_is_no_reading_that_another_client_began_before_the_
         await other.aclose()
 
 
-async def test_the_stream_of_an_ended_run_shares_no_reading_begun_before_its_end() -> None:
+async def test_the_stream_of_an_ended_run_shares_no_read_begun_before_its_end() -> None:
     class _SlowOnce(FakeEventLog):
-        """The first page is what Redis held before the run's end, and comes after it."""
+        """The first page is read before the run's end, and returned after it."""
 
         async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
             page = await super().page_with_first(stream, after=after, limit=limit, most_bytes=most_bytes)
@@ -177,8 +182,8 @@ async def test_the_stream_of_an_ended_run_shares_no_reading_begun_before_its_end
             return page
 
     log, began, goes_on = _SlowOnce(), asyncio.Event(), asyncio.Event()
-    request = StreamRequest("t", "stream", "bell", START, run_id="run", has_ended=True)
-    async with EventHub(log, FakeBells(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
+    request = StreamRequest("t", "stream", "channel", START, run_id="run", has_ended=True)
+    async with EventHub(log, FakeNotifications(), buffer_bytes=4096) as hub, asyncio.timeout(_LIMIT_SECONDS):
         other = EventStreamSession(hub, log, _REQUEST, StreamConfig()).items()
         first = asyncio.create_task(anext(other))
         await began.wait()

@@ -1,4 +1,4 @@
-"""How entries and system events look on the wire."""
+"""How entries and control events are encoded."""
 
 import json
 
@@ -19,7 +19,7 @@ def test_an_entry_becomes_one_frame_with_its_redis_id() -> None:
     assert (frame.id, frame.run_id, frame.is_final) == (StreamId(12, 3), "run", True)
 
 
-def test_a_frame_is_encoded_once_for_all_who_get_it() -> None:
+def test_a_frame_is_encoded_once_for_all_clients() -> None:
     frame = frame_of(_entry())
     assert frame.sse is frame.sse
 
@@ -48,7 +48,7 @@ def test_data_is_passed_on_untouched() -> None:
     assert data in frame_of(_entry(data=data)).sse
 
 
-def test_system_events_carry_their_fields_and_no_id() -> None:
+def test_control_events_have_their_fields_and_no_id() -> None:
     assert control_event_of("waiting", {"time": "now"}).sse == b'event: waiting\ndata: {"time":"now"}\n\n'
     assert error_event("why", "timeout", 408).sse == (
         b'event: error\ndata: {"error":"why","error_type":"timeout","status":408}\n\n'

@@ -1,4 +1,4 @@
-"""A task that is taken in is published once, queued, or ended if nobody can be told of it."""
+"""An accepted task is published once, queued, or ended if it cannot be published."""
 
 import json
 
@@ -35,7 +35,7 @@ async def test_the_first_task_of_a_thread_is_published_at_once() -> None:
     assert answer.created_at == "2026-01-02T03:04:05.000000+00:00"
 
 
-async def test_a_task_behind_another_is_pending_and_not_published() -> None:
+async def test_a_task_queued_after_another_is_pending_and_not_published() -> None:
     publisher = FakePublisher()
     submission = _submission(FakeRunStore(), publisher)
     await submission.submit("t", _TASK)
@@ -43,7 +43,7 @@ async def test_a_task_behind_another_is_pending_and_not_published() -> None:
     assert len(publisher.jobs) == 1
 
 
-async def test_a_repeated_request_that_nobody_took_up_is_published_again() -> None:
+async def test_a_repeated_request_that_no_worker_has_claimed_is_published_again() -> None:
     publisher = FakePublisher()
     submission = _submission(FakeRunStore(), publisher)
     answers = [await submission.submit("t", _TASK, idempotency_key="k") for _ in range(2)]
@@ -51,7 +51,7 @@ async def test_a_repeated_request_that_nobody_took_up_is_published_again() -> No
     assert [job.run_id for job in publisher.jobs] == [answers[0].run_id] * 2
 
 
-async def test_a_repeated_request_tells_how_its_run_stands() -> None:
+async def test_a_repeated_request_returns_the_status_of_its_run() -> None:
     store, publisher = FakeRunStore(), FakePublisher()
     submission = _submission(store, publisher)
     first = await submission.submit("t", _TASK, idempotency_key="k")
@@ -61,7 +61,7 @@ async def test_a_repeated_request_tells_how_its_run_stands() -> None:
     assert len(publisher.jobs) == 1
 
 
-async def test_a_repeated_request_that_still_waits_its_turn_is_pending() -> None:
+async def test_a_repeated_request_that_is_still_queued_is_pending() -> None:
     store, publisher = FakeRunStore(), FakePublisher()
     submission = _submission(store, publisher)
     await submission.submit("t", _TASK)
@@ -82,7 +82,7 @@ async def test_a_run_that_cannot_be_published_ends_with_one_completion() -> None
     assert event["execute_result"]["flow_completion_message"] == end.message
 
 
-async def test_a_run_that_a_worker_claimed_meanwhile_stands() -> None:
+async def test_a_run_that_a_worker_claimed_meanwhile_is_not_ended() -> None:
     store = FakeRunStore()
 
     class _LosesTheAnswer(FakePublisher):
@@ -97,7 +97,7 @@ async def test_a_run_that_a_worker_claimed_meanwhile_stands() -> None:
     assert store.ends == []
 
 
-async def test_runs_that_wait_behind_an_unpublished_one_are_not_left_hanging() -> None:
+async def test_runs_queued_after_an_unpublished_one_are_published_or_ended() -> None:
     store, publisher = FakeRunStore(), FakePublisher()
     submission = _submission(store, publisher)
     first = await submission.submit("t", _TASK, idempotency_key="k")
@@ -109,7 +109,7 @@ async def test_runs_that_wait_behind_an_unpublished_one_are_not_left_hanging() -
     assert publisher.jobs[-1].run_id == third.run_id
 
 
-async def test_steer_says_the_task_to_the_active_run_and_answers_with_it() -> None:
+async def test_steer_adds_the_task_to_the_active_run_and_returns_that_run() -> None:
     store, publisher = FakeRunStore(), FakePublisher()
     submission = _submission(store, publisher)
     active = await submission.submit("t", _TASK)
@@ -119,29 +119,29 @@ async def test_steer_says_the_task_to_the_active_run_and_answers_with_it() -> No
     answer = await submission.submit("t", request)
     assert (answer.run_id, answer.created_at) == (active.run_id, active.created_at)
     assert (list(store.runs), len(publisher.jobs)) == ([active.run_id], 1)
-    (said,) = store.said
-    assert (said.message.role, said.message.text()) == (Role.USER, "<colour>\nred\n</colour>\n\nand a roof")
-    event = json.loads(said.event)
+    (steer,) = store.steering
+    assert (steer.message.role, steer.message.text()) == (Role.USER, "<colour>\nred\n</colour>\n\nand a roof")
+    event = json.loads(steer.event)
     assert (event["execute_type"], event["current_state"]) == ("user_message", "complete")
     assert event["execute_result"]["user_message_result"]["task"] == "and a roof"
 
 
-async def test_steer_without_a_key_is_said_once_all_the_same() -> None:
+async def test_steer_without_a_key_is_stored_once() -> None:
     store = FakeRunStore()
     submission = _submission(store, FakePublisher())
     await submission.submit("t", _TASK)
     await submission.submit("t", ExecuteRequest(task="and a roof", on_busy=OnBusy.STEER))
-    assert len(store.keys) == 1, "a call that the store gets twice is known by the id of its request"
+    assert len(store.keys) == 1, "a call that the store gets twice is recognised by the id of its request"
 
 
-async def test_steer_with_nothing_to_steer_is_a_run_of_its_own() -> None:
+async def test_steer_without_an_active_run_becomes_a_run() -> None:
     store, publisher = FakeRunStore(), FakePublisher()
     answer = await _submission(store, publisher).submit("t", ExecuteRequest(task="t", on_busy=OnBusy.STEER))
-    assert (answer.status, store.said) == (RunStatus.PROCESSING, [])
+    assert (answer.status, store.steering) == (RunStatus.PROCESSING, [])
     assert [job.run_id for job in publisher.jobs] == [answer.run_id]
 
 
-async def test_interrupt_cancels_the_active_run_and_is_next() -> None:
+async def test_interrupt_cancels_the_active_run_and_is_queued_first() -> None:
     store, publisher, canceller = FakeRunStore(), FakePublisher(), FakeCanceller()
     submission = _submission(store, publisher, canceller)
     active, queued = [await submission.submit("t", _TASK) for _ in range(2)]
@@ -157,13 +157,13 @@ async def test_interrupt_of_an_idle_thread_cancels_nothing() -> None:
     assert (answer.status, canceller.cancelled) == (RunStatus.PROCESSING, [])
 
 
-async def test_who_interrupts_cancels_nobody_who_came_later() -> None:
+async def test_interrupt_does_not_cancel_a_run_that_became_active_later() -> None:
     store, canceller = FakeRunStore(), FakeCanceller()
     submission = _submission(store, FakePublisher(), canceller)
     active = await submission.submit("t", _TASK)
 
     class _EndsMeanwhile(FakeRunStore):
-        """The active run ends, and a later one is active before the answer is there."""
+        """The active run ends, and a later one is active before the store returns."""
 
         async def submit(
             self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None

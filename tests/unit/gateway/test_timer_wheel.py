@@ -28,7 +28,7 @@ async def test_timers_are_called_once_in_the_order_of_their_times() -> None:
     assert all(at >= due[number] for number, at in called)
 
 
-async def test_an_earlier_time_counts_and_a_later_one_is_left_to_the_callback() -> None:
+async def test_a_timer_fires_at_the_earliest_time_that_was_set() -> None:
     wheel, now = TimerWheel(), asyncio.get_running_loop().time
     is_called = asyncio.Event()
     timer = wheel.timer(is_called.set)
@@ -53,7 +53,7 @@ async def test_a_stopped_timer_is_not_called_and_can_be_set_again() -> None:
         await is_called.wait()
 
 
-async def test_a_rush_of_timers_lets_the_loop_have_its_turn() -> None:
+async def test_many_timers_due_at_once_do_not_block_the_loop() -> None:
     wheel, loop = TimerWheel(), asyncio.get_running_loop()
     called, turns = 0, 0
     is_done = asyncio.Event()
@@ -78,7 +78,7 @@ async def test_a_rush_of_timers_lets_the_loop_have_its_turn() -> None:
     assert turns > 10
 
 
-async def test_a_callback_that_fails_costs_the_others_nothing() -> None:
+async def test_a_callback_that_fails_does_not_affect_the_others() -> None:
     wheel, loop = TimerWheel(), asyncio.get_running_loop()
     faults: list[object] = []
     loop.set_exception_handler(lambda _loop, context: faults.append(context["exception"]))

@@ -1,4 +1,4 @@
-"""Pages of other sites open no WebSocket, unless they may."""
+"""Pages of other sites open a WebSocket only if their origin is allowed."""
 
 import pytest
 from starlette.datastructures import Headers

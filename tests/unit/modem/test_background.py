@@ -1,4 +1,4 @@
-"""Endless work of a worker begins again, whatever ended it."""
+"""A background task is restarted, whatever ended it."""
 
 import asyncio
 
@@ -12,18 +12,18 @@ async def fail() -> None:
 
 
 async def be_cancelled_from_within() -> None:
-    """Await something of its own that somebody else has cancelled."""
+    """Await a future that was cancelled."""
     other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     other.cancel()
     await other
 
 
 async def end() -> None:
-    """Return, which endless work must not."""
+    """Return, which a background task must not."""
 
 
 @pytest.mark.parametrize("way", [fail, be_cancelled_from_within, end])
-async def test_work_that_ended_begins_again(way: object, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_that_ended_is_restarted(way: object, caplog: pytest.LogCaptureFixture) -> None:
     begun = asyncio.Semaphore(0)
 
     async def work() -> None:
@@ -38,20 +38,20 @@ async def test_work_that_ended_begins_again(way: object, caplog: pytest.LogCaptu
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     assert keeping.cancelled()
-    assert "failed and begins again: the keeper" in caplog.text
+    assert "failed; restarting it: the keeper" in caplog.text
 
 
-async def test_work_that_swallows_a_cancellation_ends_all_the_same() -> None:
+async def test_a_task_that_swallows_a_cancellation_ends() -> None:
     started = asyncio.Event()
 
-    async def deaf() -> None:
+    async def stubborn() -> None:
         try:
             started.set()
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             await asyncio.Event().wait()  # as redis-py does while it opens a connection
 
-    keeper = asyncio.create_task(run_forever("deaf", deaf))
+    keeper = asyncio.create_task(run_forever("stubborn", stubborn))
     await started.wait()
     keeper.cancel()
     async with asyncio.timeout(5):

@@ -46,7 +46,7 @@ def test_a_readable_message_is_passed_on_and_another_kept(loop: LoopThread) -> N
     assert (letter.message, letter.worker, letter.queue, letter.size_bytes) == ("garbage", "w1", "celery", 7)
 
 
-def test_a_redis_that_is_away_is_waited_for(loop: LoopThread) -> None:
+def test_a_write_is_retried_while_redis_is_down(loop: LoopThread) -> None:
     store = FakeStore(StoreUnavailableError())
     box(store, loop).put_aside("celery", b"garbage", "no JSON")
     assert len(store.kept) == 1

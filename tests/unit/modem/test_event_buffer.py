@@ -35,7 +35,7 @@ def read(data: bytes) -> Item:
 
 
 def joined(items: list[Item]) -> list[Item]:
-    """Join neighbouring deltas of the same step and kind: the plainest way to say what is right."""
+    """Join neighbouring deltas of the same step and kind: the reference implementation."""
     result: list[Item] = []
     for name, kind, text in items:
         if kind is not None and result and result[-1][:2] == (name, kind):
@@ -80,14 +80,14 @@ def test_the_size_is_about_what_goes_on_the_wire(kind: DeltaKind | None) -> None
 
 STEP = EventSpan("a", EVENTS.now(), "assistant_response")
 SUPERSEDING = {
-    "a whole message": EVENTS.response(STEP, "one two"),
+    "a complete message": EVENTS.response(STEP, "one two"),
     "a try that failed": EVENTS.restarted(STEP, "the model broke off", 2),
     "another attempt": EVENTS.resumed(2),
 }
 
 
 @pytest.mark.parametrize("event", SUPERSEDING.values(), ids=SUPERSEDING)
-def test_deltas_that_wait_do_not_outlive_what_supersedes_them(event: AgentExecuteData) -> None:
+def test_superseded_deltas_are_dropped_from_the_buffer(event: AgentExecuteData) -> None:
     buffer = EventBuffer(coalesce=True, drop=True)
     buffer.add(event_of(("a", DeltaKind.CONTENT, "one ")))
     buffer.add(event_of(("b", None, "output")))

@@ -179,7 +179,7 @@ async def test_a_worker_that_lost_the_run_writes_no_end_and_publishes_nothing() 
     assert (store.ends, publisher.jobs) == ([], [])
 
 
-async def test_a_run_whose_lease_ran_out_and_that_nobody_took_is_given_back() -> None:
+async def test_a_run_whose_lease_expired_and_that_nobody_took_over_is_handed_over() -> None:
     store, leases = FakeWorkerRunStore(CLAIM), FakeLeaseStore()
     store.failures = [None, LeaseLostError()]
     publisher = await execute(store, FakeEngineBuilder([says("Done.")]), leases)
@@ -194,7 +194,7 @@ async def test_a_claim_that_redis_did_not_answer_is_made_again_as_the_same_claim
     assert (len(store.claim_ids), len(set(store.claim_ids))) == (3, 1)
 
 
-async def test_a_worker_that_leaves_does_not_wait_for_redis_with_a_claim() -> None:
+async def test_a_draining_worker_does_not_retry_a_claim() -> None:
     store, active = FakeWorkerRunStore(CLAIM), ActiveRuns()
 
     def leave() -> Exception:
@@ -220,8 +220,8 @@ async def test_a_run_that_the_process_hands_over_is_released_published_and_not_e
 async def test_a_second_attempt_goes_on_without_a_second_user_message() -> None:
     first = FakeWorkerRunStore(CLAIM)
     await execute(first, FakeEngineBuilder([PLAN, dies()]))
-    told = tuple(message for write in first.writes for message in write.messages)
-    again = FakeWorkerRunStore(replace(CLAIM, messages=told, state=AgentState(phase=Phase.EXECUTION)))
+    written = tuple(message for write in first.writes for message in write.messages)
+    again = FakeWorkerRunStore(replace(CLAIM, messages=written, state=AgentState(phase=Phase.EXECUTION)))
     engines = FakeEngineBuilder([says("Done.")])
     await execute(again, engines)
     assert kinds(again) == [("status", "complete"), ("assistant_response", "complete")]
@@ -235,20 +235,20 @@ def dies() -> Script:
     return die
 
 
-async def test_a_run_that_is_spoken_to_while_it_ends_goes_on() -> None:
-    said = ChatMessage(role=Role.USER, content="and milk", run_id="r")
+async def test_a_run_that_is_steered_while_it_ends_goes_on() -> None:
+    steering = ChatMessage(role=Role.USER, content="and milk", run_id="r")
 
-    class SpokenTo(FakeWorkerRunStore):
-        """Somebody speaks just before the first end."""
+    class SteeredAtTheEnd(FakeWorkerRunStore):
+        """Steering text arrives just before the first end."""
 
-        was_spoken_to = False
+        was_steered = False
 
         async def finish(self, run: RunRecord, end: RunEnd) -> Ended | None:
-            if not self.was_spoken_to:
-                self.was_spoken_to, self.said = True, [said]
+            if not self.was_steered:
+                self.was_steered, self.steering = True, [steering]
             return await super().finish(run, end)
 
-    store, engines = SpokenTo(CLAIM), FakeEngineBuilder([says("Tea."), says("Tea with milk.")])
+    store, engines = SteeredAtTheEnd(CLAIM), FakeEngineBuilder([says("Tea."), says("Tea with milk.")])
     await execute(store, engines)
     assert [end.stop_reason for end in store.ends] == [StopReason.COMPLETED]
     assert kinds(store) == [

@@ -1,4 +1,4 @@
-"""One job of a run that another worker had before, or that this worker gives away."""
+"""One job of a run that is taken over from another worker, or handed over by this one."""
 
 import asyncio
 from dataclasses import replace
@@ -66,7 +66,7 @@ async def test_a_run_that_took_too_many_workers_down_is_ended_as_poison() -> Non
     assert leases.forgotten == ["r"]
 
 
-async def test_a_run_that_was_cancelled_while_nobody_carried_it_is_ended_and_not_carried_on() -> None:
+async def test_a_run_that_was_cancelled_without_a_worker_is_ended_and_not_continued() -> None:
     store = FakeWorkerRunStore(taken_over(cancel_requested_at=NOW))
     engines = FakeEngineBuilder([says("never")])
     await execute(store, engines, FakeLeaseStore())
@@ -77,7 +77,7 @@ async def test_a_run_that_was_cancelled_while_nobody_carried_it_is_ended_and_not
 
 
 class DrainedWhileClaiming(FakeWorkerRunStore):
-    """The process is told to stop while it claims."""
+    """The process begins to drain while it claims."""
 
     def __init__(self, claim: Claim, active: ActiveRuns) -> None:
         super().__init__(claim)
@@ -90,42 +90,42 @@ class DrainedWhileClaiming(FakeWorkerRunStore):
         return await super().claim(thread_id, run_id, owner=owner, claim_id=claim_id, lease_seconds=lease_seconds)
 
 
-async def test_a_worker_that_leaves_claims_nothing_more() -> None:
+async def test_a_draining_worker_claims_nothing_more() -> None:
     store, leases, active = FakeWorkerRunStore(CLAIM), FakeLeaseStore(), ActiveRuns()
     active.is_draining = True
     services = services_with(store, active, FakeEngineBuilder([]), leases=leases)
     await asyncio.wait_for(execute_run(JOB, services), 5)
-    assert (store.claimed_by, [run_id for run_id, _ in leases.watched]) == ([], ["r"])
+    assert (store.claimed_by, [run_id for run_id, _ in leases.checks]) == ([], ["r"])
 
 
-async def test_a_run_that_leaves_is_given_back_before_it_is_published() -> None:
+async def test_a_run_that_is_handed_over_is_released_before_it_is_published() -> None:
     leases, publisher, active = FakeLeaseStore(), FakePublisher(), ActiveRuns()
     store = DrainedWhileClaiming(CLAIM, active)
     services = services_with(store, active, FakeEngineBuilder([]), publisher, leases)
     await asyncio.wait_for(execute_run(JOB, services), 5)
     assert (store.ends, leases.released, publisher.jobs) == ([], ["r"], [JOB])
-    assert [run_id for run_id, _ in leases.watched] == ["r"], "a reaper looks, should the job be lost"
+    assert [run_id for run_id, _ in leases.checks] == ["r"], "a reaper checks, should the job be lost"
 
 
-async def test_a_run_that_was_lost_before_it_could_be_given_back_is_not_published() -> None:
+async def test_a_run_that_was_lost_before_it_could_be_released_is_not_published() -> None:
     leases, publisher, active = FakeLeaseStore(), FakePublisher(), ActiveRuns()
     store, leases.is_owner = DrainedWhileClaiming(CLAIM, active), False
     services = services_with(store, active, FakeEngineBuilder([]), publisher, leases)
     await asyncio.wait_for(execute_run(JOB, services), 5)
-    assert (publisher.jobs, leases.watched) == ([], [])
+    assert (publisher.jobs, leases.checks) == ([], [])
 
 
 @pytest.mark.parametrize("reason", [Stop.LEASE_LOST, Stop.CANCELLED, Stop.HAND_OVER])
-async def test_a_run_that_is_stopped_ends_as_its_reason_says(reason: Stop) -> None:
+async def test_a_stopped_run_ends_according_to_the_stop_reason(reason: Stop) -> None:
     store, leases, active = FakeWorkerRunStore(CLAIM), FakeLeaseStore(), ActiveRuns()
     engines = FakeEngineBuilder([hangs(after="hm")])
     run = asyncio.create_task(execute_run(JOB, services_with(store, active, engines, leases=leases)))
     await asyncio.wait_for(engines.model.answering.wait(), 5)
-    (carried,) = active
-    carried.stop(reason)
+    (running,) = active
+    running.stop(reason)
     await asyncio.wait_for(run, 5)
     assert [end.stop_reason for end in store.ends] == ([StopReason.CANCELLED] if reason is Stop.CANCELLED else [])
-    assert leases.released == ([] if reason is Stop.CANCELLED else ["r"]), "in vain, if another worker has it"
+    assert leases.released == ([] if reason is Stop.CANCELLED else ["r"]), "without effect if another worker owns it"
     assert list(active) == []
 
 
@@ -136,7 +136,7 @@ async def test_a_lease_lost_at_the_first_write_is_not_an_end() -> None:
     assert (store.ends, publisher.jobs, leases.forgotten) == ([], [], [])
 
 
-async def test_a_run_that_cannot_be_forgotten_has_ended_all_the_same() -> None:
+async def test_a_run_that_cannot_be_forgotten_has_ended() -> None:
     store, leases = FakeWorkerRunStore(CLAIM, next_run_id="r2"), FakeLeaseStore()
     leases.failure = StoreUnavailableError()
     publisher = await execute(store, FakeEngineBuilder([says("Done.")]), leases)

@@ -1,4 +1,4 @@
-"""One job of a run that has a question for a person: it waits, unless somebody wants something of it meanwhile."""
+"""One job of a run that has a question for a person: it waits, unless it is cancelled or steered meanwhile."""
 
 import asyncio
 
@@ -29,10 +29,10 @@ async def execute(store: FakeWorkerRunStore, script: list[Reply]) -> tuple[FakeE
 
 
 @pytest.mark.parametrize("question", [ASK, RUN], ids=["question", "approval"])
-async def test_a_run_that_asks_waits_and_is_looked_at_when_the_time_is_up(question: Reply) -> None:
+async def test_a_run_that_asks_waits_and_is_checked_when_the_time_is_up(question: Reply) -> None:
     store = FakeWorkerRunStore(CLAIM)
     _, leases = await execute(store, [PLAN, question])
-    assert (len(store.questions), store.ends, len(leases.watched)) == (1, [], 1)
+    assert (len(store.questions), store.ends, len(leases.checks)) == (1, [], 1)
 
 
 @pytest.mark.parametrize("question", [ASK, RUN], ids=["question", "approval"])
@@ -43,13 +43,13 @@ async def test_a_run_that_was_cancelled_before_it_waits_ends_with_nothing_open(q
     assert [(end.status, end.stop_reason) for end in store.ends] == [(RunStatus.CANCELLED, StopReason.CANCELLED)]
     last = [state for kind, state in kinds(store) if kind == "tool_ask_user"][-1:]
     assert last == (["error"] if question is ASK else []), "a call that has begun ends, no other begins"
-    assert leases.watched == []
+    assert leases.checks == []
 
 
 @pytest.mark.parametrize(
     ("question", "name"), [(ASK, "tool_ask_user"), (RUN, "tool_bash")], ids=["question", "approval"]
 )
-async def test_what_is_said_before_a_run_waits_is_heard_instead(question: Reply, name: str) -> None:
+async def test_steering_before_a_run_waits_replaces_its_question(question: Reply, name: str) -> None:
     store = FakeWorkerRunStore(CLAIM)
     store.wait_outcomes = [WaitOutcome.STEERED]
     engines, leases = await execute(store, [PLAN, question, says("No tea, then.")])
@@ -57,4 +57,4 @@ async def test_what_is_said_before_a_run_waits_is_heard_instead(question: Reply,
     assert [state for kind, state in kinds(store) if kind == name] == ["init", "error"], "it was not asked, nor done"
     answer = engines.model.requests[-1].messages[-1]
     assert (answer.role, "said something" in answer.text()) == (Role.TOOL, True)
-    assert leases.watched == []
+    assert leases.checks == []

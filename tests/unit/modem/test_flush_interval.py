@@ -1,4 +1,4 @@
-"""Streamed text goes out at the configured pace at rest, and in larger pieces the slower writes are."""
+"""Streamed text is written at the configured interval, and in larger pieces while writes are slow."""
 
 import pytest
 from hypothesis import given

@@ -15,9 +15,9 @@ from shared.contract.run import RunRecord, RunStatus
 from shared.errors import StoreUnavailableError
 from shared.store.leases import RenewalOutcome
 from shared.store.notifications import Notifications
-from tests.fakes.fake_bells import FakeBells
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_lease_store import FakeLeaseStore
+from tests.fakes.fake_notifications import FakeNotifications
 from tests.unit.workflow.runner.scene import NOW
 from workflow.journal.ports import Stop
 
@@ -25,7 +25,7 @@ CONFIG = ModemConfig(lease_seconds=10, renew_seconds=0.001)
 
 
 class Kept:
-    """Two runs, `a` and `b`, of one process, and who keeps their leases."""
+    """Two runs, `a` and `b`, of one process, and the keeper of their leases."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.clock = FakeClock()
@@ -48,8 +48,8 @@ def kept() -> Iterator[Kept]:
         yield Kept(stack)
 
 
-async def told(run: ActiveRun) -> Stop | None:
-    """Return what the run was told, if it was told anything."""
+async def stop_of(run: ActiveRun) -> Stop | None:
+    """Return the stop reason of the run, if it was stopped."""
     waiting = asyncio.create_task(run.wait())
     await asyncio.sleep(0)
     if waiting.done():
@@ -62,19 +62,19 @@ async def told(run: ActiveRun) -> Stop | None:
 async def test_all_leases_are_renewed_in_one_call_and_the_runs_go_on(kept: Kept) -> None:
     await kept.renew()
     assert kept.leases.renewed == [("a", "b")]
-    assert (await told(kept.a), await told(kept.b)) == (None, None)
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (None, None)
 
 
 async def test_a_lost_run_is_stopped_and_the_others_go_on(kept: Kept) -> None:
     kept.leases.outcomes["a"] = RenewalOutcome.LOST
     await kept.renew()
-    assert (await told(kept.a), await told(kept.b)) == (Stop.LEASE_LOST, None)
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (Stop.LEASE_LOST, None)
 
 
-async def test_a_run_that_somebody_wants_to_stop_is_cancelled(kept: Kept) -> None:
+async def test_a_run_with_a_cancel_request_is_cancelled(kept: Kept) -> None:
     kept.leases.outcomes["b"] = RenewalOutcome.CANCEL_ASKED
     await kept.renew()
-    assert (await told(kept.a), await told(kept.b)) == (None, Stop.CANCELLED)
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (None, Stop.CANCELLED)
 
 
 async def test_runs_go_on_while_redis_is_away_for_less_than_a_lease(kept: Kept) -> None:
@@ -82,13 +82,13 @@ async def test_runs_go_on_while_redis_is_away_for_less_than_a_lease(kept: Kept) 
     kept.leases.failure = StoreUnavailableError()
     kept.clock.advance(9.9)
     await kept.renew()
-    assert (await told(kept.a), await told(kept.b)) == (None, None)
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (None, None)
     kept.leases.failure = None
     await kept.renew()
     kept.leases.failure = StoreUnavailableError()
     kept.clock.advance(9.9)
     await kept.renew()
-    assert (await told(kept.a), await told(kept.b)) == (None, None), "counted from the last renewal"
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (None, None), "counted from the last renewal"
 
 
 async def test_runs_are_stopped_when_redis_is_away_for_longer_than_a_lease(kept: Kept) -> None:
@@ -96,7 +96,7 @@ async def test_runs_are_stopped_when_redis_is_away_for_longer_than_a_lease(kept:
     kept.leases.failure = StoreUnavailableError()
     kept.clock.advance(10.1)
     await kept.renew()
-    assert (await told(kept.a), await told(kept.b)) == (Stop.LEASE_LOST, Stop.LEASE_LOST)
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (Stop.LEASE_LOST, Stop.LEASE_LOST)
 
 
 async def test_a_run_whose_node_is_away_is_stopped_alone_after_a_lease(kept: Kept) -> None:
@@ -104,10 +104,10 @@ async def test_a_run_whose_node_is_away_is_stopped_alone_after_a_lease(kept: Kep
     kept.leases.outcomes["a"] = RenewalOutcome.UNKNOWN
     kept.clock.advance(9.9)
     await kept.renew()
-    assert (await told(kept.a), await told(kept.b)) == (None, None)
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (None, None)
     kept.clock.advance(0.2)
     await kept.renew()
-    assert (await told(kept.a), await told(kept.b)) == (Stop.LEASE_LOST, None)
+    assert (await stop_of(kept.a), await stop_of(kept.b)) == (Stop.LEASE_LOST, None)
 
 
 async def test_a_lease_that_was_never_renewed_counts_from_its_claim(kept: Kept) -> None:
@@ -116,7 +116,7 @@ async def test_a_lease_that_was_never_renewed_counts_from_its_claim(kept: Kept) 
         kept.leases.failure = StoreUnavailableError()
         kept.clock.advance(5)
         await kept.renew()
-        assert (await told(kept.a), await told(late)) == (Stop.LEASE_LOST, None)
+        assert (await stop_of(kept.a), await stop_of(late)) == (Stop.LEASE_LOST, None)
 
 
 async def test_an_attempt_has_lasted_after_four_leases(kept: Kept) -> None:
@@ -136,47 +136,53 @@ async def test_the_keeper_renews_again_and_again_until_it_is_cancelled(kept: Kep
     assert keeping.cancelled()
 
 
-async def test_a_bell_has_the_leases_looked_at_at_once_even_on_a_second_line(kept: Kept) -> None:
-    channels = FakeBells()
-    hearing = asyncio.create_task(listen_for_cancels(cast(Notifications, channels), "bell", kept.keeper, kept.active))
+async def test_a_notification_renews_the_leases_at_once_also_after_a_reconnect(kept: Kept) -> None:
+    notifications = FakeNotifications()
+    listening = asyncio.create_task(
+        listen_for_cancels(cast(Notifications, notifications), "channel", kept.keeper, kept.active)
+    )
     await kept.leases.until(lambda: len(kept.leases.renewed) == 1)
-    channels.ring("bell")
+    notifications.notify("channel")
     await kept.leases.until(lambda: len(kept.leases.renewed) == 2)
-    channels.cut()
+    notifications.cut()
     await kept.leases.until(lambda: len(kept.leases.renewed) == 3)
-    hearing.cancel()
-    await asyncio.gather(hearing, return_exceptions=True)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
 
 
-async def test_a_line_that_is_silent_but_answers_is_kept(kept: Kept) -> None:
-    channels = FakeBells()
-    hearing = asyncio.create_task(
-        listen_for_cancels(cast(Notifications, channels), "bell", kept.keeper, kept.active, silence_seconds=0.01)
+async def test_a_silent_connection_that_answers_pings_is_kept(kept: Kept) -> None:
+    notifications = FakeNotifications()
+    listening = asyncio.create_task(
+        listen_for_cancels(
+            cast(Notifications, notifications), "channel", kept.keeper, kept.active, silence_seconds=0.01
+        )
     )
     async with asyncio.timeout(5):
-        await channels.changed.wait()
-        assert channels.line is not None
-        while channels.line.pings < 5:
-            channels.line.pinged.clear()
-            await channels.line.pinged.wait()
-    assert channels.opened == 1
-    hearing.cancel()
-    await asyncio.gather(hearing, return_exceptions=True)
+        await notifications.changed.wait()
+        assert notifications.subscription is not None
+        while notifications.subscription.pings < 5:
+            notifications.subscription.pinged.clear()
+            await notifications.subscription.pinged.wait()
+    assert notifications.opened == 1
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
 
 
-async def test_a_line_that_no_longer_answers_is_opened_anew(kept: Kept) -> None:
-    channels = FakeBells()
-    hearing = asyncio.create_task(
-        listen_for_cancels(cast(Notifications, channels), "bell", kept.keeper, kept.active, silence_seconds=0.01)
+async def test_a_connection_that_does_not_answer_is_reopened(kept: Kept) -> None:
+    notifications = FakeNotifications()
+    listening = asyncio.create_task(
+        listen_for_cancels(
+            cast(Notifications, notifications), "channel", kept.keeper, kept.active, silence_seconds=0.01
+        )
     )
     async with asyncio.timeout(5):
-        while channels.opened < 3:
-            await channels.changed.wait()
-            channels.changed.clear()
-            if channels.line is not None:
-                channels.line.is_dead = True
-    hearing.cancel()
-    await asyncio.gather(hearing, return_exceptions=True)
+        while notifications.opened < 3:
+            await notifications.changed.wait()
+            notifications.changed.clear()
+            if notifications.subscription is not None:
+                notifications.subscription.is_dead = True
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_a_stale_renewal_of_an_earlier_attempt_does_not_stop_a_fresh_claim(kept: Kept) -> None:
@@ -187,7 +193,7 @@ async def test_a_stale_renewal_of_an_earlier_attempt_does_not_stop_a_fresh_claim
     with kept.active.enter(_record("c"), kept.clock.now()) as again:
         kept.clock.advance(1)
         await kept.renew()
-        assert await told(again) is None
+        assert await stop_of(again) is None
 
 
 async def test_a_renewal_that_was_asked_for_earlier_does_not_make_a_lease_older(kept: Kept) -> None:
@@ -201,4 +207,4 @@ async def test_a_renewal_that_was_asked_for_earlier_does_not_make_a_lease_older(
     kept.leases.failure = StoreUnavailableError()
     kept.clock.advance(5)
     await kept.renew()
-    assert await told(kept.a) is None
+    assert await stop_of(kept.a) is None

@@ -1,4 +1,4 @@
-"""A secret does not get out in pieces: whatever the split, what is streamed is the masked whole."""
+"""A secret does not get out in pieces: however it is split, the streamed text is masked."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ from workflow.llm.model import DeltaKind, TextDelta
 from workflow.tool.base import ToolResult
 
 EVENTS = EventFactory("t", "r", FakeClock())
-SAID, RUN = EventSpan("s", EVENTS.now(), "assistant_response"), EventSpan("b", EVENTS.now(), "tool_bash")
+ANSWER, RUN = EventSpan("s", EVENTS.now(), "assistant_response"), EventSpan("b", EVENTS.now(), "tool_bash")
 
 
-def test_text_without_a_secret_is_said_at_once_and_untouched() -> None:
+def test_text_without_a_secret_is_passed_on_at_once_and_unchanged() -> None:
     pieces = PieceMask(SecretMask(["long-enough"]))
     for text in ("a word ", "and another"):
-        event = EVENTS.delta(SAID, TextDelta(text))
-        (told,) = pieces.pass_on(event)
-        assert told is event
+        event = EVENTS.delta(ANSWER, TextDelta(text))
+        (passed,) = pieces.pass_on(event)
+        assert passed is event
     assert pieces.finish() == []
 
 
@@ -37,11 +37,11 @@ def output(text: str) -> AgentExecuteData:
     return EVENTS.tool_progress(RUN, {"tool_bash_result": {"cmd": "x", "cwd": "/", "result": text}})
 
 
-def test_output_held_back_is_told_before_the_end_of_its_command() -> None:
+def test_output_held_back_is_passed_on_before_the_end_of_its_command() -> None:
     pieces = PieceMask(SecretMask(["long-enough"]))
     end = EVENTS.tool_end(RUN, ToolResult("", {"tool_bash_result": {"cmd": "x", "cwd": "/", "result": "whole"}}))
-    told = [each for text in ("a long-", "enough. ", " long-") for each in pieces.pass_on(output(text))]
-    assert texts(told) == ["a ", f"{MASKED}. ", " "]
+    passed = [each for text in ("a long-", "enough. ", " long-") for each in pieces.pass_on(output(text))]
+    assert texts(passed) == ["a ", f"{MASKED}. ", " "]
     rest, last = pieces.pass_on(end)
     assert texts([rest]) == ["long-"]
     assert (rest.current_state, last) == (ExecuteState.PROCESSING, end)
@@ -51,9 +51,13 @@ def test_output_held_back_is_told_before_the_end_of_its_command() -> None:
 def test_texts_that_are_streamed_side_by_side_are_kept_apart() -> None:
     pieces = PieceMask(SecretMask(["long-enough"]))
     thought = DeltaKind.REASONING
-    events = [EVENTS.delta(SAID, TextDelta("long-")), EVENTS.delta(SAID, TextDelta("long-", thought)), output("long-")]
+    events = [
+        EVENTS.delta(ANSWER, TextDelta("long-")),
+        EVENTS.delta(ANSWER, TextDelta("long-", thought)),
+        output("long-"),
+    ]
     assert [each for event in events for each in pieces.pass_on(event)] == []
-    assert texts(pieces.pass_on(EVENTS.delta(SAID, TextDelta("enough")))) == [MASKED]
+    assert texts(pieces.pass_on(EVENTS.delta(ANSWER, TextDelta("enough")))) == [MASKED]
     assert texts(pieces.pass_on(output("ago"))) == ["long-ago"]
     assert texts(pieces.finish()) == ["long-"]
 

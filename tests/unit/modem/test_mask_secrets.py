@@ -34,13 +34,13 @@ async def test_nothing_that_a_run_writes_holds_a_secret(secret: str) -> None:
     arguments = orjson.dumps({"cmd": f"echo {secret}"}).decode()
     call = ToolCall(call_id="c", name="bash", arguments=arguments)
     step = EventSpan("s", EVENTS.now(), "tool_bash")
-    told = (ContentPart(type="text", text=f"it is {secret}"),)
+    content = (ContentPart(type="text", text=f"it is {secret}"),)
     await log.emit(EVENTS.tool_progress(step, {"result": f"{secret}\n"}))
     await log.commit(
         [EVENTS.response(step, f"I say {secret}."), EVENTS.tool_init(step, call)],
         [
             ChatMessage(role=Role.ASSISTANT, content=f"I say {secret}.", tool_calls=(call,)),
-            ChatMessage(role=Role.USER, content=told),
+            ChatMessage(role=Role.USER, content=content),
         ],
         AgentState(plan=Plan(name=secret, plan=f"use {secret}"), todos=(Todo(id="1", content=secret),)),
     )
@@ -48,13 +48,13 @@ async def test_nothing_that_a_run_writes_holds_a_secret(secret: str) -> None:
     event = EVENTS.completion(outcome).to_json()
     await log.finish(RunEnd(RunStatus.FAILED, StopReason.LLM_ERROR, outcome.message, Usage(), event))
     (write,), (end,) = store.writes, store.ends
-    said = [*store.data, end.event]
-    results = [orjson.loads(data).get("execute_result") for data in said]
+    written = [*store.data, end.event]
+    results = [orjson.loads(data).get("execute_result") for data in written]
     assert results[:2] == [{"result": f"{MASK}\n"}, {"assistant_response_result": f"I say {MASK}."}]
-    assert orjson.loads(said[2])["execute_params"] == {"cmd": f"echo {MASK}"}
+    assert orjson.loads(written[2])["execute_params"] == {"cmd": f"echo {MASK}"}
     assert (results[3]["flow_completion_message"], end.message) == (f"refused {MASK}", f"refused {MASK}")
-    spoken, shown = write.messages
-    assert (spoken.content, orjson.loads(spoken.tool_calls[0].arguments)) == (
+    answer, shown = write.messages
+    assert (answer.content, orjson.loads(answer.tool_calls[0].arguments)) == (
         f"I say {MASK}.", {"cmd": f"echo {MASK}"},
     )  # fmt: skip
     assert shown.text() == f"it is {MASK}"
@@ -62,7 +62,7 @@ async def test_nothing_that_a_run_writes_holds_a_secret(secret: str) -> None:
     assert (write.state.plan, write.state.todos[0].content) == (Plan(name=MASK, plan=f"use {MASK}"), MASK)
 
 
-async def test_a_secret_that_is_also_a_word_of_ours_breaks_nothing() -> None:
+async def test_a_secret_that_equals_a_field_name_breaks_nothing() -> None:
     store = FakeWorkerRunStore()
     log = log_with(store, SecretMask(("assistant", "thread_id", "assistant_response")))
     step = EventSpan("s", EVENTS.now(), "assistant_response")

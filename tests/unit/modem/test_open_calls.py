@@ -1,4 +1,4 @@
-"""A run that is taken over only to be ended: the calls that its log shows open are closed before the end."""
+"""A run that is taken over only to be ended: its open calls are closed before the end."""
 
 import asyncio
 

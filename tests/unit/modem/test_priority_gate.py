@@ -1,4 +1,4 @@
-"""Text gives way to runs that arrive, and not for ever."""
+"""New runs have priority over streamed text, for a limited time."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ async def _is_let_through(waiting: asyncio.Task[None]) -> bool:
     return waiting.done()
 
 
-async def test_text_waits_until_every_arriving_run_has_arrived() -> None:
+async def test_text_waits_until_no_new_run_has_priority() -> None:
     priority_gate = PriorityGate()
     with priority_gate.priority():
         with priority_gate.priority():
@@ -25,7 +25,7 @@ async def test_text_waits_until_every_arriving_run_has_arrived() -> None:
     await text
 
 
-async def test_a_claim_and_the_first_event_after_it_are_one_arrival() -> None:
+async def test_a_claim_and_the_first_event_after_it_hold_up_text() -> None:
     priority_gate = PriorityGate()
     with priority_gate.priority():
         text = asyncio.create_task(priority_gate.yield_to_new_runs())
@@ -35,8 +35,8 @@ async def test_a_claim_and_the_first_event_after_it_are_one_arrival() -> None:
     await text
 
 
-async def test_a_rush_that_does_not_end_holds_text_up_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_SECONDS", 0.0)
+async def test_an_endless_rush_holds_text_up_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_SECONDS", 0.0)
     priority_gate = PriorityGate()
     with priority_gate.priority():
         await asyncio.wait_for(priority_gate.yield_to_new_runs(), 5)

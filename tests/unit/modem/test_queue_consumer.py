@@ -1,4 +1,4 @@
-"""What any broker brings is read before Celery sees it; what cannot be taken is put aside and acknowledged."""
+"""What any broker brings is read before Celery sees it; what cannot be processed is put aside and acknowledged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -73,7 +73,7 @@ def take(monkeypatch: pytest.MonkeyPatch, message: RabbitMessage, handle: Callab
     return letters
 
 
-def test_a_readable_message_reaches_celery_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_readable_message_reaches_celery_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     message, channel = delivered([[FLOW], {}, {}], timelimit="nonsense", expires=None)
     handled: list[Any] = []
     letters = take(monkeypatch, message, handled.append)
@@ -100,9 +100,9 @@ def test_an_unreadable_message_is_put_aside_and_acknowledged(
     message, channel = delivered(body, **options)
     handled: list[Any] = []
     letters = take(monkeypatch, message, handled.append)
-    ((queue, said, raw),) = letters.kept
+    ((queue, given, raw),) = letters.kept
     assert (handled, channel.acknowledged, queue) == ([], [7], "jobs")
-    assert reason in said
+    assert reason in given
     assert orjson.loads(raw)["headers"]["id"] == "one"
 
 

@@ -1,4 +1,4 @@
-"""The reaper finds runs that nobody carries, publishes their jobs again, and leaves all others alone."""
+"""The reaper finds runs without a worker, publishes their jobs again, and leaves all others alone."""
 
 import asyncio
 from dataclasses import replace
@@ -48,36 +48,36 @@ def asked(kind: QuestionKind, *, seconds_left: float) -> OpenRun:
     return OpenRun(JOB, RunStatus.WAITING, True, False, 0.0, question)
 
 
-def standing(status: RunStatus, *, is_active: bool = True, left: float = 0.0, is_cancelled: bool = False) -> OpenRun:
+def open_run(status: RunStatus, *, is_active: bool = True, left: float = 0.0, is_cancelled: bool = False) -> OpenRun:
     return OpenRun(JOB, status, is_active, is_cancelled, left)
 
 
 async def inspect(run: OpenRun | None) -> tuple[list[RunJob], FakeLeaseStore]:
-    """Return what a reaper published that found the run due, and what it left behind."""
+    """Return what a reaper published for this due run, and the lease store afterwards."""
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [JOB]
     if run is not None:
-        leases.standing = {"r": run}
+        leases.open_runs = {"r": run}
     assert await reaper(leases, publisher).inspect_once() == len(publisher.jobs)
     return publisher.jobs, leases
 
 
 @pytest.mark.parametrize("left", [0.0, -3.0], ids=["given back", "ran out"])
 async def test_a_run_without_a_lease_is_published_again(left: float) -> None:
-    published, leases = await inspect(standing(RunStatus.PROCESSING, left=left))
+    published, leases = await inspect(open_run(RunStatus.PROCESSING, left=left))
     assert published == [JOB]
-    assert leases.holds == [10], "looked at again after a lease, should the job be lost"
-    assert (leases.watched, leases.forgotten) == ([], [])
+    assert leases.holds == [10], "checked again after a lease, should the job be lost"
+    assert (leases.checks, leases.forgotten) == ([], [])
 
 
 async def test_a_cancelled_run_without_a_lease_is_published_again() -> None:
-    published, _ = await inspect(standing(RunStatus.PROCESSING, is_cancelled=True))
+    published, _ = await inspect(open_run(RunStatus.PROCESSING, is_cancelled=True))
     assert published == [JOB], "its next owner ends it"
 
 
-async def test_a_run_with_a_lease_is_looked_at_when_the_lease_can_have_run_out() -> None:
-    published, leases = await inspect(standing(RunStatus.PROCESSING, left=4.0))
-    ((run_id, seconds),) = leases.watched
+async def test_a_run_with_a_lease_is_checked_when_the_lease_can_have_expired() -> None:
+    published, leases = await inspect(open_run(RunStatus.PROCESSING, left=4.0))
+    ((run_id, seconds),) = leases.checks
     assert (published, run_id) == ([], "r")
     assert 4.0 < seconds < 5.0
 
@@ -87,31 +87,31 @@ async def test_a_run_that_waits_for_a_slot_gets_no_second_message_while_all_are_
     slots: int, published: list[RunJob]
 ) -> None:
     leases, publisher, active = FakeLeaseStore(), FakePublisher(), ActiveRuns()
-    leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PENDING)}
+    leases.due, leases.open_runs = [JOB], {"r": open_run(RunStatus.PENDING)}
     config = ModemConfig(lease_seconds=10, concurrency=slots)
     with active.enter(CLAIM.run, FakeClock().now()):
         await reaper(leases, publisher, config=config, active=active).inspect_once()
-    assert (publisher.jobs, leases.watched) == (published, [("r", 60.0)])
+    assert (publisher.jobs, leases.checks) == (published, [("r", 60.0)])
 
 
-async def test_an_active_run_that_nobody_claimed_is_published_again_and_given_time() -> None:
-    published, leases = await inspect(standing(RunStatus.PENDING))
-    assert (published, leases.watched) == ([JOB], [("r", 60.0)])
+async def test_an_active_run_that_nobody_claimed_is_published_again() -> None:
+    published, leases = await inspect(open_run(RunStatus.PENDING))
+    assert (published, leases.checks) == ([JOB], [("r", 60.0)])
 
 
 @pytest.mark.parametrize(
     ("run", "seconds"),
-    [(standing(RunStatus.PENDING, is_active=False), 10.0)],
+    [(open_run(RunStatus.PENDING, is_active=False), 10.0)],
     ids=["queued"],
 )
 async def test_a_run_that_waits_its_turn_is_left_alone(run: OpenRun, seconds: float) -> None:
     published, leases = await inspect(run)
-    assert (published, leases.watched, leases.forgotten) == ([], [("r", seconds)], [])
+    assert (published, leases.checks, leases.forgotten) == ([], [("r", seconds)], [])
 
 
-async def test_an_open_question_is_looked_at_again_when_its_time_is_up() -> None:
+async def test_an_open_question_is_checked_again_when_its_time_is_up() -> None:
     published, leases = await inspect(asked(QuestionKind.ASK_USER, seconds_left=30))
-    assert (published, leases.watched) == ([], [("r", 30.25)])
+    assert (published, leases.checks) == ([], [("r", 30.25)])
 
 
 @pytest.mark.parametrize(("kind", "decision"), [(QuestionKind.ASK_USER, None), (QuestionKind.APPROVAL, Decision.DENY)])
@@ -119,56 +119,56 @@ async def test_a_question_whose_time_is_up_is_answered_with_the_default(
     kind: QuestionKind, decision: Decision | None
 ) -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
-    leases.due, leases.standing = [JOB], {"r": asked(kind, seconds_left=-1)}
+    leases.due, leases.open_runs = [JOB], {"r": asked(kind, seconds_left=-1)}
     assert await reaper(leases, publisher, store).inspect_once() == 1
     assert store.answers == [Answer(call_id="c", text=DEFAULT, decision=decision)]
 
 
-async def test_a_person_who_was_quicker_than_the_default_keeps_the_word() -> None:
+async def test_a_persons_answer_before_the_default_is_kept() -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     store.answer_failure = RunNotWaitingError()
-    leases.due, leases.standing = [JOB], {"r": asked(QuestionKind.ASK_USER, seconds_left=-1)}
+    leases.due, leases.open_runs = [JOB], {"r": asked(QuestionKind.ASK_USER, seconds_left=-1)}
     assert await reaper(leases, publisher, store).inspect_once() == 0
     assert publisher.jobs == []
 
 
-async def test_a_question_of_a_run_that_shall_stop_is_not_waited_for() -> None:
+async def test_the_question_of_a_cancelled_run_is_answered_at_once() -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
     waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=True)
-    leases.due, leases.standing = [JOB], {"r": waiting}
+    leases.due, leases.open_runs = [JOB], {"r": waiting}
     assert await reaper(leases, publisher, store).inspect_once() == 1
     assert (publisher.jobs, len(store.answers)) == ([JOB], 1), "its next owner ends it"
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])
-async def test_whoever_is_to_take_the_place_of_a_run_that_waits_gets_it(is_cancelled: bool) -> None:
+async def test_a_cancelled_run_that_waits_makes_way_for_the_queued_one(is_cancelled: bool) -> None:
     leases, publisher, store = FakeLeaseStore(), FakePublisher(), FakeWorkerRunStore()
-    queued = OpenRun(RunJob(thread_id="t", run_id="next"), RunStatus.PENDING, False, False, 0.0, behind="r")
+    queued = OpenRun(RunJob(thread_id="t", run_id="next"), RunStatus.PENDING, False, False, 0.0, queued_after="r")
     waiting = replace(asked(QuestionKind.ASK_USER, seconds_left=30), is_cancel_requested=is_cancelled)
-    leases.due, leases.standing = [queued.job], {"next": queued, "r": waiting}
+    leases.due, leases.open_runs = [queued.job], {"next": queued, "r": waiting}
     assert await reaper(leases, publisher, store).inspect_once() == int(is_cancelled)
     assert publisher.jobs == [JOB] * is_cancelled
-    assert leases.watched == [("next", 10.0)]
+    assert leases.checks == [("next", 10.0)]
 
 
 async def test_a_run_that_ended_or_is_gone_is_forgotten() -> None:
     published, leases = await inspect(None)
-    assert (published, leases.watched, leases.forgotten) == ([], [], ["r"])
+    assert (published, leases.checks, leases.forgotten) == ([], [], ["r"])
 
 
-async def test_a_run_of_which_nothing_is_known_now_stays_due_and_stops_no_other() -> None:
+async def test_an_unreachable_run_stays_due_and_delays_no_other() -> None:
     leases, publisher = FakeLeaseStore(), FakePublisher()
-    leases.due = [RunJob(thread_id="t", run_id="unseen"), JOB]
-    leases.unseen, leases.standing = {"unseen"}, {"r": standing(RunStatus.PROCESSING)}
+    leases.due = [RunJob(thread_id="t", run_id="far"), JOB]
+    leases.unreachable, leases.open_runs = {"far"}, {"r": open_run(RunStatus.PROCESSING)}
     assert await reaper(leases, publisher).inspect_once() == 1
     assert publisher.jobs == [JOB]
-    assert (leases.watched, leases.forgotten) == ([], [])
+    assert (leases.checks, leases.forgotten) == ([], [])
 
 
-async def test_every_run_that_is_due_is_looked_at_batch_by_batch() -> None:
+async def test_every_due_run_is_checked_batch_by_batch() -> None:
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.due = [RunJob(thread_id="t", run_id=f"r{number}") for number in range(450)]
-    leases.standing = {job.run_id: OpenRun(job, RunStatus.PROCESSING, True, False, 0.0) for job in leases.due}
+    leases.open_runs = {job.run_id: OpenRun(job, RunStatus.PROCESSING, True, False, 0.0) for job in leases.due}
     assert await reaper(leases, publisher).inspect_once() == 450
     assert len({job.run_id for job in publisher.jobs}) == 450
     assert len(leases.holds) == 3
@@ -177,7 +177,7 @@ async def test_every_run_that_is_due_is_looked_at_batch_by_batch() -> None:
 async def test_the_reaper_goes_on_when_redis_is_back_after_the_owners(monkeypatch: pytest.MonkeyPatch) -> None:
     leases, publisher = FakeLeaseStore(), FakePublisher()
     leases.failure = StoreUnavailableError()
-    leases.due, leases.standing = [JOB], {"r": standing(RunStatus.PROCESSING)}
+    leases.due, leases.open_runs = [JOB], {"r": open_run(RunStatus.PROCESSING)}
     monkeypatch.setattr(reap_runs, "NOTICE_SECONDS", 0.0)
     reaping = asyncio.create_task(reaper(leases, publisher, config=ModemConfig(lease_seconds=0.004)).run())
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The log of a run over the store: in order, at once where possible, and honest about failures."""
+"""The log of a run over the store: in order, at once where possible; failures are raised."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ def delta(text: str) -> AgentExecuteData:
 
 def texts(store: FakeWorkerRunStore) -> list[str]:
     results = [orjson.loads(data)["execute_result"] for data in store.data]
-    return [result["assistant_delta"]["text"] if "assistant_delta" in result else "whole" for result in results]
+    return [result["assistant_delta"]["text"] if "assistant_delta" in result else "complete" for result in results]
 
 
 async def until_written(store: FakeWorkerRunStore, count: int) -> None:
@@ -57,12 +57,12 @@ async def test_pieces_that_come_meanwhile_are_joined_and_stand_before_a_commit()
     for piece in "bcd":
         await log.emit(delta(piece))
     await log.commit([EVENTS.response(STEP, "abcd")], [ChatMessage(role=Role.ASSISTANT, content="abcd")])
-    assert texts(store) == ["a", "bcd", "whole"]
+    assert texts(store) == ["a", "bcd", "complete"]
     assert [(len(write.messages), write.supersedes_text) for write in store.writes] == [(0, False), (1, False)]
     await log.close()
 
 
-async def test_a_whole_message_supersedes_the_text_written_and_the_text_that_waits() -> None:
+async def test_a_complete_message_supersedes_written_and_buffered_text() -> None:
     store = FakeWorkerRunStore()
     log = StoreRunLog(store, RUN, NEVER)
     await log.emit(delta("a"))
@@ -71,12 +71,12 @@ async def test_a_whole_message_supersedes_the_text_written_and_the_text_that_wai
     await log.commit([EVENTS.response(STEP, "ab")], [ChatMessage(role=Role.ASSISTANT, content="ab")])
     await log.emit(delta("next"))
     await log.commit([])
-    assert texts(store) == ["a", "whole", "next"]
+    assert texts(store) == ["a", "complete", "next"]
     assert [write.supersedes_text for write in store.writes] == [False, True, False]
     await log.close()
 
 
-async def test_an_answer_without_text_supersedes_what_was_thought_aloud() -> None:
+async def test_an_answer_without_text_supersedes_reasoning_deltas() -> None:
     store = FakeWorkerRunStore()
     log = StoreRunLog(store, RUN, NEVER)
     await log.emit(delta("hm"))
@@ -88,7 +88,7 @@ async def test_an_answer_without_text_supersedes_what_was_thought_aloud() -> Non
     await log.close()
 
 
-async def test_text_that_gets_no_whole_message_is_written_to_its_end() -> None:
+async def test_text_without_a_complete_message_is_written_to_its_end() -> None:
     store = FakeWorkerRunStore()
     log = StoreRunLog(store, RUN, NEVER, mask=SecretMask(["bcdefghi"]))
     for piece in ("a", "bc"):
@@ -105,7 +105,7 @@ async def test_a_secret_in_two_pieces_is_written_in_none() -> None:
         await log.emit(delta(piece))
         await log.commit([])
     await log.commit([EVENTS.response(STEP, "it is secret-value, sec")])
-    assert texts(store) == ["it is ", f"{MASKED}, ", "sec", "whole"]
+    assert texts(store) == ["it is ", f"{MASKED}, ", "sec", "complete"]
     await log.close()
 
 
@@ -192,7 +192,7 @@ async def test_a_commit_waits_for_the_write_under_way() -> None:
     await log.emit(delta("late"))
     store.gate.set()
     await asyncio.wait_for(commit, 5)
-    assert texts(store) == ["a", "late", "whole"]
+    assert texts(store) == ["a", "late", "complete"]
     assert [write.sequence for write in store.writes] == [1, 2]
     await log.close()
 
@@ -207,7 +207,7 @@ async def test_the_sequence_grows_with_each_write_and_nothing_is_written_for_not
     await log.close()
 
 
-async def test_a_write_that_redis_missed_is_sent_again_with_the_same_sequence() -> None:
+async def test_a_write_that_failed_is_sent_again_with_the_same_sequence() -> None:
     store = FakeWorkerRunStore()
     store.failures = [StoreUnavailableError(), None]
     log = StoreRunLog(store, RUN, NEVER)
@@ -217,16 +217,16 @@ async def test_a_write_that_redis_missed_is_sent_again_with_the_same_sequence() 
 
 
 @pytest.mark.parametrize("failure", [LeaseLostError(), ValueError("WRONGTYPE")], ids=["lease", "fault"])
-async def test_a_failure_in_the_background_is_raised_at_the_next_word(failure: Exception) -> None:
+async def test_a_failure_in_the_background_is_raised_at_the_next_call(failure: Exception) -> None:
     store = FakeWorkerRunStore()
     store.failures = [failure]
     log = StoreRunLog(store, RUN, NEVER)
     await log.emit(delta("a"))
     await asyncio.wait_for(store.asked.wait(), 5)
     await asyncio.sleep(0)
-    for word in (log.emit(delta("b")), log.commit([EVENTS.response(STEP, "x")])):
+    for call in (log.emit(delta("b")), log.commit([EVENTS.response(STEP, "x")])):
         with pytest.raises(type(failure)):
-            await word
+            await call
     await log.close()
     assert store.writes == []
 
@@ -294,7 +294,7 @@ async def test_a_flood_waits_for_redis() -> None:
     await log.close()
 
 
-async def test_a_writer_that_is_cancelled_in_a_flood_takes_no_text_with_it() -> None:
+async def test_a_cancelled_writer_loses_no_text() -> None:
     store = FakeWorkerRunStore()
     store.gate = asyncio.Event()
     log = StoreRunLog(store, RUN, NEVER)
@@ -304,7 +304,7 @@ async def test_a_writer_that_is_cancelled_in_a_flood_takes_no_text_with_it() -> 
     await asyncio.gather(flood, return_exceptions=True)
     store.gate.set()
     await log.commit([EVENTS.response(STEP, "x")])
-    assert [len(text) for text in texts(store)] == [2_000_000, len("whole")]
+    assert [len(text) for text in texts(store)] == [2_000_000, len("complete")]
     await log.close()
 
 
@@ -314,11 +314,11 @@ async def test_a_flood_goes_on_once_redis_has_taken_it() -> None:
     for letter in "abc":
         await asyncio.wait_for(log.emit(delta(letter * 2_000_000)), 5)
     await asyncio.wait_for(log.commit([EVENTS.response(STEP, "x")]), 5)
-    assert [len(text) for text in texts(store)] == [2_000_000] * 3 + [len("whole")]
+    assert [len(text) for text in texts(store)] == [2_000_000] * 3 + [len("complete")]
     await log.close()
 
 
-async def test_a_flood_that_meets_a_failure_is_told() -> None:
+async def test_a_failure_is_raised_to_a_run_that_waits_for_room() -> None:
     store = FakeWorkerRunStore()
     store.failures = [LeaseLostError()]
     log = StoreRunLog(store, RUN, NEVER)
@@ -340,9 +340,9 @@ async def test_closing_leaves_no_task_behind() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_what_was_said_is_asked_for_again_under_the_same_nonce() -> None:
+async def test_steering_is_taken_again_with_the_same_nonce_after_a_failure() -> None:
     store = FakeWorkerRunStore()
-    store.said, store.steer_failures = [ChatMessage(role=Role.USER, content="milk")], [StoreUnavailableError()]
+    store.steering, store.steer_failures = [ChatMessage(role=Role.USER, content="milk")], [StoreUnavailableError()]
     log = StoreRunLog(store, RUN, NEVER)
     assert [message.text() for message in await log.take_steering()] == ["milk"]
     assert len(store.nonces) == 2

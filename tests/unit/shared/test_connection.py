@@ -1,4 +1,4 @@
-"""What a failure of Redis becomes on its way to clients."""
+"""Failures of Redis as clients get them."""
 
 import pytest
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -12,7 +12,9 @@ from shared.store.redis.connection import redis_errors
     [OutOfMemoryError("script b69fd35f at 10.0.0.7"), ResponseError("MISCONF -MISCONF script b69fd35f at 10.0.0.7")],
     ids=["with a class", "with a code"],
 )
-def test_what_redis_says_is_logged_and_not_told(error: ResponseError, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_text_of_redis_is_logged_and_not_sent_to_clients(
+    error: ResponseError, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(StoreUnavailableError) as refused, redis_errors():
         raise error
     assert "b69fd35f" not in refused.value.message

@@ -1,4 +1,4 @@
-"""Threads that nobody waits for."""
+"""Threads that a process does not wait for."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Ids: new ones, and those of stream entries; and how a time is written."""
+"""Ids: new ones, and those of stream entries; and the format of a time."""
 
 import uuid
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""What JSON is taken in, and that whatever is taken can be read back unchanged by everybody who reads it."""
+"""What JSON is taken in, and that it is read back unchanged by every reader."""
 
 import math
 from typing import Any
@@ -87,7 +87,7 @@ def test_brackets_and_commas_in_texts_do_not_count() -> None:
 @pytest.mark.parametrize(
     "text", ['"' + '\\"' * 500_000, '{"a' * 300_000, '"\\' * 500_000, "[,{" * 300_000], ids=["a", "b", "c", "d"]
 )
-def test_a_text_that_never_ends_is_looked_at_once(text: str) -> None:
+def test_an_unclosed_text_is_scanned_once(text: str) -> None:
     with pytest.raises((JsonTextError, JsonSyntaxError)):
         read_json("[" * (MAX_JSON_DEPTH + 1) + text)
 

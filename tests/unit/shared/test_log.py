@@ -69,7 +69,7 @@ def test_bound_fields_are_on_every_line_of_the_block(capsys: pytest.CaptureFixtu
     assert "thread_id" not in outside
 
 
-def test_a_bound_field_gives_way_to_the_fixed_and_the_explicit(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fixed_and_explicit_fields_override_a_bound_field(capsys: pytest.CaptureFixture[str]) -> None:
     configure()
 
     with bind(run_id="bound", level="bound"):
@@ -79,7 +79,7 @@ def test_a_bound_field_gives_way_to_the_fixed_and_the_explicit(capsys: pytest.Ca
     assert (line["run_id"], line["level"]) == ("given", "INFO")
 
 
-def test_local_lines_are_for_people_and_carry_the_fields(capsys: pytest.CaptureFixture[str]) -> None:
+def test_local_lines_are_readable_and_hold_the_fields(capsys: pytest.CaptureFixture[str]) -> None:
     configure("local")
 
     with bind(run_id="r1"):
@@ -119,7 +119,7 @@ def test_configuring_twice_writes_each_line_once(capsys: pytest.CaptureFixture[s
     assert read_line(capsys)["message"] == "x"
 
 
-def test_noisy_libraries_say_only_warnings_and_say_them_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_noisy_libraries_log_only_warnings_and_each_once(capsys: pytest.CaptureFixture[str]) -> None:
     library = logging.getLogger("LiteLLM")
     library.addHandler(logging.StreamHandler(sys.stderr))
     configure(level="DEBUG")
@@ -148,7 +148,7 @@ def test_no_secret_reaches_message_fields_or_exception(env: str, capsys: pytest.
 
 
 @pytest.mark.parametrize("log_format", ["json", "color"])
-def test_foreign_text_can_neither_begin_a_line_nor_steer_a_terminal(
+def test_foreign_text_can_neither_begin_a_line_nor_control_a_terminal(
     capsys: pytest.CaptureFixture[str], log_format: str
 ) -> None:
     forged = "a\nINFO 00:00:00 gateway: all is well\r\x1b[2J\u2028\x85\u202e"
@@ -182,7 +182,7 @@ def test_a_line_is_bounded_whatever_is_logged(capsys: pytest.CaptureFixture[str]
     assert "the end" in written
 
 
-def test_a_secret_is_not_halved_by_the_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cut_does_not_halve_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
     configure()
 
     for shift in range(40):

@@ -1,4 +1,4 @@
-"""A message of the queue is read whole or not at all, and what Celery gets of it is made anew."""
+"""A message of the queue is validated completely, and rebuilt before Celery gets it."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -51,12 +51,12 @@ def test_what_only_the_task_can_judge_is_read(name: str) -> None:
         envelope([[FLOW], {}, {"__type__": "uuid", "__value__": "no uuid"}]),
     ],
 )
-def test_what_any_producer_may_write_is_read_and_made_anew(text: str) -> None:
+def test_what_any_producer_may_write_is_read_and_rebuilt(text: str) -> None:
     read = read_envelope(text.encode(), max_bytes=LIMIT)
     assert (read.task, read.arguments) == (LEGACY, (FLOW,))
-    anew = orjson.loads(read.envelope("jobs"))
-    assert anew["headers"]["timelimit"] == [None, None]
-    assert anew["properties"]["delivery_info"] == {"exchange": "", "routing_key": "jobs"}
+    rebuilt = orjson.loads(read.envelope("jobs"))
+    assert rebuilt["headers"]["timelimit"] == [None, None]
+    assert rebuilt["properties"]["delivery_info"] == {"exchange": "", "routing_key": "jobs"}
     assert read_envelope(read.envelope("jobs"), max_bytes=LIMIT) == read
 
 

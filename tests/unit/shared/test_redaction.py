@@ -17,7 +17,7 @@ from shared.secret_values import secret_values
         pytest.param("redis://user:hush@host:6379/0", id="url"),
         pytest.param("redis://:hush@hush@host/0", id="at-sign-in-password"),
         pytest.param("redis://a:hush@one,redis://b:hush@two", id="two-urls"),
-        pytest.param("redis+sentinel://:hush@one:1,two:2/line?sentinel_password=hush", id="sentinel-url"),
+        pytest.param("redis+sentinel://:hush@one:1,two:2/main?sentinel_password=hush", id="sentinel-url"),
         pytest.param('{"api_key": "hush hush"}', id="json"),
         pytest.param(r"{\"api_key\": \"hush hush\"}", id="json-in-json"),
         pytest.param("{'db_password': 'hush hush'}", id="repr"),
@@ -56,7 +56,7 @@ def test_secrets_of_an_environment_are_found_by_name_and_in_urls() -> None:
     environ = {
         "A_API_KEY": "long-enough",
         "B_TOKEN": "short",
-        "REDIS_URL": "redis+sentinel://:p%40ssword@h/line?sentinel_password=sent%40inel",
+        "REDIS_URL": "redis+sentinel://:p%40ssword@h/main?sentinel_password=sent%40inel",
         "HOME": "/home/me",
     }
 
@@ -83,12 +83,12 @@ def test_secret_names_are_recognised(name: str, expected: bool) -> None:
 @pytest.mark.parametrize(
     "piece", ["a-", "eyJaaaaaaaa-", "://a:", "api_key", "api_key =  ", "bearer ", "sk-", "_", "'\""]
 )
-def test_no_text_is_too_much_for_the_expressions(piece: str) -> None:
-    # One that looks back again and again takes minutes for a hundredth of this: the limit of the test is the check.
+def test_no_text_is_slow_for_the_expressions(piece: str) -> None:
+    # A backtracking expression takes minutes for a hundredth of this: the time limit of the test is the check.
     Redactor(["hush-hush"]).redact(piece * (300_000 // len(piece)))
 
 
-def test_every_expression_that_meets_text_is_one_whose_time_grows_with_the_text() -> None:
+def test_every_expression_for_foreign_text_takes_linear_time() -> None:
     names = ("_PATTERNS", "_NAMED_BARE", "_NO_SECRET", "_HINTS")
     found = [getattr(redaction, name) for name in names]
     patterns = [pattern for pattern, _ in found[0]] + found[1:]

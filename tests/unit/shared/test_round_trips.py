@@ -1,4 +1,4 @@
-"""Calls share round trips: nobody waits for company, an error is told to its own caller, a lost exchange to all."""
+"""Calls share round trips without delay; an error goes to its own caller, a lost round trip to all."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from shared.store.redis.round_trips import SharedRoundTrips
 
 
 class FakeExchange:
-    """Answers each call with its own name in capitals once it is let; `!name` is answered with an error."""
+    """Answers each call with its name in capitals when released; `!name` is answered with an error."""
 
     def __init__(self) -> None:
         self.sent: list[list[str]] = []
@@ -37,7 +37,7 @@ async def _start(trips: SharedRoundTrips[str], *requests: Sequence[str]) -> list
     return tasks
 
 
-async def test_what_comes_while_a_round_trip_is_under_way_goes_together() -> None:
+async def test_calls_during_a_round_trip_are_sent_together() -> None:
     exchange = FakeExchange()
     tasks = await _start(SharedRoundTrips(exchange), ["a"], ["b", "c"], ["d"])
     assert exchange.sent == [["a"]]
@@ -46,7 +46,7 @@ async def test_what_comes_while_a_round_trip_is_under_way_goes_together() -> Non
     assert exchange.sent == [["a"], ["b", "c", "d"]]
 
 
-async def test_an_error_is_told_to_its_own_caller() -> None:
+async def test_an_error_goes_to_its_own_caller() -> None:
     exchange = FakeExchange()
     tasks = await _start(SharedRoundTrips(exchange), ["a"], ["b", "!c"], ["d"])
     exchange.let()
@@ -54,7 +54,7 @@ async def test_an_error_is_told_to_its_own_caller() -> None:
     assert (first, str(failed), last) == (["A"], "!c", ["D"])
 
 
-async def test_who_has_waited_for_a_lost_round_trip_does_not_wait_again() -> None:
+async def test_calls_that_waited_for_a_lost_round_trip_fail_with_it() -> None:
     exchange = FakeExchange()
     trips = SharedRoundTrips(exchange)
     tasks = await _start(trips, ["a"], ["b"])
@@ -66,7 +66,7 @@ async def test_who_has_waited_for_a_lost_round_trip_does_not_wait_again() -> Non
     assert await trips.send(["c"]) == ["C"]
 
 
-async def test_who_leaves_before_his_turn_sends_nothing_and_disturbs_nobody() -> None:
+async def test_a_call_cancelled_before_its_round_trip_is_not_sent() -> None:
     exchange = FakeExchange()
     tasks = await _start(SharedRoundTrips(exchange), ["a"], ["b"], ["c"])
     tasks[0].cancel()

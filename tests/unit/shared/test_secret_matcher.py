@@ -1,4 +1,4 @@
-"""Known values are found in any text and any split of it, in a time that the text alone decides."""
+"""Known values are found in any text and any split of it, in time linear in the text."""
 
 import orjson
 import pytest
@@ -15,7 +15,7 @@ MASK = "#"
 
 @st.composite
 def split_texts(draw: st.DrawFn) -> tuple[list[str], list[str]]:
-    """Return values, and a text in pieces that holds them whole and broken off."""
+    """Return values, and a text in pieces that holds them complete and cut off."""
     values = draw(VALUES)
     parts = draw(st.lists(st.sampled_from(values) | st.text(LETTERS + "\ud800", max_size=9), max_size=8))
     text = "".join(parts)
@@ -24,7 +24,7 @@ def split_texts(draw: st.DrawFn) -> tuple[list[str], list[str]]:
 
 
 def masked_slowly(values: list[str], text: str) -> str:
-    """Mask each stretch that occurrences cover, the plain way."""
+    """Mask each stretch that occurrences cover, naively."""
     covered = [False] * len(text)
     for value in values:
         for begin in range(len(text)):
@@ -40,25 +40,25 @@ def masked_slowly(values: list[str], text: str) -> str:
 
 
 @given(split_texts())
-def test_a_text_is_masked_as_the_plain_way_does_it(case: tuple[list[str], list[str]]) -> None:
+def test_a_text_is_masked_as_naively(case: tuple[list[str], list[str]]) -> None:
     values, pieces = case
     text = "".join(pieces)
     assert SecretMatcher(values, MASK).mask(text) == masked_slowly(values, text)
 
 
 @given(split_texts())
-def test_pieces_join_to_the_masked_whole_and_nothing_is_told_too_early(case: tuple[list[str], list[str]]) -> None:
+def test_pieces_join_to_the_masked_text_and_nothing_is_emitted_too_early(case: tuple[list[str], list[str]]) -> None:
     values, pieces = case
     matcher = SecretMatcher(values, MASK)
-    stream, told = MaskedStream(matcher), ""
+    stream, emitted = MaskedStream(matcher), ""
     for number, piece in enumerate(pieces):
-        told += stream.feed(piece)
-        for value in values:  # whatever comes next, what is out stays true
-            assert masked_slowly(values, "".join(pieces[: number + 1]) + value).startswith(told)
-    assert told + stream.finish() == masked_slowly(values, "".join(pieces))
+        emitted += stream.feed(piece)
+        for value in values:  # emitted text stays correct whatever follows
+            assert masked_slowly(values, "".join(pieces[: number + 1]) + value).startswith(emitted)
+    assert emitted + stream.finish() == masked_slowly(values, "".join(pieces))
 
 
-def test_text_without_a_value_is_told_at_once() -> None:
+def test_text_without_a_value_is_emitted_at_once() -> None:
     stream = MaskedStream(SecretMatcher(["long-enough"], MASK))
     assert [stream.feed("a word "), stream.feed("and another long"), stream.finish()] == [
         "a word ",
@@ -83,8 +83,8 @@ def test_each_character_of_the_worst_text_is_read_once(size: int) -> None:
     text = "a" * 100_000
     matcher.read_characters = 0
     stream = MaskedStream(matcher)
-    told = "".join(stream.feed(text[begin : begin + size]) for begin in range(0, len(text), size)) + stream.finish()
-    assert told == text
+    emitted = "".join(stream.feed(text[begin : begin + size]) for begin in range(0, len(text), size)) + stream.finish()
+    assert emitted == text
     assert matcher.read_characters <= len(text)
 
 

@@ -50,7 +50,7 @@ def test_paths_names_and_words_of_ordinary_text_are_no_secrets(name: str, value:
     ("name", "value"),
     [
         ("DATABASE_URL", "postgres://app:{}@db:5432/app"), ("HTTPS_PROXY", "http://me:{}@proxy:3128"),
-        ("BROKER", "amqp://a:x@one,amqp://b:{}@two"), ("REDIS_URL", "redis+sentinel://h/line?sentinel_password={}"),
+        ("BROKER", "amqp://a:x@one,amqp://b:{}@two"), ("REDIS_URL", "redis+sentinel://h/main?sentinel_password={}"),
         ("REPOSITORY", "https://{}@github.com/a/b"), ("CALLBACK_URI", "https://h/x?token={}"),
         ("SENTRY_DSN", "https://{}@o1.ingest.example.org/2"), ("DB_DSN", "host=db user=app password={} dbname=app"),
         ("SQL_CONNECTION_STRING", "Server=db;User Id=sa;Password={};Encrypt=true"),
@@ -59,12 +59,12 @@ def test_paths_names_and_words_of_ordinary_text_are_no_secrets(name: str, value:
         ("GOOGLE_CREDENTIALS", '{{"type": "service_account", "nested": [{{"private_key": "{}"}}]}}'),
     ],
 )  # fmt: skip
-def test_what_is_secret_inside_of_a_value_is_found(name: str, value: str) -> None:
+def test_secrets_inside_of_a_value_are_found(name: str, value: str) -> None:
     secret = "kT9xQ2wZrbAbCdEfGh"
     assert secret in secret_values({name: value.format(secret)})
 
 
-def test_a_key_of_several_lines_is_known_line_by_line() -> None:
+def test_each_line_of_a_key_is_a_secret() -> None:
     for value in (PEM, PEM.replace("\n", "\\n"), json.dumps({"private_key": PEM})):
         name = "SERVICE_CREDENTIALS" if value.startswith("{") else "PRIVATE_KEY"
         assert {"MIIEvQIBADANBgkqhkiG9w0", "BAQEFAASCBKcwggSjAgEA"} <= secret_values({name: value})

@@ -117,7 +117,7 @@ def test_lists_in_variables_are_json_or_separated_by_commas(text: str, tmp_path:
     assert settings.cors.allow_origins == ("https://a", "https://b")
 
 
-def test_empty_sections_say_nothing(tmp_path: Path) -> None:
+def test_empty_sections_set_nothing(tmp_path: Path) -> None:
     write(tmp_path, "[redis]\n[llm]\n[tools]\n[tools.bash.options]\n")
 
     assert load_settings({}, tmp_path) == Settings()

@@ -1,4 +1,4 @@
-"""What the configuration refuses, and that each refusal says what, where and what is allowed."""
+"""What the configuration refuses, and that each refusal names key, source and allowed values."""
 
 from pathlib import Path
 
@@ -126,7 +126,7 @@ def test_secrets_in_a_file_are_refused_unseen(toml: str, secret: str, variable: 
     [
         pytest.param("REDIS_URL", "http://:hush@h/0", id="bad-scheme"),
         pytest.param("REDIS_URL", "redis+sentinel://h?sentinel_password=hush", id="sentinel"),
-        pytest.param("BAUD_MODEM__BROKER_URL", "redis+sentinel://a:hush@b:hush/line", id="password-with-at"),
+        pytest.param("BAUD_MODEM__BROKER_URL", "redis+sentinel://a:hush@b:hush/main", id="password-with-at"),
         pytest.param("BAUD_REDIS__PASSWORD", "hush", id="unknown-key"),
         pytest.param("BAUD_GATEWAY__PORT", "redis://:hush@h/0", id="wrong-variable"),
     ],
@@ -164,7 +164,7 @@ def test_secrets_in_variables_are_masked_in_errors(name: str, value: str, tmp_pa
             "modem.broker_url",
             id="cluster-as-broker",
         ),
-        pytest.param({**_CLUSTER, "REDIS_URL": "redis+sentinel://h/line"}, "redis.cluster", id="cluster-of-sentinels"),
+        pytest.param({**_CLUSTER, "REDIS_URL": "redis+sentinel://h/main"}, "redis.cluster", id="cluster-of-sentinels"),
         pytest.param({**_CLUSTER, "REDIS_URL": "unix:///run/redis.sock"}, "redis.cluster", id="cluster-socket"),
         pytest.param({**_CLUSTER, "REDIS_URL": "redis://h/1"}, "redis.cluster", id="cluster-database"),
         pytest.param({"BAUD_MODEM__BROKER_URL": "rabbit"}, "modem.broker_url", id="broker"),

@@ -1,4 +1,4 @@
-"""The code templates are whole: a manifest with every key, every file in the wheel, no address of another host."""
+"""The code templates are complete: a manifest with every key, every file in the wheel, no address of another host."""
 
 import json
 import re

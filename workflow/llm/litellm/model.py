@@ -33,9 +33,9 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.REFUSED,
     "refusal": FinishReason.REFUSED,
 }
-# LiteLLM keeps them all; a server sends one for each token at most.
+# LiteLLM keeps all chunks; a server sends at most one per token.
 MAX_CHUNKS = 262_144
-# LiteLLM's own limit stands a little behind ours, so that one message says what happened.
+# LiteLLM's own timeout is a little longer than ours, so that ours makes the error message.
 TIMEOUT_MARGIN_SECONDS = 5.0
 CHARS_PER_TOKEN = 4  # roughly, in English and in code
 
@@ -56,7 +56,7 @@ class LiteLLMModel:
             async for chunk in chunks:
                 for delta in answer.add(chunk):
                     yield delta
-                if answer.is_too_long:  # what is there is answered; nothing makes a model stop by itself
+                if answer.is_too_long:  # return what there is; a model may never stop by itself
                     break
         yield answer.finish(self._model)
 
@@ -66,7 +66,7 @@ class LiteLLMModel:
             async with aclosing(response):
                 while (chunk := await self._wait_for(anext(response, None))) is not None:
                     yield chunk
-                    # Chunks that have come already would be read in one go, and every other run would stand still.
+                    # Buffered chunks would otherwise be read without giving other runs a turn on the event loop.
                     await asyncio.sleep(0)
                 if response.received_finish_reason is None:
                     # LiteLLM makes up a "stop" where a connection was closed early but cleanly.
@@ -110,7 +110,7 @@ class LiteLLMModel:
 
 
 class _AnswerSoFar:
-    """Gathers the chunks of one answer."""
+    """Collects the chunks of one answer."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -125,11 +125,11 @@ class _AnswerSoFar:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether there is more than one answer may hold."""
+        """Whether a limit of one answer is exceeded."""
         return self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS or self._calls.is_too_long
 
     def add(self, chunk: Any) -> list[TextDelta]:
-        """Take one chunk and return the text in it."""
+        """Add one chunk; return the text in it."""
         self._chunks += 1
         self._usage = getattr(chunk, "usage", None) or self._usage
         if not chunk.choices:
@@ -143,7 +143,7 @@ class _AnswerSoFar:
         return self._text_of(choice.delta)
 
     def finish(self, model: str) -> ModelAnswer:
-        """Return the whole answer."""
+        """Return the complete answer."""
         calls = self._calls.calls()
         reason = FINISH_REASONS.get(self._finish_reason or "", FinishReason.STOP)
         if self._chars > MAX_ANSWER_CHARS or self._chunks > MAX_CHUNKS:

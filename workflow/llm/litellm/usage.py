@@ -1,4 +1,4 @@
-"""Tokens, context windows and prices as LiteLLM knows them, all without the net."""
+"""Tokens, context windows and prices as LiteLLM knows them, without network access."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from workflow.llm.model import ModelRequest
 from workflow.llm.openai_format import to_openai_messages, to_openai_tools
 from workflow.llm.token_counter import CHARS_PER_TOKEN, DEFAULT_CONTEXT_WINDOW
 
-_COUNTED_CHARS_PER_TOKEN = 16  # more characters for each token of the context do not fit anyway
+_COUNTED_CHARS_PER_TOKEN = 16  # with more characters per token of the context the request does not fit anyway
 
 
 class LiteLLMCounter:
@@ -24,7 +24,7 @@ class LiteLLMCounter:
         self.context_window = config.context_window or _known_context_window(self._model) or DEFAULT_CONTEXT_WINDOW
 
     async def count_tokens(self, request: ModelRequest) -> int:
-        """Count in a thread; what is far too long is estimated, because no thread can be ended."""
+        """Count in a thread; a request that is far too long is estimated, because no thread can be ended."""
         size = len(request.system) + sum(message.size() for message in request.messages)
         if size > self.context_window * _COUNTED_CHARS_PER_TOKEN:
             return size // CHARS_PER_TOKEN
@@ -35,7 +35,7 @@ class LiteLLMCounter:
             model=self._model,
             messages=to_openai_messages(request),
             tools=to_openai_tools(request.tools) or None,
-            use_default_image_token_count=True,  # it would fetch the images otherwise
+            use_default_image_token_count=True,  # otherwise it downloads the images
         )
         return tokens
 

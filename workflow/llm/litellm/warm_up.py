@@ -1,11 +1,11 @@
-"""Imports what LiteLLM would import with its first call, which holds the event loop up for a second."""
+"""Imports what LiteLLM would import at its first call, which would block the event loop for a second."""
 
 import importlib
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-# Each brings others: 600 modules, those of a call that the provider refuses among them.
+# With their own imports 600 modules, including those of a refused call.
 LATE_MODULES: Final = (
     "anyio._backends._asyncio",
     "anyio.streams.tls",
@@ -25,7 +25,7 @@ LATE_MODULES: Final = (
 
 
 def import_late_modules(names: Sequence[str] = LATE_MODULES) -> None:
-    """Import them, in any thread but the event loop's; one that is no longer there costs the first call its time."""
+    """Import them, on any thread but the event loop's; a module that no longer exists is skipped."""
     for name in names:
         with suppress(ImportError):
             importlib.import_module(name)

@@ -74,7 +74,7 @@ def as_words(task: str) -> str:
 
 
 def slug_of(task: str) -> str:
-    """Return a folder name made from the first telling words."""
+    """Return a folder name made from the first significant words."""
     words = re.findall(r"[a-z0-9]+", _SMALL_WORDS.sub(" ", task.lower()))
     slug = "-".join(words[:3])[:30].strip("-")
     return slug if slug[:1].isalpha() else f"site-{slug}".rstrip("-")
@@ -88,7 +88,7 @@ def _task_text(message: Mapping[str, Any]) -> str:
 
 
 def _without_context(text: str) -> str:
-    """Return what stands behind the blocks of context, each of which ends with a line of its own."""
+    """Return the text after the blocks of context, each of which ends with its own closing line."""
     place = 0
     while begin := _BLOCK_BEGIN.match(text, place):
         end_line = f"\n</{begin[1]}>"

@@ -1,6 +1,6 @@
 """The offline model: `offline/demo` plays small jobs without any key, network or LiteLLM.
 
-It streams and counts words as tokens, as the models of providers do theirs.
+It streams, and counts words as tokens.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class OfflineModel:
         move = next_move(read_conversation(messages, to_openai_tools(request.tools)))
         for piece in _PIECES.findall(move.text):
             yield TextDelta(piece)
-            await asyncio.sleep(0)  # other runs have their turn, as between the chunks of a provider
+            await asyncio.sleep(0)  # give other runs a turn, as between the chunks of a provider
         calls = (ToolCall(call_id=move.call_id, name=move.tool, arguments=move.arguments_json()),) if move.tool else ()
         reason = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
         yield ModelAnswer(move.text, calls, reason, _usage(messages, move))

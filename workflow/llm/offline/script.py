@@ -32,7 +32,7 @@ _API_WORDS = re.compile(r"\b(fastapi|api|rest|endpoint|service|backend)\b", re.I
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What to say, and the one call to make, if any."""
+    """The text of an answer, and its tool call, if any."""
 
     text: str
     tool: str = ""
@@ -78,8 +78,8 @@ def _file(talk: Conversation) -> str:
     return f"{talk.slug}/notes.txt" if _is_api(talk) else f"{talk.slug}/index.html"
 
 
-def _whole(talk: Conversation) -> str:
-    """Return the whole content of the file that carries the words, those of earlier tasks on the app included."""
+def _content(talk: Conversation) -> str:
+    """Return the content of the file that holds the words, those of earlier tasks on the app included."""
     earlier = [as_words(task) for task in talk.earlier_tasks if talk.app and not is_question(task)]
     texts = [*earlier, talk.words]
     return notes(texts) if _is_api(talk) else page(texts[0], texts[1:] or texts)
@@ -96,7 +96,7 @@ def _edit(talk: Conversation) -> dict[str, Any]:
 
 
 def _api_files(talk: Conversation) -> dict[str, Any]:
-    contents = {_file(talk): _whole(talk), f"{talk.slug}/app/main.py": API_CODE, f"{talk.slug}/app/__init__.py": ""}
+    contents = {_file(talk): _content(talk), f"{talk.slug}/app/main.py": API_CODE, f"{talk.slug}/app/__init__.py": ""}
     return {"files": [{"file_path": path, "content": content} for path, content in contents.items()]}
 
 
@@ -176,7 +176,7 @@ STEPS: tuple[ScriptedCall, ...] = (
         "write",
         "files_creation",
         "Now the page, with your words on it.",
-        lambda talk: {"files": [{"file_path": _file(talk), "content": _whole(talk)}]},
+        lambda talk: {"files": [{"file_path": _file(talk), "content": _content(talk)}]},
         lambda talk: talk.app is None and not _is_api(talk),
     ),
     ScriptedCall(
@@ -199,7 +199,7 @@ STEPS: tuple[ScriptedCall, ...] = (
         "rewrite",
         "bash",
         "They are not, so writing the file did not work. I write it with the shell instead.",
-        _bash(lambda talk: overwrite(_file(talk), _whole(talk))),
+        _bash(lambda talk: overwrite(_file(talk), _content(talk))),
         _words_missing,
     ),
     ScriptedCall("check_again", "bash", "And now?", _count, _words_missing),

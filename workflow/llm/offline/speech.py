@@ -29,7 +29,7 @@ def plan_steps(talk: Conversation) -> tuple[str, ...]:
 
 
 def direct_answer(talk: Conversation) -> str:
-    """Return the answer to a question, or to a request that brings no tools."""
+    """Return the answer to a question, or to a request without tools."""
     if talk.task and not is_question(talk.task) and not talk.tools:
         return f"Offline model, so far on this thread: {as_words(talk.task)}"
     return (
@@ -69,8 +69,8 @@ def _about_server(talk: Conversation) -> str:
     url = re.search(r"https?://[^\s'\"]+", talk.results.get("expose", ""))
     if url:
         return f"- It is served at {url[0]}, and I checked that the words are there."
-    told = talk.results.get("expose")
-    reason = f": {_last_lines(told)}" if told else "."
+    exposed = talk.results.get("expose")
+    reason = f": {_last_lines(exposed)}" if exposed else "."
     return f"- It is served on port {talk.port} inside the sandbox, but has no address outside{reason}"
 
 

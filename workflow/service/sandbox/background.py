@@ -67,7 +67,7 @@ class BackgroundProcesses:
         await asyncio.gather(*watchers, return_exceptions=True)
 
     async def _watch(self, process: SpawnedProcess, log: int, note: "RunningNote") -> None:
-        """Wait for its end or the removal of its note; then end all that is left of it and say so in the log."""
+        """Wait for its end or the removal of its note; then end its remaining processes and write so to its log."""
         try:
             with self._around(process):
                 while process.exit_code is None and note.is_there():
@@ -82,14 +82,14 @@ class BackgroundProcesses:
 
 
 class RunningNote:
-    """The file whose removal stops a process: one look at a folder that is held open, whatever its path became."""
+    """The file whose removal stops a process: checked in a folder that is held open, even if it is moved."""
 
     def __init__(self, folder: int, name: str) -> None:
         self._folder = folder
         self._name = name
 
     def is_there(self) -> bool:
-        """Whether nobody has removed it."""
+        """Whether it still exists."""
         try:
             os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
         except OSError:

@@ -21,7 +21,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What came of a command; output is stdout and stderr as they came, head and tail kept."""
+    """The result of a command; output is stdout and stderr interleaved, head and tail kept."""
 
     output: str
     exit_code: int | None
@@ -31,7 +31,7 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class BackgroundProcess:
-    """A command that goes on; `log_path` is a path in the sandbox that file_read can read.
+    """A background command; `log_path` is a path in the sandbox that file_read can read.
 
     `exit_code` is set when it ended at once; `stop_command` is what a shell in the sandbox runs to stop it.
     """
@@ -54,7 +54,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class WorkspacePlace:
-    """Where a thread's files are kept from here: the name of the disk, and whether any are on it."""
+    """Where a thread's files are kept on this machine: the id of the disk, and whether there are files on it."""
 
     disk_id: str
     has_files: bool
@@ -75,7 +75,7 @@ class LinesWanted:
 class LinesPage:
     """Lines without their ends; `left` is how many follow, None where that was too much to count.
 
-    `total` is how many lines there are, only where the first that was wanted lies behind the end.
+    `total` is how many lines there are, set only where the first wanted line is past the end.
     """
 
     lines: tuple[str, ...]
@@ -161,7 +161,7 @@ class Sandbox(Protocol):
         """Return lines of a text file of any size."""
 
     async def write_files(self, files: Mapping[str, bytes]) -> frozenset[str]:
-        """Write each file whole (temporary file and rename), making folders as needed.
+        """Write each file atomically (temporary file and rename), making folders as needed.
 
         Returns the paths of those that were there before. Every path is checked before the first is written.
         """

@@ -14,11 +14,11 @@ from typing import Final, Protocol
 from workflow.errors import SandboxError
 from workflow.service.sandbox.disk_use import folder_bytes, processes_below, written_by
 
-# A disk takes no more than this in a second; the fuller it is, the more often it is looked at.
+# Upper bound of a disk's write rate: the fuller the disk, the more often it is checked.
 _BYTES_PER_SECOND: Final = 4_000_000_000
 _SHORTEST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.5
-_WINDOW_SECONDS: Final = 1.0  # whoever has written most within it fills the disk
+_WINDOW_SECONDS: Final = 1.0  # the command that wrote most within it is stopped
 _NOISE_BYTES: Final = 1_048_576  # a shell that removes files writes a little too
 # In the upper half of what is kept free only fast writers are stopped, so that one full workspace stops no others.
 _FAST_PART: Final = 64
@@ -113,16 +113,16 @@ class DiskGuard:
                 self._watched.discard(command)
 
     def require_room(self, size_bytes: int) -> None:
-        """Make sure that so much can be written; SandboxError says how much is missing. Blocks for a moment."""
+        """Raise SandboxError unless this many bytes can be written. Blocks briefly."""
         if not self._min_free_bytes:
             return
         space = self._space(self._root)
-        kept_back = self._reserve(space) // 2  # the other half is for what commands of others have left of it
+        kept_back = self._reserve(space) // 2  # the other half is reserved for commands
         if space.free_bytes - size_bytes < kept_back:
             raise SandboxError(f"Nothing was written: {_nearly_full(space, kept_back)}")
 
-    def look(self) -> float:
-        """Stop the command that fills the disk, if there is one; return in how many seconds to look again."""
+    def check(self) -> float:
+        """Stop the command that fills the disk, if there is one; return the seconds until the next check."""
         space = self._space(self._root)
         reserve = self._reserve(space)
         if space.free_bytes >= 2 * reserve:
@@ -150,14 +150,14 @@ class DiskGuard:
                     return
             pause = _LONGEST_PAUSE_SECONDS
             with suppress(OSError):  # the folder is not there yet, or its disk does not answer
-                pause = self.look()
+                pause = self.check()
             time.sleep(max(_SHORTEST_PAUSE_SECONDS, pause))
 
     def _reserve(self, space: Space) -> int:
         return min(self._min_free_bytes, space.total_bytes // _SMALL_DISK_PART)
 
     def _sample(self, space: Space, watched: Sequence[WatchedCommand]) -> _Sample:
-        """Note what each command has written until now; return how it was a moment ago."""
+        """Record what each command has written until now; return the oldest sample of the window."""
         now = time.monotonic()
         found = self._written([each.process.pid for each in watched])
         written = {each: found[each.process.pid] for each in watched}
@@ -167,7 +167,7 @@ class DiskGuard:
         return self._samples[0]
 
     def _largest_by_folder(self, watched: Sequence[WatchedCommand], least: int) -> WatchedCommand | None:
-        """Return whose folder grows most since the last look, for what the kernel does not count as written."""
+        """Return the command whose folder grew most since the last check, for writes that the kernel does not count."""
         before = self._folder_bytes
         self._folder_bytes = {each: folder_bytes(each.folder) for each in watched}
         known = {each: size for each, size in self._folder_bytes.items() if each in before}
@@ -175,7 +175,7 @@ class DiskGuard:
 
 
 def _growth(now: Sizes, before: Sizes) -> Sizes:
-    """Return by how much each has grown; all that a new one has is growth."""
+    """Return by how much each has grown; a new one counts from zero."""
     return {command: size - before.get(command, 0) for command, size in now.items()}
 
 

@@ -1,4 +1,4 @@
-"""Locks on sandbox folders among the workers of a machine: many may use one, and only who is alone may remove it."""
+"""Locks on sandbox folders among the workers of a machine: shared for use, exclusive for removal."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from workflow.errors import SandboxError
 
 _LOCK_FILE: Final = "lock"
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_WAIT_SECONDS: Final = 10.0  # whoever removes a folder holds it for as long as Redis takes to answer
+_WAIT_SECONDS: Final = 10.0  # a remover holds the lock for as long as Redis takes to answer
 _POLL_SECONDS: Final = 0.02
 
 
@@ -22,7 +22,7 @@ class FolderLock:
         self._descriptor = descriptor
 
     def __del__(self) -> None:
-        """Whoever asked for it may have been cancelled before it came."""
+        """Release: the task that asked for it may have been cancelled before it was taken."""
         self.release()
 
     @classmethod
@@ -39,7 +39,7 @@ class FolderLock:
 
     @classmethod
     def to_remove(cls, folder: Path) -> "FolderLock | None":
-        """Return a lock that nobody else holds, None while somebody uses the folder or it is gone."""
+        """Return an exclusive lock; None while the folder is in use, or gone."""
         return cls._take(folder, fcntl.LOCK_EX)
 
     @classmethod
@@ -58,7 +58,7 @@ class FolderLock:
         return None
 
     def release(self) -> None:
-        """Give it back; a second time does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

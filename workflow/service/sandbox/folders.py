@@ -42,21 +42,21 @@ class SandboxFolders:
 
     @property
     def programs(self) -> Path:
-        """Programs of ours for commands, where they see the host."""
+        """Baud's own programs for commands that see the host."""
         return self.base / "bin"
 
     def thread_id(self) -> str | None:
-        """Return whose folder it is; None when that cannot be told, or when it is no sandbox's."""
+        """Return the thread of the folder; None when it is unknown, or not a sandbox folder."""
         with suppress(OSError):
             return (self.base / _OWNER_FILE).read_bytes().decode("utf-8", "surrogatepass")
         return self.base.name if _SAFE_NAME.fullmatch(self.base.name) else None
 
     def is_complete(self) -> bool:
-        """Whether it has all that `create` makes: the root may hold folders that are none of ours."""
+        """Whether it has all that `create` makes: the root may hold other folders."""
         return all(folder.is_dir() for folder in (self.workspace, self.home, self.temporary))
 
     def create(self, thread_id: str = "") -> None:
-        """Make what is missing, for this user alone; a name that does not tell whose it is is explained."""
+        """Make what is missing, for this user alone; a hashed name gets a file with the thread id."""
         for folder in (self.base, self.workspace, self.home, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if thread_id and thread_id != self.base.name:

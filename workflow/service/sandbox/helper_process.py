@@ -24,7 +24,7 @@ Answer = tuple[dict[str, Any], bytes]
 
 
 class HelperEndedError(Exception):
-    """The helper ended, or said what is no answer."""
+    """The helper ended, or sent an invalid answer."""
 
 
 class HelperProcess:

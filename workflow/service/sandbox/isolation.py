@@ -1,4 +1,4 @@
-"""The Isolation port: how a command is kept in; and the environment and limits that every kind gives it."""
+"""The Isolation port: how a command is isolated; and the environment and limits of every kind of isolation."""
 
 import os
 import resource
@@ -48,14 +48,14 @@ def search_path(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def with_programs(env: Mapping[str, str], folder: str) -> dict[str, str]:
-    """Return the worker's environment with a folder of ours first on PATH, for commands that may see that PATH."""
+    """Return the worker's environment with this folder first on PATH, for commands that may see that PATH."""
     return {**env, "PATH": os.pathsep.join((folder, env["PATH"]))} if "PATH" in env else dict(env)
 
 
 def command_environment(
     config: SandboxConfig, env: Mapping[str, str], command: Command, *, path: Sequence[str], home: str, temporary: str
 ) -> dict[str, str]:
-    """Return the whole environment of a command: nothing of the worker's but what `env_allow` names."""
+    """Return the environment of a command: of the worker's variables only those that `env_allow` names."""
     for name in command.env:
         if not name or "=" in name or "\0" in name:
             raise ValueError(f"{name!r} cannot be the name of an environment variable")
@@ -71,7 +71,7 @@ def command_environment(
 
 
 def limits_argv(config: SandboxConfig, *, count_processes: bool, programs: str = SYSTEM_PATH) -> tuple[str, ...]:
-    """Return the words to put before a command so that it runs under the resource limits.
+    """Return the argv prefix with which a command runs under the resource limits.
 
     prlimit(1) rather than preexec_fn, which can deadlock in a process with threads; where there is none, a shell's
     ulimit. Memory is limited by RLIMIT_DATA: under RLIMIT_AS no node program can start WebAssembly, which reserves

@@ -34,7 +34,7 @@ _LISTEN_WAIT_SECONDS: Final = 10.0  # a bundler's first start takes some
 
 
 class LocalSandbox:
-    """The Sandbox port over folders and processes of this machine, kept in by an Isolation."""
+    """The Sandbox port over folders and processes of this machine, confined by an Isolation."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class LocalSandbox:
             return await self._files.read_lines(path, wanted)
 
     async def write_files(self, files: Mapping[str, bytes]) -> frozenset[str]:
-        """Check all paths, then write each file whole."""
+        """Check all paths, then write each file atomically."""
         with self._in_use():
             await asyncio.to_thread(self._guard.require_room, sum(map(len, files.values())))
             return await self._files.write(files)

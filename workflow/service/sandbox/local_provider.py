@@ -1,4 +1,4 @@
-"""LocalProvider: makes LocalSandboxes, after choosing once how their commands are kept in."""
+"""LocalProvider: makes LocalSandboxes, after choosing once how their commands are isolated."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ class LocalProvider:
         return await asyncio.to_thread(self._place, thread_id)
 
     async def isolation(self) -> Isolation:
-        """Return how commands are kept in; raises SandboxUnavailableError when the configured way cannot be had."""
+        """Return the isolation of commands. Raises SandboxUnavailableError when the configured one does not work."""
         async with self._choosing:
             if self._isolation is None:
                 self._isolation = await self._choose()
@@ -141,7 +141,7 @@ class LocalProvider:
 
     def _tell_of_root(self) -> None:
         if os.geteuid() == 0:
-            # Worth a warning only if somebody counts on a number of their own.
+            # Warn only if the number was configured.
             level = logging.WARNING if "max_processes" in self._config.model_fields_set else logging.INFO
             logger.log(
                 level,

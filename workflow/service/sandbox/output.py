@@ -1,4 +1,4 @@
-"""The output of a command: pieces as they come for the reader, head and tail for the result."""
+"""The output of a command: streamed in pieces to the reader, head and tail kept for the result."""
 
 import asyncio
 import codecs

@@ -97,7 +97,7 @@ class SandboxPool:
         await asyncio.gather(*(self.release(thread_id) for thread_id in idle))
 
     async def close(self) -> None:
-        """Stop all of them; the pool gives out no more."""
+        """Stop all of them; the pool starts no more."""
         self._is_closed = True
         await asyncio.gather(*(self.release(thread_id) for thread_id in list(self._sandboxes)))
 

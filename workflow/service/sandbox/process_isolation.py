@@ -28,7 +28,7 @@ _EXEC_DYING: Final = Path(__file__).with_name("exec_dying.py")
 
 
 class ProcessIsolation:
-    """Commands run as the worker's user and see what it sees; only accidents are kept in."""
+    """Commands run as the worker's user and see what it sees; this prevents accidents only."""
 
     def __init__(self, config: SandboxConfig, env: Mapping[str, str], ripgrep: str | None = None) -> None:
         self._config = config
@@ -81,7 +81,7 @@ class ProcessIsolation:
 
 
 def _dying_with_worker() -> tuple[str, ...]:
-    """Return the words that let the command itself die with this worker; what it started is found by its mark."""
+    """Return the argv prefix with which the command dies with this worker; its children are found by their mark."""
     program = shutil.which("setpriv", path=SYSTEM_PATH)
     if program is not None:
         return (program, "--pdeathsig", "KILL", "--")

@@ -42,7 +42,7 @@ async def run_command(
 
 
 def start_failure(error: OSError | ValueError) -> CommandResult:
-    """Return what a shell would say of a command that cannot be started."""
+    """Return a shell's result for a command that cannot be started."""
     if isinstance(error, FileNotFoundError):
         return CommandResult(f"{error.filename}: command not found\n", NOT_FOUND)
     if isinstance(error, OSError) and error.errno == E2BIG:

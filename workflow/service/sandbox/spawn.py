@@ -62,7 +62,7 @@ class SpawnedProcess:
         await self._exited.wait()
 
     def kill_because(self, reason: str) -> None:
-        """Kill the command at once, from any thread; whoever waits for it then ends what is left of it."""
+        """Kill the command at once, from any thread; the task that waits for it then ends its remaining processes."""
         self.stopped_because = reason
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The files of one workspace, worked on by a helper process of its own that can be killed."""
+"""File operations of one workspace, run by its own helper process, which can be killed."""
 
 import asyncio
 import logging
@@ -60,7 +60,7 @@ class WorkspaceFiles:
         return tuple(facts["parts"])
 
     async def read(self, path: str, max_bytes: int | None) -> bytes:
-        """Return the first `max_bytes` bytes, or the whole file."""
+        """Return the first `max_bytes` bytes, or all of the file."""
         is_part = max_bytes is not None
         most = min(MAX_BODY_BYTES if max_bytes is None else max_bytes, MAX_BODY_BYTES)
         header = {"op": "read", "path": _checked(path), "is_part": is_part, "max_bytes": most}
@@ -79,7 +79,7 @@ class WorkspaceFiles:
         return LinesPage(lines, facts["left"], facts["total"], facts["size"], facts["is_binary"])
 
     async def write(self, files: Mapping[str, bytes]) -> frozenset[str]:
-        """Write each file whole; return the paths of those that were there before."""
+        """Write each file atomically; return the paths of those that were there before."""
         sizes = [(_checked(path), len(content)) for path, content in files.items()]
         facts, _ = await self._call({"op": "write", "files": sizes}, tuple(files.values()))
         return frozenset(facts["replaced"])

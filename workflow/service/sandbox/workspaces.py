@@ -1,4 +1,4 @@
-"""The workspaces on this disk: which there are, whose they are, and how one is removed while other workers live."""
+"""The workspaces on this disk: list them, find their threads, and remove one while other workers run."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ class Workspaces:
         return list(self._found())
 
     def absent_seconds(self, workspace: Workspace, identity: str) -> float:
-        """Note that a thread is not in the Redis of this identity; return since when that has been so."""
+        """Record that a thread is absent from the Redis of this identity; return for how many seconds it has been."""
         note = workspace.folder / _ABSENT
         with suppress(OSError):
             if note.read_text() == identity:
@@ -71,30 +71,30 @@ class Workspaces:
         return 0.0
 
     def forget_absence(self, workspace: Workspace) -> None:
-        """The thread is there."""
+        """Forget that the thread was absent."""
         (workspace.folder / _ABSENT).unlink(missing_ok=True)
 
     def lock(self, workspace: Workspace) -> FolderLock | None:
-        """Return the right to remove it, None while a worker uses it."""
+        """Return an exclusive lock to remove it, None while a worker uses it."""
         with suppress(OSError):
             return FolderLock.to_remove(workspace.folder)
         return None
 
     def discard(self, workspace: Workspace) -> None:
-        """Take a locked workspace out of use, at once and whole; `empty_trash` removes its files."""
+        """Take a locked workspace out of use, atomically; `empty_trash` removes its files."""
         trash = self._root / _TRASH
         trash.mkdir(mode=0o700, exist_ok=True)
         os.rename(workspace.folder, trash / secrets.token_hex(16))
 
     def end_left_over(self) -> None:
-        """End the processes that dead workers have left running, where no namespace did."""
+        """End processes that dead workers left running, where there is no namespace."""
         if left := kill_left_over(self._root.resolve()):
             _log.warning("%d processes that a dead worker had left running were ended", left)
 
     async def empty_trash(self) -> bool:
         """Remove the files of discarded workspaces, in a process of their own and in bounded time each.
 
-        Returns whether none is left; another worker may be at the same.
+        Returns whether none is left; other workers may do the same concurrently.
         """
         for folder in await asyncio.to_thread(self._discarded):
             if not await self._runs("rm", "-rf", "--", str(folder)):

@@ -37,10 +37,10 @@ def test_a_long_call_shows_its_beginning_and_its_end() -> None:
     assert len(text) < 2300
 
 
-def test_a_short_call_is_shown_whole() -> None:
+def test_a_short_call_is_shown_complete() -> None:
     assert shown('{"cmd": "ls"}') == 'May the agent call bash with {"cmd":"ls"}?'
     assert shown("") == "May the agent call bash with {}?"
-    assert shown("no json") == "May the agent call bash with no json?", "it is answered with an error, whoever agrees"
+    assert shown("no json") == "May the agent call bash with no json?", "the call fails, approved or not"
 
 
 def test_of_a_name_that_stands_twice_the_one_that_is_run_is_shown() -> None:
@@ -112,7 +112,7 @@ async def test_nobody_is_asked_about_a_call_that_is_not_made() -> None:
     assert "Not carried out" in scene.answers()[-1][1]
 
 
-async def test_a_secret_in_a_call_is_refused_before_and_after_consent_alike() -> None:
+async def test_a_secret_in_a_call_is_refused_before_and_after_approval() -> None:
     def mask(message):  # type: ignore[no-untyped-def]  # a message in, a message out
         masked = [
             c.model_copy(update={"arguments": c.arguments.replace("hunter22", MASKED)}) for c in message.tool_calls

@@ -1,4 +1,4 @@
-"""A model that says too much, calls too much or names oddly costs its own run a turn, and can go on."""
+"""Too much text, too many calls or odd names cost the run a turn; it goes on."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,17 +24,17 @@ READ = '{"file_path": "a.txt"}'
 
 
 class EndlessModel:
-    """Says the same piece for ever the first time, then ends; `said` counts the pieces."""
+    """Streams the same piece for ever at the first call, then ends; `streamed` counts the pieces."""
 
     def __init__(self, piece: TextDelta) -> None:
         self.piece = piece
-        self.said = 0
+        self.streamed = 0
         self.asked: list[ModelRequest] = []
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamItem, None]:
         self.asked.append(request)
         while len(self.asked) == 1:
-            self.said += 1
+            self.streamed += 1
             await asyncio.sleep(0)
             yield self.piece
         yield ModelAnswer("done", (), FinishReason.STOP, DEFAULT_USAGE)
@@ -47,7 +47,7 @@ async def test_text_without_end_is_cut_off_and_the_run_goes_on(kind: DeltaKind, 
     model = EndlessModel(TextDelta("x" * size, kind))
     scene.model = model  # type: ignore[assignment]  # another fake of the same port
     assert (await scene.play()).stop_reason is StopReason.COMPLETED
-    assert model.said <= MAX_ANSWER_CHARS // size + 2
+    assert model.streamed <= MAX_ANSWER_CHARS // size + 2
     assert sum(message.size() for message in model.asked[1].messages) < 40_000
     assert "cut off" in model.asked[1].messages[-1].text()
     assert sum(len(event.to_json()) for event in scene.log.events) < 3 * MAX_ANSWER_CHARS
@@ -55,7 +55,7 @@ async def test_text_without_end_is_cut_off_and_the_run_goes_on(kind: DeltaKind, 
     assert scene.log.usage.output_tokens > MAX_ANSWER_CHARS // 5, "what it cost is not forgotten"
 
 
-async def test_an_answer_that_comes_whole_is_bounded_too() -> None:
+async def test_an_answer_that_comes_in_one_item_is_bounded_too() -> None:
     scene = Scene([says("x" * (MAX_ANSWER_CHARS + 1))])
     scene.model.script = (Reply(answer=ModelAnswer("x" * 5_000_000, (), FinishReason.STOP, DEFAULT_USAGE)),)
     assert (await scene.play()).stop_reason is StopReason.COMPLETED
@@ -77,7 +77,7 @@ async def test_a_thousand_calls_are_answered_by_the_first_and_a_note() -> None:
 IDS = ["a", "a", "", "", "x" * 100_000, "id with spaces\n", "naïve", "a:b/{c}", "\x00"]
 
 
-async def test_each_call_of_an_answer_has_an_id_of_its_own_that_all_can_bear() -> None:
+async def test_each_call_of_an_answer_has_a_unique_printable_id() -> None:
     turn_calls = tuple(ToolCall(call_id=each, name="file_read", arguments=READ) for each in IDS)
     turn = Reply(answer=ModelAnswer("", turn_calls, FinishReason.TOOL_CALLS, DEFAULT_USAGE))
     scene = Scene([PLAN, turn, turn, says("done")])
@@ -91,7 +91,7 @@ async def test_each_call_of_an_answer_has_an_id_of_its_own_that_all_can_bear() -
 
 
 @pytest.mark.parametrize("name", ["x" * 1_000_000, "", "no such\ntool", "\ud800", "ns.tool"])
-async def test_a_name_that_a_provider_would_not_take_back_is_made_plain(name: str) -> None:
+async def test_a_name_that_a_provider_would_refuse_is_made_plain(name: str) -> None:
     wanted = (ToolCall(call_id="c", name=name, arguments=READ),)
     scene = Scene([PLAN, Reply(answer=ModelAnswer("", wanted, FinishReason.TOOL_CALLS, DEFAULT_USAGE)), says("done")])
     assert (await scene.play()).stop_reason is StopReason.COMPLETED

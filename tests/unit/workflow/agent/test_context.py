@@ -74,7 +74,7 @@ async def test_a_refused_conversation_is_cut_harder_though_the_count_says_it_fit
     assert fitted.messages[-4:] == request.messages[-4:]
 
 
-async def test_the_newest_messages_stay_whole_though_the_rest_does_not_suffice() -> None:
+async def test_the_newest_messages_are_never_cut() -> None:
     request = conversation(4, 4000)
     fitted = await fit_request(request, FakeCounter(1000))
     assert fitted.messages[-4:] == request.messages[-4:]
@@ -117,7 +117,7 @@ async def test_of_very_many_messages_the_newest_and_the_task_are_sent() -> None:
     assert sent[2:] == pair_calls_with_answers(sent[2:]), "no call stands without its answer"
 
 
-async def test_a_long_conversation_that_is_not_too_long_stays_whole() -> None:
+async def test_a_long_conversation_within_the_limit_is_not_cut() -> None:
     messages = conversation(900, 10).messages
     assert await readable_conversation(messages) == messages
 
@@ -126,7 +126,7 @@ IDS = st.sampled_from(["a", "b", "c", "d", "e", "f"])
 
 
 @st.composite
-def torn_conversations(draw: st.DrawFn) -> list[ChatMessage]:
+def interrupted_conversations(draw: st.DrawFn) -> list[ChatMessage]:
     """Calls with unique ids over some turns, answers to some of them, in any order."""
     ids = draw(st.lists(IDS, unique=True))
     messages: list[ChatMessage] = [ChatMessage(role=Role.USER, content="go")]
@@ -139,7 +139,7 @@ def torn_conversations(draw: st.DrawFn) -> list[ChatMessage]:
     return draw(st.permutations(messages))
 
 
-@given(torn_conversations())
+@given(interrupted_conversations())
 def test_each_call_is_followed_by_its_answers_in_call_order_exactly_once(messages: list[ChatMessage]) -> None:
     paired = list(pair_calls_with_answers(messages))
     known = {m.tool_call_id: m for m in messages if m.role is Role.TOOL}

@@ -85,7 +85,7 @@ async def test_a_refusal_ends_the_run_with_the_models_words() -> None:
 
 
 @pytest.mark.parametrize("error", [TransientModelError("overloaded"), PermanentModelError("overloaded")], ids=type)
-async def test_a_provider_that_fails_for_good_ends_the_run_with_its_message(error: ModelError) -> None:
+async def test_a_permanent_provider_error_ends_the_run_with_its_message(error: ModelError) -> None:
     scene = Scene([PLAN, fails(error, after="half")])
     outcome = await scene.play()
     assert (outcome.stop_reason, outcome.message) == (StopReason.LLM_ERROR, "overloaded")
@@ -114,7 +114,7 @@ async def test_a_conversation_that_stays_too_long_ends_the_run() -> None:
     assert (outcome.stop_reason, outcome.message) == (StopReason.LLM_ERROR, "too long")
 
 
-async def test_text_of_a_broken_try_is_declared_void_in_its_own_step() -> None:
+async def test_text_of_a_failed_attempt_is_declared_void_in_its_own_step() -> None:
     answer = says("whole").answer
     deltas = (TextDelta("ha"), StreamRestarted(2, "connection lost"), TextDelta("whole"))
     scene = Scene([Reply(deltas=deltas, answer=answer)])

@@ -6,7 +6,6 @@ from shared.contract.message import ChatMessage, ContentPart, Role
 from shared.contract.run import ContextItem
 from tests.fakes.scripted_model import says
 from tests.unit.workflow.runner.scene import PLAN, Scene
-from workflow.agent.task_message import task_message
 
 
 async def test_a_second_run_goes_on_with_the_conversation_and_plans_anew() -> None:
@@ -32,9 +31,9 @@ async def test_a_second_run_goes_on_with_the_conversation_and_plans_anew() -> No
     assert {message.run_id for message in second.log.messages} == {"r2"}
 
 
-async def test_a_second_attempt_of_a_run_says_its_task_only_once() -> None:
+async def test_a_second_attempt_of_a_run_writes_its_task_only_once() -> None:
     first = Scene([says("cut")])
-    await first.journal.begin(task_message(first.work))
+    await first.journal.begin(first.task_message())
     again = Scene([says("done")], messages=first.log.messages, state=first.journal.state)
     await again.play()
     assert ("user_message", "complete") not in again.log.kinds()
@@ -47,7 +46,7 @@ def test_context_items_stand_before_the_task_under_their_type() -> None:
         ContextItem.model_validate({"type": "selection", "content": "x", "from": 3}),
         ContextItem(type="data", content={"n": 2**70}),
     )
-    message = task_message(Scene([], context_data=items).work)
+    message = Scene([], context_data=items).task_message()
     assert message == ChatMessage(
         role=Role.USER,
         content="<file>\nline\n</file>\n\n"
@@ -63,7 +62,7 @@ def test_images_become_parts_of_the_message() -> None:
         ContextItem(type="image_url", content={"url": "data:image/png;base64,AA", "detail": "low"}),
         ContextItem.model_validate({"type": "image_url", "image_url": {"url": "https://a.example/3.png"}}),
     )
-    message = task_message(Scene([], context_data=items).work)
+    message = Scene([], context_data=items).task_message()
     assert message.content == (
         ContentPart(type="text", text="make tea"),
         ContentPart(type="image_url", image_url={"url": "https://a.example/1.png"}),
@@ -72,9 +71,9 @@ def test_images_become_parts_of_the_message() -> None:
     )
 
 
-def test_an_image_without_an_address_is_told_as_text() -> None:
+def test_an_image_without_an_address_becomes_text() -> None:
     nonsense: list[JsonValue] = [None, 7, {}, {"url": 5}, [], ""]
     items = tuple(ContextItem(type="image_url", content=each) for each in nonsense)
-    message = task_message(Scene([], context_data=items).work)
+    message = Scene([], context_data=items).task_message()
     assert isinstance(message.content, str), "a provider would refuse the conversation from then on"
     assert message.content.endswith("make tea")

@@ -8,7 +8,7 @@ from workflow.llm.openai_format import JsonObject
 MARK = {"type": "ephemeral"}
 
 
-def test_the_system_prompt_and_the_tail_are_marked() -> None:
+def test_the_system_prompt_and_the_newest_messages_are_marked() -> None:
     messages: list[JsonObject] = [
         {"role": "system", "content": "s"},
         {"role": "user", "content": "1"},

@@ -1,4 +1,4 @@
-"""The configuration leads to one model, or to a sentence that says what is wrong with it."""
+"""The configuration selects one model, or fails with a sentence that says what is wrong."""
 
 from collections.abc import AsyncGenerator
 
@@ -52,7 +52,7 @@ def test_auto_with_an_address_asks_for_a_model_name() -> None:
         build_model(LLMConfig(base_url="http://127.0.0.1:1/v1"), {})
 
 
-async def test_a_model_of_ones_own_is_loaded_by_name() -> None:
+async def test_a_custom_model_is_loaded_by_name() -> None:
     model = build_model(LLMConfig(model=f"python:{HERE}:OwnModel", max_output_tokens=7), {})
     (answer,) = [item async for item in model.stream(REQUEST)]
     assert isinstance(answer, ModelAnswer)
@@ -70,12 +70,12 @@ async def test_a_model_of_ones_own_is_loaded_by_name() -> None:
         (f"{HERE}:no_model", "returned str, which has no stream method"),
     ],
 )
-def test_a_name_that_leads_nowhere_says_why(target: str, words: str) -> None:
+def test_a_name_that_cannot_be_loaded_is_explained(target: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         build_model(LLMConfig(model=f"python:{target}"), {})
 
 
-def test_a_model_of_ones_own_is_measured_by_estimate() -> None:
+def test_the_tokens_of_a_custom_model_are_estimated() -> None:
     counter = build_counter(LLMConfig(model=f"python:{HERE}:OwnModel", context_window=1234), {})
     assert isinstance(counter, EstimatingCounter)
     assert counter.context_window == 1234

@@ -1,4 +1,4 @@
-"""The offline model decides from the conversation alone, and says what the checks said."""
+"""The offline model decides from the conversation alone, and reports the results of its checks."""
 
 import pytest
 

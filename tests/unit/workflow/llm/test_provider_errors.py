@@ -1,4 +1,4 @@
-"""LiteLLM's exceptions become the engine's errors, in words that name the model and what to do."""
+"""LiteLLM's exceptions become the engine's errors, with messages that name the model and what to do."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Retries wait as configured or as asked, say when streamed text is void, and know when to give up."""
+"""Retries wait as configured or as the provider asks, declare streamed text void, and give up at a limit."""
 
 import pytest
 
@@ -14,7 +14,7 @@ CONFIG = LLMConfig(num_retries=3, retry_min_wait=1, retry_max_wait=5)
 
 
 class Retried:
-    """A scripted model behind retries, with a clock that only notes the pauses."""
+    """A scripted model with retries, and a clock that only records the pauses."""
 
     def __init__(self, *script: Reply, fraction: float = 1.0, config: LLMConfig = CONFIG) -> None:
         self.pauses: list[float] = []
@@ -66,7 +66,7 @@ async def test_a_retry_after_beyond_the_limit_gives_up_naming_it() -> None:
     assert retried.pauses == []
 
 
-async def test_the_last_failure_is_raised_when_tries_are_used_up() -> None:
+async def test_the_last_failure_is_raised_when_retries_are_used_up() -> None:
     retried = Retried(*[fails(TransientModelError(f"busy {number}")) for number in range(4)])
     with pytest.raises(TransientModelError, match="busy 3"):
         await retried.ask()
@@ -75,14 +75,14 @@ async def test_the_last_failure_is_raised_when_tries_are_used_up() -> None:
 
 
 @pytest.mark.parametrize("error", [PermanentModelError("no"), ContextOverflowError("long")], ids=["permanent", "long"])
-async def test_what_cannot_pass_is_not_tried_again(error: ModelError) -> None:
+async def test_a_permanent_failure_is_not_retried(error: ModelError) -> None:
     retried = Retried(fails(error), says("fine"))
     with pytest.raises(type(error)):
         await retried.ask()
     assert retried.inner.unused == 1
 
 
-async def test_a_cut_half_way_says_that_the_text_is_void() -> None:
+async def test_a_failure_half_way_declares_the_text_void() -> None:
     retried = Retried(fails(TransientModelError("cut"), after="half"), says("whole"))
     items = await retried.ask()
     assert items[:3] == [TextDelta("half"), StreamRestarted(attempt=2, reason="cut"), TextDelta("whole")]

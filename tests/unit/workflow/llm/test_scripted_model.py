@@ -1,4 +1,4 @@
-"""The scripted model keeps to its script, or says clearly that it cannot."""
+"""The scripted model keeps to its script, or fails with a clear message."""
 
 import asyncio
 import json

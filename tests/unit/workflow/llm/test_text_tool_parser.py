@@ -1,4 +1,4 @@
-"""The parser of calls in text looks at each character once, in however many pieces it comes."""
+"""The parser of calls in text reads each character once, in however many pieces it comes."""
 
 import pytest
 

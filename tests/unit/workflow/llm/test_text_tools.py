@@ -70,7 +70,7 @@ def test_cuts_in_the_stream_change_nothing(cuts: list[int]) -> None:
 
 
 @given(st.text(alphabet="<tol_ca>/ x", max_size=60), st.integers(min_value=0, max_value=60))
-def test_text_without_a_whole_tag_is_shown_whole(text: str, cut: int) -> None:
+def test_text_without_a_complete_tag_is_shown_complete(text: str, cut: int) -> None:
     parser = TextToolParser()
     if "<tool_call>" in text:
         return
@@ -156,7 +156,7 @@ async def test_without_tools_the_prompt_stays_as_it_is() -> None:
     assert inner.requests[0].system == "Be brief."
 
 
-def test_a_long_block_in_small_pieces_is_looked_at_once() -> None:
+def test_each_character_of_a_long_block_is_read_once() -> None:
     parser = TextToolParser()
     parser.feed("<tool_call>")
     for _ in range(250_000):

@@ -1,4 +1,4 @@
-"""Tokens are counted without the net, whatever the model."""
+"""Tokens are counted without network access, whatever the model."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tool calls come whole out of deltas, however a server numbers and names them."""
+"""Tool calls are assembled from deltas, however a server numbers and names them."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_interleaved_deltas_are_kept_apart_by_index() -> None:
     assert [(call.call_id, call.name, call.arguments) for call in calls] == [("a", "ls", '{"x":1}'), ("b", "pwd", "{}")]
 
 
-def test_whole_calls_under_one_index_are_several() -> None:
+def test_complete_calls_under_one_index_are_several() -> None:
     calls = assemble((0, "a", "ls", '{"x":1}'), (0, "b", "ls", '{"x":2}'))
     assert [(call.call_id, call.arguments) for call in calls] == [("a", '{"x":1}'), ("b", '{"x":2}')]
 

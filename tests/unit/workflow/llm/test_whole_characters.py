@@ -1,4 +1,4 @@
-"""WholeCharacters: characters that a provider cut in two arrive whole."""
+"""WholeCharacters: characters that a provider split over two deltas are joined."""
 
 import pytest
 

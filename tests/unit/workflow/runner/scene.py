@@ -1,4 +1,4 @@
-"""One run of the engine with nothing real around it: what a test needs to set up and to look at."""
+"""One run of the engine with fakes around it: what a test sets up and checks."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,6 @@ from workflow.journal.limits import Limits
 from workflow.journal.outcome import Outcome
 from workflow.llm.token_counter import EstimatingCounter
 from workflow.runner.runner import Runner
-from workflow.runner.work import Work
 from workflow.service.sandbox.base import Sandbox, WorkspacePlace
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
@@ -55,7 +54,7 @@ def registry_with(*tools: LookTool, timeout_seconds: float = 5.0, max_output_cha
 
 @dataclass
 class Scene:
-    """A run to be played: `await scene.play()`; afterwards `log`, `model` and `journal` say what happened."""
+    """A run to be played: `await scene.play()`; afterwards `log`, `model` and `journal` show what happened."""
 
     script: Sequence[Script]
     registry: ToolRegistry = field(default_factory=registry_with)
@@ -92,32 +91,35 @@ class Scene:
             after_crash=self.after_crash,
             answer=self.answer,
         )
-        thread = ThreadRecord(thread_id="t1", created_at=NOW, updated_at=NOW, context=self.thread_context)
+        self.thread = ThreadRecord(thread_id="t1", created_at=NOW, updated_at=NOW, context=self.thread_context)
         events = EventFactory("t1", self.run_id, FakeClock())
         self.journal = Journal(self.log, events, self.run, messages=self.messages, state=self.state)
-        self.work = Work(self.run, thread, self.state, tuple(self.messages))
 
     async def play(self) -> Outcome:
-        """Carry the run to its end."""
-        outcome = await self.carry()
+        """Execute the run to its end."""
+        outcome = await self.execute()
         assert isinstance(outcome, Outcome), f"the run did not end: {outcome}"
         return outcome
 
     async def ask(self) -> Question:
-        """Carry the run to the question that it waits with."""
-        question = await self.carry()
+        """Execute the run to the question that it waits for."""
+        question = await self.execute()
         assert isinstance(question, Question), f"the run does not wait: {question}"
         return question
 
-    async def carry(self) -> Outcome | Question | None:
-        """Carry the run until it ends or waits for a person, or until another worker shall go on."""
+    async def execute(self) -> Outcome | Question | None:
+        """Execute the run until it ends, waits for a person or is handed over."""
         engine = self._engine()
         call_runner = ToolCallRunner(engine, self.journal, thread_id="t1", run_id=self.run_id)
         agent = Agent(engine, self.journal, call_runner)
         limits = Limits.of(self.config, self.parameters)
         runner = Runner(agent, self.journal, limits, grace_seconds=self.grace_seconds)
-        await self.journal.begin(task_message(self.work), self.find_place)
+        await self.journal.begin(self.task_message(), self.find_place)
         return await runner.run(self.cancellation)
+
+    def task_message(self) -> ChatMessage:
+        """Return the user message of the run."""
+        return task_message(self.run, self.thread, self.messages)
 
     async def find_place(self) -> WorkspacePlace | None:
         """Return where the thread's files are."""

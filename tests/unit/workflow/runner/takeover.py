@@ -1,4 +1,4 @@
-"""What a test of a takeover needs: attempts that begin with what earlier ones wrote, and what their tools did."""
+"""For tests of takeovers: attempts that begin with the writes of earlier ones, and the effects of their tools."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from tests.unit.workflow.runner.scene import Scene, registry_with
 from workflow.tool.base import Effect, ToolContext, ToolResult
 from workflow.tool.registry import ToolRegistry
 
-# How the answer begins that the model gets for a call of which nobody knows what it did.
+# Beginning of the result of a call whose effect is unknown.
 UNKNOWN = "The worker was replaced while this call ran"
 
 
@@ -26,7 +26,7 @@ class PutTool(LookTool):
 
 @dataclass
 class Deeds:
-    """What the tools of all attempts did, by call id and in order."""
+    """The call ids that the tools of all attempts ran, in order."""
 
     done: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""The events of a whole run come in the order that the wire promises."""
+"""The events of a run come in the order that the API promises."""
 
 from shared.contract.event import AgentExecuteData, ExecuteType
 from shared.contract.message import Role
@@ -12,15 +12,15 @@ from workflow.journal.events import EventFactory
 from workflow.journal.outcome import Outcome
 
 
-async def play_whole_run() -> Scene:
+async def play_run() -> Scene:
     turn = calls(("look", {"number": 1}), ("look", {"number": 2}), text="I look twice")
     scene = Scene([PLAN, turn, says("All done")], registry=registry_with(LookTool(answer_number)))
     await scene.play()
     return scene
 
 
-async def test_a_whole_run_tells_its_story_in_order() -> None:
-    scene = await play_whole_run()
+async def test_the_events_of_a_run_are_in_order() -> None:
+    scene = await play_run()
     assert scene.log.kinds() == [
         ("user_message", "complete"),
         ("tool_job_plan", "init"), ("tool_job_plan", "complete"),
@@ -32,7 +32,7 @@ async def test_a_whole_run_tells_its_story_in_order() -> None:
 
 
 async def test_deltas_stand_before_their_response_and_add_up_to_it() -> None:
-    scene = await play_whole_run()
+    scene = await play_run()
     text = ""
     for event in scene.log.events:
         result = event.execute_result or {}
@@ -48,7 +48,7 @@ async def test_deltas_stand_before_their_response_and_add_up_to_it() -> None:
 
 
 async def test_each_event_names_its_run_and_carries_times_with_an_offset() -> None:
-    scene = await play_whole_run()
+    scene = await play_run()
     for event in scene.log.events:
         assert (event.thread_id, event.run_id) == ("t1", "r1")
         assert event.create_at == event.modify_at == event.execute_start_at == NOW
@@ -58,7 +58,7 @@ async def test_each_event_names_its_run_and_carries_times_with_an_offset() -> No
         assert AgentExecuteData.model_validate_json(event.to_json()) == event
 
 
-async def test_an_init_says_what_the_tool_was_called_with() -> None:
+async def test_an_init_holds_the_arguments_of_the_call() -> None:
     script = [PLAN, calls(("look", {"number": 7}), ("look", "[1, 2]"), ("look", "{bad"), ("look", "")), says("ok")]
     scene = Scene(script, registry=registry_with(LookTool(answer_number)))
     await scene.play()
@@ -76,7 +76,7 @@ async def test_a_failed_call_carries_its_text_to_the_client() -> None:
 
 
 async def test_messages_are_stamped_and_an_answer_is_written_before_its_calls_begin() -> None:
-    scene = await play_whole_run()
+    scene = await play_run()
     assert [m.role for m in scene.log.messages] == [
         Role.USER, Role.ASSISTANT, Role.TOOL, Role.ASSISTANT, Role.TOOL, Role.TOOL, Role.ASSISTANT,
     ]  # fmt: skip
@@ -86,7 +86,7 @@ async def test_messages_are_stamped_and_an_answer_is_written_before_its_calls_be
     assert asked < begun
 
 
-def test_a_completion_says_why_and_what_was_used() -> None:
+def test_a_completion_holds_stop_reason_and_usage() -> None:
     events = EventFactory("t1", "r1", FakeClock())
     good = events.completion(Outcome(StopReason.COMPLETED, usage=Usage(steps=2)))
     assert (good.current_state, good.error_flag) == ("complete", False)

@@ -1,4 +1,4 @@
-"""What an event carries has a bound, whatever a model or a tool puts in."""
+"""The size of an event is bounded, whatever a model or a tool puts in."""
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""A run that leaves its worker: at a journal point, at once, or because another worker may own it."""
+"""A run that is handed over at a journal point or at once, or whose lease is lost."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from workflow.tool.base import ToolContext, ToolResult
 async def test_a_run_handed_over_at_once_leaves_its_calls_open() -> None:
     body = HangingBody(parties=2)
     scene = Scene([PLAN, looks(1, 2)], registry=registry_with(LookTool(body)))
-    run = asyncio.create_task(scene.carry())
+    run = asyncio.create_task(scene.execute())
     await within_bounds(body.all_inside)
     scene.cancellation.stop(Stop.HAND_OVER)
     assert await asyncio.wait_for(run, 5) is None
@@ -34,7 +34,7 @@ async def test_a_run_handed_over_at_once_leaves_its_calls_open() -> None:
 
 async def test_a_run_handed_over_at_once_closes_its_model_call() -> None:
     scene = Scene([hangs(after="so far")])
-    run = asyncio.create_task(scene.carry())
+    run = asyncio.create_task(scene.execute())
     await within_bounds(scene.model.answering)
     scene.cancellation.stop(Stop.HAND_OVER)
     assert await asyncio.wait_for(run, 5) is None
@@ -48,7 +48,7 @@ async def test_a_write_under_way_at_the_hand_over_is_completed_first() -> None:
 
     slow = SlowCommit(fits, asyncio.Event(), asyncio.Event())
     scene = Scene([PLAN, looks(1)], registry=registry_with(LookTool(answer_number)), log=FakeRunLog(slow=slow))
-    run = asyncio.create_task(scene.carry())
+    run = asyncio.create_task(scene.execute())
     await within_bounds(slow.begun)
     scene.cancellation.stop(Stop.HAND_OVER)
     for _ in range(10):
@@ -66,7 +66,7 @@ async def test_a_run_leaves_at_its_next_journal_point_when_asked_to() -> None:
         return ToolResult("looked")
 
     scene = Scene([PLAN, looks(1, 2), says("never")], registry=registry_with(LookTool(ask_to_leave)))
-    assert await asyncio.wait_for(scene.carry(), 5) is None
+    assert await asyncio.wait_for(scene.execute(), 5) is None
     assert scene.model.unused == 1, "no further model call"
     assert [text for _, text in scene.answers()[1:]] == ["looked"] * 2
     assert scene.journal.state.in_flight == ()
@@ -75,7 +75,7 @@ async def test_a_run_leaves_at_its_next_journal_point_when_asked_to() -> None:
 
 async def test_a_run_that_ends_in_the_step_in_which_it_should_leave_has_ended() -> None:
     scene = Scene([says("done")])
-    run = asyncio.create_task(scene.carry())
+    run = asyncio.create_task(scene.execute())
     await within_bounds(scene.model.answering)
     scene.cancellation.hand_over()
     outcome = await asyncio.wait_for(run, 5)
@@ -86,7 +86,7 @@ async def test_a_run_that_ends_in_the_step_in_which_it_should_leave_has_ended() 
 async def test_a_run_that_should_leave_before_its_first_step_asks_no_model() -> None:
     scene = Scene([says("never")])
     scene.cancellation.hand_over()
-    assert await asyncio.wait_for(scene.carry(), 5) is None
+    assert await asyncio.wait_for(scene.execute(), 5) is None
     assert scene.model.requests == []
     assert scene.log.kinds() == [("user_message", "complete")]
 
@@ -94,7 +94,7 @@ async def test_a_run_that_should_leave_before_its_first_step_asks_no_model() -> 
 async def test_a_lost_lease_stops_the_tools_and_writes_nothing() -> None:
     body = HangingBody(parties=1)
     scene = Scene([PLAN, looks(1, tool="change")], registry=registry_with(ChangeTool(body)))
-    run = asyncio.create_task(scene.carry())
+    run = asyncio.create_task(scene.execute())
     await within_bounds(body.all_inside)
     written = len(scene.log.events)
     scene.cancellation.stop(Stop.LEASE_LOST)

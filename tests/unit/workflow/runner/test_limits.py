@@ -64,7 +64,7 @@ def test_a_run_can_lower_every_limit() -> None:
     assert Limits.of(CONFIG, parameters) == Limits(3, 0.5, 7, 1)
 
 
-def test_a_later_attempt_has_what_the_earlier_ones_left_and_names_the_whole_limit() -> None:
+def test_a_later_attempt_has_the_time_left_and_names_the_full_limit() -> None:
     limits = Limits.of(AgentConfig(max_duration=60), {}).after(45.5)
     assert limits.left_seconds == 14.5
     assert limits.after(90).left_seconds == 0

@@ -208,7 +208,7 @@ async def test_a_model_that_asks_to_exit_fails_its_run_alone() -> None:
     scene = Scene([])
     scene.model = LeavingModel([])
     with pytest.raises(RuntimeError, match="asked the process to exit"):
-        await scene.carry()
+        await scene.execute()
 
 
 class SelfCancelledModel(ScriptedModel):
@@ -225,7 +225,7 @@ async def test_a_model_that_is_cancelled_from_within_fails_its_run_and_is_no_los
     scene = Scene([])
     scene.model = SelfCancelledModel([])
     with pytest.raises(RuntimeError, match="cancelled from within"):
-        await scene.carry()
+        await scene.execute()
 
 
 class StubbornModel(ScriptedModel):
@@ -248,10 +248,10 @@ class StubbornModel(ScriptedModel):
 
 
 @pytest.mark.parametrize("reason", [Stop.CANCELLED, Stop.HAND_OVER, Stop.LEASE_LOST, None])
-async def test_a_model_that_swallows_the_stop_of_its_run_is_left_behind_and_writes_nothing(reason: Stop | None) -> None:
+async def test_a_model_that_swallows_the_stop_is_abandoned_and_writes_nothing(reason: Stop | None) -> None:
     scene = Scene([], parameters={"max_duration": 0.05} if reason is None else {}, grace_seconds=0.01)
     model = scene.model = StubbornModel()
-    run = asyncio.create_task(scene.carry())
+    run = asyncio.create_task(scene.execute())
     await within_bounds(model.answering)
     if reason is not None:
         scene.cancellation.stop(reason)

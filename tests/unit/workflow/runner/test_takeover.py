@@ -1,4 +1,4 @@
-"""Another attempt goes on with the calls that the one before left open, and says so."""
+"""Another attempt continues the calls that the one before left open, and writes so."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,7 +59,7 @@ async def test_a_begun_call_that_changes_something_is_answered_and_not_made() ->
     ((call_id, text),) = scene.answers()
     assert call_id == "change"
     assert text.startswith(UNKNOWN)
-    assert scene.model.requests[0].messages[-1].text() == text, "the model is told"
+    assert scene.model.requests[0].messages[-1].text() == text, "the model reads it"
 
 
 async def test_open_calls_of_all_kinds_each_get_their_own_answer() -> None:
@@ -101,7 +101,7 @@ async def test_a_plan_left_open_is_made() -> None:
     assert tool_events(scene, "job_plan") == [("complete", "u")]
 
 
-async def test_an_attempt_says_that_it_goes_on() -> None:
+async def test_an_attempt_writes_a_resumed_event() -> None:
     scene = go_on(left_open("look"), [says("done")], Deeds(), attempts=3)
     await scene.play()
     first = scene.log.events[0]
@@ -111,7 +111,7 @@ async def test_an_attempt_says_that_it_goes_on() -> None:
     assert "user_message" not in [kind for kind, _ in scene.log.kinds()]
 
 
-async def test_a_replaced_sandbox_is_told_to_the_client_and_the_model() -> None:
+async def test_client_and_model_learn_of_a_replaced_sandbox() -> None:
     story = left_open("bash")
     answered = ChatMessage(role=Role.TOOL, content="ok", tool_call_id="bash", run_id="r1")
     story.append(Commit((), (answered,), None, None))
@@ -123,7 +123,7 @@ async def test_a_replaced_sandbox_is_told_to_the_client_and_the_model() -> None:
     assert "processes" in note.text()
 
 
-async def test_an_attempt_without_a_sandbox_says_nothing_of_one() -> None:
+async def test_an_attempt_without_a_sandbox_writes_no_note_about_one() -> None:
     scene = go_on(left_open("look"), [says("done")], Deeds())
     await scene.play()
     assert "status_sandbox_info" not in [kind for kind, _ in scene.log.kinds()]
@@ -152,7 +152,7 @@ async def test_a_call_id_that_an_earlier_turn_used_is_made_unique() -> None:
     scene.log.assert_every_init_is_closed_once()
 
 
-async def test_what_an_earlier_run_left_open_is_not_carried_out_by_the_next() -> None:
+async def test_calls_that_an_earlier_run_left_open_are_not_made_by_the_next() -> None:
     deeds = Deeds()
     scene = go_on(left_open("change", "look", begun=["change"]), [says("done")], deeds, run_id="r2", attempts=1)
     assert (await scene.play()).stop_reason is StopReason.COMPLETED
@@ -173,7 +173,7 @@ async def test_an_answer_that_was_written_is_not_paid_for_again() -> None:
     assert [call_id for call_id, _ in again.answers()] == ["x"]
 
 
-async def test_an_answer_that_was_the_last_word_is_not_asked_for_again() -> None:
+async def test_a_final_answer_is_not_asked_for_again() -> None:
     first = Scene([says("All done.")])
     await first.play()
     scene = Scene([], messages=first.journal.messages, state=first.journal.state, attempts=2)

@@ -1,4 +1,4 @@
-"""What is written after any write is enough to go on: nothing is lost, nothing that changes something is done twice."""
+"""A run can be taken over after any write: nothing is lost, no call that changes something is made twice."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from workflow.llm.model import ModelRequest
 
 
 def play_from(request: ModelRequest) -> Reply:
-    """Answer as the conversation has it: a plan, looks, changes, all kinds at once, then the last word."""
+    """Answer as the conversation has it: a plan, looks, changes, all kinds at once, then the final answer."""
     turns = (
         PLAN,
         looks(1, 2),
@@ -38,15 +38,15 @@ class Story:
         return scene.log.commits
 
     async def take_over(self, commits: Sequence[Commit]) -> list[Commit]:
-        """Carry on after these writes and check what must hold; return all writes of the job."""
+        """Continue after these writes and check the invariants; return all writes of the job."""
         deeds = Deeds()
         scene = go_on(commits, self.script, deeds)
         assert (await scene.play()).stop_reason is StopReason.COMPLETED
-        whole = [*commits, *scene.log.commits]
-        _check_answers(whole)
-        _check_events(whole)
+        all_commits = [*commits, *scene.log.commits]
+        _check_answers(all_commits)
+        _check_events(all_commits)
         _check_deeds(commits, scene.log.commits, deeds)
-        return whole
+        return all_commits
 
 
 def _check_answers(commits: Sequence[Commit]) -> None:
@@ -96,9 +96,9 @@ async def test_a_second_takeover_can_come_after_any_write_of_the_first() -> None
     story = Story()
     first = await story.first()
     for length in range(0, len(first), 3):
-        whole = await story.take_over(first[:length])
-        for second in range(length, len(whole), 2):
-            await story.take_over(whole[:second])
+        all_commits = await story.take_over(first[:length])
+        for second in range(length, len(all_commits), 2):
+            await story.take_over(all_commits[:second])
 
 
 async def test_a_plan_with_calls_beside_it_can_be_taken_over_after_any_write() -> None:

@@ -1,4 +1,4 @@
-"""A run waits for a person, and goes on with what the person said."""
+"""A run waits for a person, and goes on with the answer."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def sandbox_that(reply: CommandReply) -> FakeSandbox:
 
 
 async def asked(*script: Script) -> tuple[list[ChatMessage], AgentState]:
-    """Return conversation and state of a run that has asked for consent to its bash call."""
+    """Return conversation and state of a run that has asked for approval of its bash call."""
     scene = Scene([*script, RUN_BASH], registry=careful())
     question = await scene.ask()
     assert (question.kind, question.call_id) == (QuestionKind.APPROVAL, CALL_ID)
@@ -49,14 +49,14 @@ async def resumed(answer: Answer, sandbox: FakeSandbox) -> Scene:
     return scene
 
 
-async def test_a_call_that_needs_consent_is_not_begun_before_it_has_it() -> None:
+async def test_a_call_that_needs_approval_is_not_begun_before_it_has_it() -> None:
     scene = Scene([PLAN, RUN_BASH], registry=careful())
     await scene.ask()
     assert not any(event.execute_type == "tool_bash" for event in scene.log.events)
     assert scene.journal.state.in_flight == ()
 
 
-async def test_an_approved_call_is_made_and_nothing_is_said_of_a_new_attempt() -> None:
+async def test_an_approved_call_is_made_without_a_resumed_event() -> None:
     scene = await resumed(Answer(call_id=CALL_ID, decision=Decision.APPROVE), sandbox_that(prints("hi")))
     assert "hi" in dict(scene.answers())[CALL_ID]
     assert ("status", "complete") not in scene.log.kinds()
@@ -89,11 +89,11 @@ async def test_the_answer_to_a_question_reaches_the_model_as_its_result(attempts
     outcome = await scene.play()
     assert outcome.stop_reason is StopReason.COMPLETED
     assert scene.answers() == [(question.call_id, "The user answered: green")]
-    (told,) = [event for event in scene.log.events if event.execute_type == "ask_user"]
-    assert told.execute_result == {
+    (answered,) = [event for event in scene.log.events if event.execute_type == "ask_user"]
+    assert answered.execute_result == {
         "interrupt_result": {"question": "Tea?", "options": [], "call_id": question.call_id, "answer": "green"}
     }
-    assert told.uuid == first.log.events[-1].uuid
+    assert answered.uuid == first.log.events[-1].uuid
 
 
 async def test_a_question_that_was_not_put_before_the_worker_was_lost_is_put_by_the_next() -> None:
@@ -103,7 +103,7 @@ async def test_a_question_that_was_not_put_before_the_worker_was_lost_is_put_by_
     assert await scene.ask() == question
 
 
-async def test_each_of_two_calls_that_need_consent_is_asked_about_by_itself() -> None:
+async def test_each_of_two_calls_that_need_approval_is_asked_about_by_itself() -> None:
     first = Scene([PLAN, calls(("bash", {"cmd": "one"}), ("bash", {"cmd": "two"}))], registry=careful())
     assert (await first.ask()).call_id == "call_bash_0"
 

@@ -1,4 +1,4 @@
-"""A run that goes on where its files are not is told so; one whose files are as they were is told that."""
+"""The model gets a note when its run continues, about its files and its processes."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def state(disk: str, *, in_flight: Sequence[CallInFlight] = ()) -> AgentState:
 
 
 def notes(scene: Scene) -> list[str]:
-    """Return what the model was told besides tasks and answers."""
+    """Return the notes to the model: user messages that are not tasks."""
     return [m.text() for m in scene.log.messages if m.role is Role.USER and m.text() != scene.task]
 
 
@@ -42,7 +42,7 @@ def of(commits: Sequence[Commit]) -> AgentState:
 
 
 @pytest.mark.parametrize(
-    ("disk", "place", "says_so"),
+    ("disk", "place", "text"),
     [
         ("here", HERE, AS_THEY_WERE),
         ("", HERE, AS_THEY_WERE),
@@ -57,52 +57,50 @@ def of(commits: Sequence[Commit]) -> AgentState:
         ("", HERE_EMPTY, f"{ELSEWHERE}: the workspace was removed"),
     ],
 )
-async def test_an_attempt_that_takes_over_is_told_how_its_files_are(
-    disk: str, place: WorkspacePlace | None, says_so: str
-) -> None:
+async def test_a_takeover_writes_a_note_about_the_files(disk: str, place: WorkspacePlace | None, text: str) -> None:
     scene = Scene([says("done")], messages=[*WORK, DONE], state=state(disk), attempts=2, place=place)
     await scene.play()
     (note,) = notes(scene)
-    assert says_so in note
+    assert text in note
     assert (ELSEWHERE in note) is not (AS_THEY_WERE in note)
     assert scene.model.requests[0].messages[-1].text() == note
     assert "status_sandbox_info" in [kind for kind, _ in scene.log.kinds()]
 
 
-@pytest.mark.parametrize(("disk", "place", "is_told"), [("here", HERE, False), ("there", HERE_EMPTY, True)])
-async def test_the_next_run_of_a_thread_is_told_only_when_its_files_are_not_here(
-    disk: str, place: WorkspacePlace, is_told: bool
+@pytest.mark.parametrize(("disk", "place", "has_note"), [("here", HERE, False), ("there", HERE_EMPTY, True)])
+async def test_the_next_run_of_a_thread_gets_a_note_only_when_its_files_are_not_here(
+    disk: str, place: WorkspacePlace, has_note: bool
 ) -> None:
     scene = Scene([says("done")], run_id="r2", messages=[*WORK, DONE], state=state(disk), place=place)
     await scene.play()
-    assert [ELSEWHERE in note for note in notes(scene)] == [True] * is_told
+    assert [ELSEWHERE in note for note in notes(scene)] == [True] * has_note
     assert scene.log.kinds()[0] == ("user_message", "complete")
-    assert ("status_sandbox_info" in [kind for kind, _ in scene.log.kinds()]) is is_told
+    assert ("status_sandbox_info" in [kind for kind, _ in scene.log.kinds()]) is has_note
 
 
-async def test_a_last_word_is_not_asked_for_again_because_of_a_note() -> None:
-    word = ChatMessage(role=Role.ASSISTANT, content="All done.", run_id="r1")
-    scene = Scene([], messages=[*WORK, DONE, word], state=state("there"), attempts=2, place=HERE_EMPTY)
+async def test_a_final_answer_is_not_asked_for_again_because_of_a_note() -> None:
+    final = ChatMessage(role=Role.ASSISTANT, content="All done.", run_id="r1")
+    scene = Scene([], messages=[*WORK, DONE, final], state=state("there"), attempts=2, place=HERE_EMPTY)
     await scene.play()
     assert scene.model.requests == []
     assert notes(scene) == []
 
 
-async def test_a_thread_that_never_used_a_sandbox_is_told_nothing() -> None:
+async def test_a_thread_that_never_used_a_sandbox_gets_no_note() -> None:
     scene = Scene([says("done")], run_id="r2", messages=WORK[:1], place=HERE_EMPTY)
     await scene.play()
     assert notes(scene) == []
 
 
-@pytest.mark.parametrize(("place", "says_so"), [(HERE, AS_THEY_WERE), (WorkspacePlace("there", False), ELSEWHERE)])
-async def test_a_run_taken_over_in_a_call_is_told_after_the_calls_answer(place: WorkspacePlace, says_so: str) -> None:
+@pytest.mark.parametrize(("place", "text"), [(HERE, AS_THEY_WERE), (WorkspacePlace("there", False), ELSEWHERE)])
+async def test_a_note_after_a_takeover_in_a_call_follows_the_calls_result(place: WorkspacePlace, text: str) -> None:
     begun = CallInFlight(call_id="b", uuid="u", began_at=NOW)
     scene = Scene([says("done")], messages=WORK, state=state("here", in_flight=[begun]), attempts=2, place=place)
     await scene.play()
-    told = scene.model.requests[0].messages
-    assert [message.role for message in told[-2:]] == [Role.TOOL, Role.USER]
-    assert told[-2].text().startswith(UNKNOWN)
-    assert says_so in told[-1].text()
+    sent = scene.model.requests[0].messages
+    assert [message.role for message in sent[-2:]] == [Role.TOOL, Role.USER]
+    assert sent[-2].text().startswith(UNKNOWN)
+    assert text in sent[-1].text()
 
 
 async def test_the_disk_is_written_with_the_first_use_of_a_sandbox_and_not_before() -> None:
@@ -120,7 +118,7 @@ async def test_without_a_use_of_the_sandbox_the_files_stay_where_they_were() -> 
     assert scene.journal.state.workspace_disk == "there"
 
 
-async def test_a_note_that_was_not_given_is_given_by_the_attempt_after() -> None:
+async def test_a_note_that_was_not_written_is_written_by_the_next_attempt() -> None:
     arguments = {"ls": '{"path": "."}', "todo_read": "{}"}
     open_calls = tuple(ToolCall(call_id=name, name=name, arguments=text) for name, text in arguments.items())
     messages = (WORK[0], WORK[1].model_copy(update={"tool_calls": open_calls}))
@@ -128,7 +126,7 @@ async def test_a_note_that_was_not_given_is_given_by_the_attempt_after() -> None
     await first.journal.begin(messages[0], first.find_place)
     await first.journal.begin_calls(open_calls[:1])
     first.journal.note_workspace_use()
-    assert of(first.log.commits).workspace_disk == "there", "what was not told is not forgotten"
+    assert of(first.log.commits).workspace_disk == "there", "a note that was not written is written later"
     again = Scene(
         [says("done")], messages=first.journal.messages, state=first.journal.state, attempts=3, place=HERE
     )  # fmt: skip

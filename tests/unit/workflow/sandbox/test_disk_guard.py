@@ -45,7 +45,7 @@ class FakeDisk:
 
 
 class Scene:
-    """Two commands in folders of their own, looked at by hand: the guard's own thread sees a disk with room."""
+    """Two commands in separate folders, checked by the test: the guard's own thread sees a disk with room."""
 
     def __init__(self, root: Path, stack: ExitStack) -> None:
         self.disk = FakeDisk()
@@ -56,11 +56,11 @@ class Scene:
             self.folders[process.pid].mkdir()
             stack.enter_context(self.guard.watch(process, self.folders[process.pid]))
 
-    def look(self, *, free: int, **written: int) -> None:
+    def check(self, *, free: int, **written: int) -> None:
         self.disk.free = free
         for name, size in written.items():
             self.disk.written[getattr(self, name).pid] = size
-        self.guard.look()
+        self.guard.check()
 
     def stopped(self) -> list[str]:
         return [name for name in ("first", "second") if getattr(self, name).stopped_because]
@@ -76,10 +76,10 @@ def stack() -> ExitStack:
     return ExitStack()
 
 
-def test_the_command_that_wrote_most_of_late_is_stopped_and_told_why(scene: Scene, stack: ExitStack) -> None:
+def test_the_command_that_wrote_most_of_late_is_stopped_with_a_reason(scene: Scene, stack: ExitStack) -> None:
     with stack:
-        scene.look(free=150 * MB, first=50_000 * MB, second=1 * MB)
-        scene.look(free=90 * MB, first=50_002 * MB, second=60 * MB)
+        scene.check(free=150 * MB, first=50_000 * MB, second=1 * MB)
+        scene.check(free=90 * MB, first=50_002 * MB, second=60 * MB)
     assert scene.stopped() == ["second"]
     assert scene.second.stopped_because == (
         "The command was stopped: it was filling the disk. The disk is nearly full: 90000000 bytes are free, and"
@@ -89,43 +89,43 @@ def test_the_command_that_wrote_most_of_late_is_stopped_and_told_why(scene: Scen
 
 def test_another_command_is_stopped_only_when_it_goes_on_writing(scene: Scene, stack: ExitStack) -> None:
     with stack:
-        scene.look(free=150 * MB, first=0, second=0)
-        scene.look(free=90 * MB, first=20 * MB, second=70 * MB)
+        scene.check(free=150 * MB, first=0, second=0)
+        scene.check(free=90 * MB, first=20 * MB, second=70 * MB)
         assert scene.stopped() == ["second"]
-        scene.look(free=80 * MB, first=30 * MB)
+        scene.check(free=80 * MB, first=30 * MB)
     assert scene.stopped() == ["first", "second"]
 
 
 def test_commands_that_write_nothing_run_on_while_the_disk_is_full(scene: Scene, stack: ExitStack) -> None:
     with stack:
         for _ in range(5):
-            scene.look(free=5 * MB, first=500 * MB, second=0)
+            scene.check(free=5 * MB, first=500 * MB, second=0)
     assert scene.stopped() == []
 
 
 def test_slow_writers_go_on_until_half_of_what_is_kept_free_is_gone(scene: Scene, stack: ExitStack) -> None:
     with stack:
-        scene.look(free=95 * MB, first=0)
-        scene.look(free=94 * MB, first=1_200_000)
+        scene.check(free=95 * MB, first=0)
+        scene.check(free=94 * MB, first=1_200_000)
         assert scene.stopped() == []
-        scene.look(free=49 * MB, first=1_300_000)
+        scene.check(free=49 * MB, first=1_300_000)
     assert scene.stopped() == ["first"]
 
 
 def test_with_room_enough_nothing_is_stopped_however_much_is_written(scene: Scene, stack: ExitStack) -> None:
     with stack:
-        scene.look(free=900 * MB, first=0)
-        scene.look(free=250 * MB, first=650 * MB)
-        scene.look(free=120 * MB, first=780 * MB)
+        scene.check(free=900 * MB, first=0)
+        scene.check(free=250 * MB, first=650 * MB)
+        scene.check(free=120 * MB, first=780 * MB)
     assert scene.stopped() == []
 
 
 def test_what_the_kernel_does_not_count_is_found_in_the_folder_that_grows(scene: Scene, stack: ExitStack) -> None:
     with stack:
-        scene.look(free=95 * MB)
-        scene.look(free=90 * MB)
+        scene.check(free=95 * MB)
+        scene.check(free=90 * MB)
         (scene.folders[scene.first.pid] / "file").write_bytes(b"x" * 3 * MB)
-        scene.look(free=85 * MB)
+        scene.check(free=85 * MB)
     assert scene.stopped() == ["first"]
 
 

@@ -1,4 +1,4 @@
-"""Files are read, written and listed whole and inside the workspace, even while a command moves things about."""
+"""Files are read, written and listed inside the workspace only, even while a command moves files."""
 
 import os
 from collections.abc import Callable

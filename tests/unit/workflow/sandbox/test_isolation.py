@@ -57,8 +57,8 @@ def test_limits_hold_with_the_shell_alone(programs: str | None) -> None:
     script = (
         "import resource as r; print(*(r.getrlimit(kind) for kind in (r.RLIMIT_DATA, r.RLIMIT_FSIZE, r.RLIMIT_CORE)))"
     )
-    said = subprocess.run([*limits, sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert said == f"({2**30}, {2**30}) ({2**20}, {2**20}) (0, 0)\n"
+    printed = subprocess.run([*limits, sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed == f"({2**30}, {2**30}) ({2**20}, {2**20}) (0, 0)\n"
 
 
 def test_the_shell_that_sets_limits_becomes_the_command() -> None:

@@ -1,4 +1,4 @@
-"""Output keeps its head and tail within a bound and reaches the reader as whole characters."""
+"""Output keeps its head and tail within a bound and reaches the reader as complete characters."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from workflow.service.sandbox import output
 from workflow.service.sandbox.output import HEAD_CHARS, TAIL_CHARS, OutputWindow, pump
 
 
-def test_output_within_the_bound_is_kept_whole() -> None:
+def test_output_within_the_bound_is_kept_complete() -> None:
     window = OutputWindow()
     window.add("a" * HEAD_CHARS)
     window.add("b" * TAIL_CHARS)
@@ -27,7 +27,7 @@ def test_a_long_output_keeps_head_and_tail_and_says_how_much_is_cut(piece_chars:
     assert window.text() == f"{whole[:HEAD_CHARS]}\n[... {cut} characters cut here ...]\n{whole[-TAIL_CHARS:]}"
 
 
-async def test_a_character_split_between_two_reads_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_character_split_between_two_reads_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "PIECE_SECONDS", 0.0)
     reader, window, pieces = asyncio.StreamReader(), OutputWindow(), []
     first_seen = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A workspace is removed whole and by one worker alone, however its files lie, and never while somebody uses it."""
+"""A workspace is removed completely, by one worker only, and never while it is in use."""
 
 import gc
 import os
@@ -104,7 +104,7 @@ def test_a_disk_has_one_name_for_all_workers(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == [".disk-id"]
 
 
-def test_absence_counts_from_the_first_look_at_the_same_redis(tmp_path: Path, workspace: Workspace) -> None:
+def test_absence_counts_from_the_first_check_of_the_same_redis(tmp_path: Path, workspace: Workspace) -> None:
     workspaces = Workspaces(tmp_path)
     assert workspaces.absent_seconds(workspace, "redis 1") == 0
     earlier = time.time() - 4000

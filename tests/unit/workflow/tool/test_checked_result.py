@@ -1,4 +1,4 @@
-"""Whatever a plug-in's code raises or returns costs its own call, and nothing else."""
+"""A fault in a plug-in's code fails its own call, and nothing else."""
 
 import asyncio
 from collections.abc import Callable

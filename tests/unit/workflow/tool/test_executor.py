@@ -168,13 +168,13 @@ class Stubborn:
         return ToolResult("too late")
 
 
-async def test_a_tool_that_swallows_the_end_of_its_time_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_tool_that_swallows_its_timeout_is_abandoned(caplog: pytest.LogCaptureFixture) -> None:
     body = Stubborn()
     registry = registry_with(LookTool(body), timeout_seconds=0.01)
     call = ToolCall(call_id="c", name="look", arguments="{}")
     result = await asyncio.wait_for(execute_call(registry, call, Phase.EXECUTION, context, grace_seconds=0.01), 5)
     assert (result.is_error, result.text) == (True, "look was stopped at its time limit of 0.01 seconds.")
-    assert "tool look goes on although it was cancelled" in caplog.text
+    assert "tool look ignores its cancellation" in caplog.text
     body.released.set()
     await asyncio.wait_for(body.ended.wait(), 5)
 
@@ -192,7 +192,7 @@ async def test_a_cancelled_call_of_a_tool_that_swallows_it_ends_all_the_same() -
     await asyncio.wait_for(body.ended.wait(), 5)
 
 
-async def test_a_tool_that_answers_its_cancellation_in_time_is_heard() -> None:
+async def test_the_late_result_of_a_cancelled_tool_is_kept() -> None:
     async def body(params: ScriptedParameters, context: ToolContext) -> ToolResult:
         try:
             await asyncio.Event().wait()

@@ -17,7 +17,7 @@ class Nothing(Parameters):
 
 
 class PingTool(Tool[Nothing]):
-    """A whole plug-in tool."""
+    """A complete plug-in tool."""
 
     name = "ping"
     description = "Say pong."

@@ -1,4 +1,4 @@
-"""web_search: hits for the model and the client, and what is said when it is not configured."""
+"""web_search: hits for the model and the client, and an explanation when it is not configured."""
 
 import pytest
 

@@ -21,7 +21,7 @@ class _Expansion:
         self._groups = _groups(pattern)
 
     def between(self, start: int, end: int, depth: int) -> list[str]:
-        """Return what stands between two positions, all ways."""
+        """Return all expansions of the text between two positions."""
         made = [""]
         literal_from = position = start
         while position < end:
@@ -35,7 +35,7 @@ class _Expansion:
         return self._joined(made, [self._pattern[literal_from:end]])
 
     def _alternatives(self, start: int, group: list[int], depth: int) -> list[str]:
-        """Return what a group stands for; `group` holds where its commas and its end are."""
+        """Return the expansions of a group; `group` holds where its commas and its end are."""
         if depth > _MAX_DEPTH:
             raise self._refused()
         *commas, close = group

@@ -25,7 +25,7 @@ class Replacement:
 
 
 class Edited:
-    """What came of edits: how often each applied, and the lines around the last changed place."""
+    """The result of edits: how often each applied, and the lines around the last changed place."""
 
     def __init__(self, data: bytes, counts: list[int], first_line: int, lines: list[str]) -> None:
         self.data = data
@@ -106,7 +106,7 @@ def _require_text(data: bytes, path: str) -> None:
     if b"\0" in data[:PROBE_BYTES]:
         raise RefusedError(f"{path} is a binary file and cannot be edited as text.")
     decoder = codecs.getincrementaldecoder("utf-8")()
-    try:  # in pieces: decoded whole, one emoji would make it four times as large
+    try:  # in pieces: decoded at once, one emoji would make it four times as large
         for begin in range(0, len(data), _DECODE_BYTES):
             decoder.decode(data[begin : begin + _DECODE_BYTES])
         decoder.decode(b"", final=True)

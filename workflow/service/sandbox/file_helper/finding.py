@@ -25,7 +25,7 @@ class Finder:
         return self._globs.start
 
     def visit(self, state: State, prefix: str, entries: Iterable[Entry]) -> list[tuple[str, State]]:
-        """Look at one folder; return the folders in which something can match."""
+        """Visit one folder; return the folders in which something can match."""
         below: list[tuple[str, State]] = []
         for entry in entries:
             if entry.name in self._leave_out:

@@ -11,11 +11,11 @@ _LENGTHS = struct.Struct(">II")
 
 
 class FrameError(Exception):
-    """What came is no frame, or a frame that is too large."""
+    """The data is not a frame, or the frame is too large."""
 
 
 def lengths(header_bytes: int, body_bytes: int) -> bytes:
-    """Return what stands before a header and a body; FrameError where they are too large."""
+    """Return the length prefix of a header and a body; FrameError where they are too large."""
     _check(header_bytes, body_bytes)
     return _LENGTHS.pack(header_bytes, body_bytes)
 

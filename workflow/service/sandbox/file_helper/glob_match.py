@@ -1,4 +1,4 @@
-"""Globs as an automaton over the names of a path: each name is looked at once, and nothing backtracks."""
+"""Globs as an automaton over the names of a path: each name is read once, and nothing backtracks."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ from .wildcard import name_matcher
 
 State = frozenset[int]
 
-_END = 0  # the node where a pattern has been matched whole
+_END = 0  # the node where all of a pattern has been matched
 _ANY_FOLDERS = "**"
 _MAX_STEPS = 1000  # kept at once; a pattern can have as many states as there are folders
 
@@ -38,7 +38,7 @@ class Globs:
         return made
 
     def accepts(self, state: State, name: str) -> bool:
-        """Whether a path that ends with this name, after what led to the state, is matched whole."""
+        """Whether a path that ends with this name, after what led to the state, is matched completely."""
         return any(_END in after and matches(name) for matches, after in self._step(state)[1])
 
     def _add(self, segments: list[str]) -> int:

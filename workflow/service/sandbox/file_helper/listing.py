@@ -22,7 +22,7 @@ class Listing:
         self._count = 0
 
     def visit(self, level: int, prefix: str, entries: Iterable[Entry]) -> list[tuple[str, int]]:
-        """Look at one folder; return the folders below it, if they are wanted."""
+        """Visit one folder; return the folders below it, if they are wanted."""
         below: list[tuple[str, int]] = []
         for entry in entries:
             if self._count >= self._limit and level + 1 >= len(self._levels):

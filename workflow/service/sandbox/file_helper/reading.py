@@ -20,7 +20,7 @@ def read_bytes(folders: Folders, path: str, max_bytes: int) -> bytes:
 
 
 def read_whole(folders: Folders, path: str, max_bytes: int) -> bytes:
-    """Return the whole file; refused where it is larger."""
+    """Return all of the file; refused where it is larger."""
     with open(folders.open_file(path), "rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
@@ -72,7 +72,7 @@ def page_of(chunks: Iterator[bytes], size: int, first: int, limits: PageLimits) 
 
 
 def _fill(page: Page, reader: "_LineReader", limits: PageLimits) -> None:
-    """Add as many whole lines as fit, one at least, so that the next page begins where this one ends."""
+    """Add as many complete lines as fit, at least one, so that the next page begins where this one ends."""
     used = 0
     while len(page.lines) < limits.lines and reader.has_more():
         line = reader.line(limits.line_chars)

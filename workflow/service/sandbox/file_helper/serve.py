@@ -1,4 +1,4 @@
-"""The helper's own program: reads requests from stdin, answers on stdout, ends with whoever started it."""
+"""The helper's program: reads requests from stdin, answers on stdout, ends with its parent."""
 
 import json
 import os

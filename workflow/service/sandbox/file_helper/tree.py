@@ -29,7 +29,7 @@ class TreeEntry:
 
 
 class Tree:
-    """Collects at most `limit` entries; nothing is kept of levels that cannot be shown whole, but for the first."""
+    """Collects at most `limit` entries; nothing is kept of levels that cannot be shown completely, except the first."""
 
     def __init__(self, ignore: Sequence[str], closed: frozenset[str], limit: int) -> None:
         self._globs = Globs(ignore, any_depth=True)
@@ -45,7 +45,7 @@ class Tree:
         self.seen = 0
 
     def visit(self, state: TreeState, prefix: str, entries: Iterable[Entry]) -> list[tuple[str, TreeState]]:
-        """Look at one folder; return the folders below it that are neither ignored nor closed."""
+        """Visit one folder; return the folders below it that are neither ignored nor closed."""
         below: list[tuple[str, TreeState]] = []
         for entry in entries:
             self.seen += 1

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from .folders import FOLDER_FLAGS
 from .paths import MAX_PATH_BYTES
 
-MAX_ENTRIES = 500_000  # looked at by one call
+MAX_ENTRIES = 500_000  # visited by one call
 
 
 class Details(Protocol):
@@ -43,7 +43,7 @@ Visit = Callable[[S, str, Iterable[Entry]], list[tuple[str, S]]]
 
 
 class Budget:
-    """How many entries may still be looked at."""
+    """How many entries may still be visited."""
 
     def __init__(self, entries: int = MAX_ENTRIES) -> None:
         self.left = entries
@@ -97,7 +97,7 @@ class _Walk(Generic[S]):
         prefix = f"{level.prefix}{name}/"
         if len(prefix) > MAX_PATH_BYTES:
             return
-        # Gone or closed to us since it was seen: its entry stays, its content is not there to look at.
+        # Gone or no longer readable since it was listed: its entry stays, without its content.
         with suppress(OSError):
             self._replace(os.open(name, FOLDER_FLAGS, dir_fd=self._current))
             self._enter(name, prefix, state)

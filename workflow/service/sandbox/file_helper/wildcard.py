@@ -11,7 +11,7 @@ _POSIX = re.compile(r"\[:([a-z]+):\]")
 
 
 def name_matcher(segment: str) -> Callable[[str], object]:
-    """Return what is true for the names that the segment stands for."""
+    """Return a predicate for the names that match the segment."""
     chunks = _chunks(segment)
     if len(chunks) == 1 and not any(sign in segment for sign in "?[\\"):
         return segment.__eq__
@@ -25,7 +25,7 @@ def name_matcher(segment: str) -> Callable[[str], object]:
 
 
 def _chunks(segment: str) -> list[str]:
-    """Return the regular expressions of what stands between the stars."""
+    """Return the regular expressions of the parts between the stars."""
     chunks = [""]
     position = 0
     while position < len(segment):

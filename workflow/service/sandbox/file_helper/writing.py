@@ -1,4 +1,4 @@
-"""Writes files whole: a temporary file beside the target, then a rename."""
+"""Writes files atomically: a temporary file beside the target, then a rename."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The event of something that is over the moment the gateway writes it."""
+"""A complete event of a run, which begins and ends when the gateway writes it."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from shared.contract.event import AgentExecuteData, ExecuteState
 from shared.contract.run import RunRecord
 
 
-def whole_event(
+def complete_event(
     run: RunRecord, clock: SystemClock, *, uuid: str, kind: str, result: Mapping[str, JsonValue], is_error: bool = False
 ) -> AgentExecuteData:
     """Return an event of the run that begins and ends now; `kind` is its execute_type."""

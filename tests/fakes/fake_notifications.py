@@ -1,4 +1,4 @@
-"""FakeBells: bells in memory; they ring when told to, and their line can break."""
+"""FakeNotifications: notifications in memory, sent by the test over a subscription that can break."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from shared.errors import StoreUnavailableError
 
 
-class FakeLine:
-    """One open line; a dead one neither rings nor answers, and does not say so."""
+class FakeSubscription:
+    """One open subscription; a dead one neither delivers nor answers a ping, and raises nothing."""
 
     def __init__(self, changed: asyncio.Event) -> None:
         self._changed = changed
@@ -41,32 +41,34 @@ class FakeLine:
         return [] if item is None else [item]
 
 
-class FakeBells:
-    """Opens one line at a time; `opened` counts them. `changed` is set when a line is opened, broken or watches
-    something else."""
+class FakeNotifications:
+    """Opens one subscription at a time; `opened` counts them.
+
+    `changed` is set when a subscription is opened, broken or watches other channels.
+    """
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
-        self.line: FakeLine | None = None
+        self.subscription: FakeSubscription | None = None
         self.opened = 0
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[FakeLine]:
-        self.line = FakeLine(self.changed)
+    async def open(self) -> AsyncIterator[FakeSubscription]:
+        self.subscription = FakeSubscription(self.changed)
         self.opened += 1
         self.changed.set()
         try:
-            yield self.line
+            yield self.subscription
         finally:
-            self.line = None
+            self.subscription = None
             self.changed.set()
 
-    def ring(self, channel: str) -> None:
-        """Ring, if somebody listens."""
-        if self.line is not None and channel in self.line.watched and not self.line.is_dead:
-            self.line.queue.put_nowait(channel)
+    def notify(self, channel: str) -> None:
+        """Send a notification, if the channel is subscribed to."""
+        if self.subscription is not None and channel in self.subscription.watched and not self.subscription.is_dead:
+            self.subscription.queue.put_nowait(channel)
 
     def cut(self) -> None:
-        """Break the line."""
-        if self.line is not None:
-            self.line.queue.put_nowait(StoreUnavailableError())
+        """Break the subscription."""
+        if self.subscription is not None:
+            self.subscription.queue.put_nowait(StoreUnavailableError())

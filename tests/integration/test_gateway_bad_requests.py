@@ -1,4 +1,4 @@
-"""What a client may send at every door, however wrong: it is refused in words, never with 500, and nobody suffers."""
+"""Invalid requests to every route: each is refused with an error body, never with 500, and affects no other client."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ _STREAM, _RUN_STREAM = "/api/agent/{thread}/stream", "/api/agent/{thread}/runs/{
 
 
 def _targets() -> dict[str, tuple[int, str]]:
-    """Return what is asked for, with status and code of the refusal."""
+    """Return invalid targets, with status and code of the refusal."""
     legacy = {_LEGACY.format(wrong): (400, "bad_request") for wrong in _IDS}
     turned = {f"/agent/event-stream?flowUuid=flow&flowInputUuid={wrong}": (400, "bad_request") for wrong in _IDS}
     threads = {f"/api/agent/{wrong}": (404, "thread_not_found") for wrong in _IDS}
@@ -47,9 +47,7 @@ def _targets() -> dict[str, tuple[int, str]]:
     return legacy | turned | threads | runs | alone | last_ids | cursors | others
 
 
-async def test_ids_and_words_in_an_address_that_mean_nothing_are_refused(
-    start_gateway: StartGateway, redis_url: str
-) -> None:
+async def test_invalid_ids_and_query_parameters_are_refused(start_gateway: StartGateway, redis_url: str) -> None:
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
@@ -61,7 +59,7 @@ async def test_ids_and_words_in_an_address_that_mean_nothing_are_refused(
             if (answer.status, answer.error["code"]) != expected or len(answer.body) > 1000:
                 wrong.append((target[:100], answer.status, answer.body[:200]))
     assert wrong == []
-    await _require_no_faults(gateway)
+    await _require_no_errors(gateway)
 
 
 _BODIES: dict[str, tuple[bytes, int]] = {
@@ -79,7 +77,7 @@ _BODIES: dict[str, tuple[bytes, int]] = {
 }
 
 
-async def test_bodies_that_are_wrong_a_thousand_times_are_refused_in_a_few_words(
+async def test_bodies_with_a_thousand_errors_are_refused_with_a_short_message(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -94,7 +92,7 @@ async def test_bodies_that_are_wrong_a_thousand_times_are_refused_in_a_few_words
             if answer.status != status or len(answer.error["detail"]) > 2000:
                 wrong.append((name, target, answer.status, answer.body[:200]))
     assert wrong == []
-    await _require_no_faults(gateway)
+    await _require_no_errors(gateway)
 
 
 async def test_of_members_named_twice_the_last_counts(start_gateway: StartGateway, redis_url: str) -> None:
@@ -149,7 +147,7 @@ async def test_requests_that_contradict_themselves_are_refused(start_gateway: St
         async with raw_client(gateway) as client:
             await client.send(garbage)
             assert (await client.answer()).error["code"] == "bad_request"
-    await _require_no_faults(gateway)
+    await _require_no_errors(gateway)
 
 
 @pytest.mark.parametrize("path", ["/live", "/health", "/ready"])
@@ -170,7 +168,7 @@ _HANDSHAKES = {
 }
 
 
-async def test_handshakes_that_fail_have_the_one_body_and_are_no_faults(
+async def test_failed_handshakes_get_the_common_error_body_and_log_no_error(
     start_gateway: StartGateway, redis_url: str
 ) -> None:
     gateway = await start_gateway(redis_url)
@@ -181,7 +179,7 @@ async def test_handshakes_that_fail_have_the_one_body_and_are_no_faults(
             answer = await client.answer()
             assert (name, answer.status, answer.error["code"]) == (name, status, code)
             assert await client.rest() == b""
-    await _require_no_faults(gateway)
+    await _require_no_errors(gateway)
 
 
 async def test_a_message_in_countless_empty_pieces_closes_its_socket(
@@ -194,11 +192,11 @@ async def test_a_message_in_countless_empty_pieces_closes_its_socket(
         assert (await client.head())[0] == 101
         await client.send(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 5000)
         assert b"too many pieces" in await client.rest()
-    await _require_no_faults(gateway)
+    await _require_no_errors(gateway)
 
 
-async def _require_no_faults(gateway: GatewayProcess) -> None:
-    """The gateway still answers, and has logged nothing that calls for an operator."""
+async def _require_no_errors(gateway: GatewayProcess) -> None:
+    """Check that the gateway still answers and has logged no error."""
     assert (await gateway.http.get("/live")).status_code == 200
     lines = [json.loads(line) for line in gateway.log]
     assert [line for line in lines if line["level"] == "ERROR" or "exception" in line] == []
