@@ -1,14 +1,14 @@
 """The stack that most tests share, the provider it asks, and stacks with settings of a test's own."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from itertools import count
+from contextlib import ExitStack, suppress
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from redis import Redis
+from redis import Redis, RedisError
 
 from tests.e2e.broker import Broker, RabbitBroker, is_on_rabbitmq
 from tests.e2e.stack import Stack
@@ -23,6 +23,7 @@ MODEL = "openai/gpt-4o-mini"
 # For workers of a test's own: they start in a second, where LiteLLM needs five.
 SMALL_MODEL = "python:tests.fakes.small_openai_model:make_model"
 _LOG_TAIL_CHARS = 6000
+_STREAMS_SHOWN, _EVENTS_SHOWN, _EVENT_CHARS = 3, 12, 700
 
 FreshStack = Callable[..., Stack]
 
@@ -122,7 +123,7 @@ _STACKS = pytest.StashKey[list[Stack]]()
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Any:
-    """Show what the processes printed when a test fails."""
+    """Show what the processes printed, and the newest events, when a test fails."""
     outcome = yield
     report = outcome.get_result()
     if not report.failed:
@@ -131,3 +132,15 @@ def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]
     stacks = [*item.stash.get(_STACKS, []), *([shared] if isinstance(shared, Stack) else [])]
     for process in (process for stack in stacks for process in stack.processes):
         report.sections.append((f"{process.name} (end of its log)", process.output()[-_LOG_TAIL_CHARS:]))
+    for stack in stacks:
+        with suppress(RedisError):  # the failure may well be that it is gone
+            report.sections.extend(_newest_events(stack.redis))
+
+
+def _newest_events(redis: Redis) -> Iterator[tuple[str, str]]:
+    for stream in islice(redis.scan_iter("thread:*:stream"), _STREAMS_SHOWN):
+        entries: Any = redis.xrevrange(stream, count=_EVENTS_SHOWN)
+        yield (
+            f"{stream} (its end)",
+            "\n".join(str(fields.get("data"))[:_EVENT_CHARS] for _, fields in reversed(entries)),
+        )

@@ -50,7 +50,10 @@ class Marker:
         folder = Path(self.folder)
         if not self.start or self.namespace != _own_namespace() or (folder != below and below not in folder.parents):
             return False
-        return _start_of(self.worker) != self.start
+        try:
+            return _start_of(self.worker) != self.start
+        except OSError:
+            return False
 
 
 def kill_marked(marker: str) -> None:
@@ -96,9 +99,12 @@ def _own_namespace() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """Return when a process began, in ticks since the machine did; None when it is gone or only waits to be reaped."""
+    """Return when a process began, in ticks since the machine did; None when it is gone or only waits to be reaped.
+
+    Raises OSError when that cannot be seen, as without a free descriptor.
+    """
     try:
         words = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     return None if words[0] in "ZX" else words[19]
