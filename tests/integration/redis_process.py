@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from baud.stack.embedded_redis import find_binary
+from baud.stack.network import claim_port
 
 _LIMIT_SECONDS = 10.0
 
@@ -21,9 +21,7 @@ _KEEP_ALL = ("--appendonly", "yes", "--appendfsync", "always")
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    return claim_port("127.0.0.1", 0)
 
 
 class RedisProcess:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx
 
 import workflow
+from baud.stack.network import claim_port
 
 TEMPLATES = Path(workflow.__file__).parent / "template"
 APP_NAME = "tide-table"
@@ -41,13 +41,6 @@ def copy_template(name: str, into: Path) -> App:
     return App(folder=folder, install=manifest["install"], start=manifest["start"])
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def stop_group(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGTERM)
     try:
@@ -60,7 +53,7 @@ def stop_group(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def started(app: App) -> Iterator[httpx.Client]:
     """Run the start command on a free port; yield a client that waits for the port to open."""
-    port = free_port()
+    port = claim_port("127.0.0.1", 0)
     command = app.start.format(port=port)
     with (
         (app.folder.parent / "server.log").open("wb") as log,

@@ -11,7 +11,7 @@ from baud.sdk.errors import DataDirBusyError, StackError
 from baud.sdk.gateway_address import gateway_url
 from baud.stack import embedded_redis
 from baud.stack.data_dir import DataDir
-from baud.stack.network import base_url
+from baud.stack.network import base_url, claim_port
 from baud.stack.stack_plan import StackOptions, StackPlan, redis_url_from, without_password
 from baud.stack.supervise import backoff_seconds, describe_exit
 
@@ -125,3 +125,7 @@ def test_a_wildcard_address_is_reached_by_loopback(host: str, expected: str) -> 
 
 def test_a_trailing_slash_of_the_address_is_dropped() -> None:
     assert gateway_url("https://baud.test/") == "https://baud.test"
+
+
+def test_a_free_port_is_none_that_outgoing_connections_get() -> None:
+    assert all(20_000 <= claim_port("127.0.0.1", 0) < 32_000 for _ in range(20))
