@@ -40,3 +40,11 @@ async def test_an_endless_rush_holds_text_up_for_a_limited_time(monkeypatch: pyt
     priority_gate = PriorityGate()
     with priority_gate.priority():
         await asyncio.wait_for(priority_gate.yield_to_new_runs(), 5)
+
+
+async def test_one_slow_claim_holds_text_up_for_a_shorter_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_SECONDS", 60.0)
+    monkeypatch.setattr(module, "_MAX_SECONDS_EACH", 0.0)
+    priority_gate = PriorityGate()
+    with priority_gate.priority():
+        await asyncio.wait_for(priority_gate.yield_to_new_runs(), 5)
