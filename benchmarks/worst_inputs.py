@@ -141,6 +141,7 @@ async def _fill_conversation(target: Target) -> None:
     async with Redis.from_url(target.redis_url) as redis:
         for _ in range(100):
             await redis.rpush(keys.messages, *[message] * 10)
+        await _compact(redis)
 
 
 async def _long_conversation(target: Target) -> None:
@@ -153,6 +154,17 @@ async def _fill_log(target: Target) -> None:
     async with Redis.from_url(target.redis_url) as redis:
         for _ in range(1000):
             await redis.xadd(keys.stream, {"event": "task_agent_execute", "data": data, "run_id": "r", "type": "x"})
+        await _compact(redis)
+
+
+async def _compact(redis: Redis) -> None:
+    """Rewrite the append-only file now: Redis would soon do so by itself, and what is measured is not that."""
+    await redis.bgrewriteaof()
+    while True:
+        await asyncio.sleep(0.2)
+        state = await redis.info("persistence")
+        if not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"]):
+            return
 
 
 async def _large_replay(target: Target) -> None:
