@@ -5,16 +5,14 @@ from typing import Final
 
 from modem.service.publish import JobPublisher
 from shared.clock import SystemClock
-from shared.contract.event import AgentExecuteData
-from shared.contract.message import ChatMessage, Role
 from shared.contract.run import RunJob, RunRecord, StopReason
 from shared.errors import RunNotFoundError, UnreadableRecordError
+from shared.run_events import open_call_end
 from shared.store.leases import LeaseStore
 from shared.store.run_values import CallEnd, RunEnd
 from shared.store.runs import RunStore
 from workflow.journal.events import EventFactory
 from workflow.journal.outcome import Outcome
-from workflow.tool.base import ToolResult
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +38,8 @@ class UnreadableRuns:
         outcome = Outcome(StopReason.POISON, _MESSAGE, run.usage)
         event = events.completion(outcome).to_json()
         end = RunEnd(outcome.status, outcome.stop_reason, outcome.message, outcome.usage, event)
-        ended = await self._runs.end_unreadable(run, end, _call_end(events, job), token=token)
+        message, call_event = open_call_end(job, now=events.now(), message=_MESSAGE)
+        ended = await self._runs.end_unreadable(run, end, CallEnd(message, call_event.to_json()), token=token)
         if ended is None:
             return
         _log.error("run %s is ended: its records cannot be read", job.run_id)
@@ -53,12 +52,3 @@ class UnreadableRuns:
             return await self._runs.get(job.thread_id, job.run_id)
         except (UnreadableRecordError, RunNotFoundError):
             return RunRecord(run_id=job.run_id, thread_id=job.thread_id, task="", created_at="")
-
-
-def _call_end(events: EventFactory, job: RunJob) -> CallEnd:
-    """Return how a call that was open is ended; the store fills in which call it is."""
-    event: AgentExecuteData = events.tool_end(events.begin("tool_"), ToolResult(text=_MESSAGE, is_error=True))
-    message = ChatMessage(
-        role=Role.TOOL, content=_MESSAGE, tool_call_id="", run_id=job.run_id, created_at=event.create_at
-    )
-    return CallEnd(message, event.to_json())

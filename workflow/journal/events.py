@@ -9,8 +9,9 @@ from pydantic import JsonValue
 
 from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
 from shared.contract.message import ToolCall
-from shared.contract.result import AssistantDeltaResult, SandboxInfo, UserMessageResult
-from shared.contract.run import Question, RunRecord
+from shared.contract.result import AssistantDeltaResult, SandboxInfo
+from shared.contract.run import Question, RunJob, RunRecord
+from shared.run_events import completion_event, user_message_event
 from workflow.errors import ToolError
 from workflow.journal.event_size import bounded
 from workflow.journal.outcome import Outcome
@@ -47,10 +48,7 @@ class EventFactory:
 
     def user_message(self, run: RunRecord) -> AgentExecuteData:
         """The task, as the first event of its run."""
-        result = UserMessageResult(
-            task=run.task, context_data=tuple(item.model_dump(mode="json") for item in run.context_data)
-        )
-        return self._complete_event(ExecuteType.USER_MESSAGE, {"user_message_result": result.model_dump(mode="json")})
+        return user_message_event(run, uuid=str(uuid.uuid4()), now=self.now())
 
     def delta(self, step: EventSpan, piece: TextDelta) -> AgentExecuteData:
         """A piece of the model's text."""
@@ -113,16 +111,15 @@ class EventFactory:
 
     def completion(self, outcome: Outcome) -> AgentExecuteData:
         """The last event of a run."""
-        result: dict[str, JsonValue] = {
-            "stop_reason": outcome.stop_reason.value,
-            "usage": outcome.usage.model_dump(mode="json"),
-        }
-        if outcome.message:
-            result["flow_completion_message"] = outcome.message
-        event = self._complete_event(ExecuteType.FLOW_COMPLETION, result)
-        if outcome.is_failure:
-            return event.model_copy(update={"current_state": ExecuteState.ERROR, "error_flag": True})
-        return event
+        return completion_event(
+            RunJob(thread_id=self._thread_id, run_id=self._run_id),
+            uuid=str(uuid.uuid4()),
+            now=self.now(),
+            status=outcome.status,
+            reason=outcome.stop_reason,
+            usage=outcome.usage,
+            message=outcome.message,
+        )
 
     def _complete_event(self, execute_type: ExecuteType, result: Mapping[str, JsonValue]) -> AgentExecuteData:
         return self._event(self.begin(execute_type), ExecuteState.COMPLETE, execute_type, result, end=True)
