@@ -271,7 +271,7 @@ def test_a_redis_outage_longer_than_a_lease_is_no_crash_of_the_run(
         run.until(is_begun)
         owner = run.owner()
         own_redis.pause()
-        owner.wait_for("its lease could not be renewed in time")
+        owner.wait_for("could not be renewed in time: stopping the run")
         own_redis.resume()
         ended = run.end()
     assert ended.stop_reason == StopReason.COMPLETED, "one crash would have been too many"

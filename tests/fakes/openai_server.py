@@ -111,6 +111,13 @@ class _ThreadServer(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # What a client did not take keeps its connection open, and the loop must not end before it is closed.
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
 
 class OpenAIServer(FakeOpenAI):
     """The application on a free port of 127.0.0.1, in a thread, for the length of a `with` block."""

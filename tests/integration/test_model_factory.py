@@ -27,10 +27,10 @@ ROOT = Path(__file__).parents[2]
 BUILD = """
 import sys
 from shared.config import LLMConfig
-from workflow.llm.factory import build_gauge, build_model, warm_up
+from workflow.llm.factory import build_counter, build_model, warm_up
 config = LLMConfig(model=sys.argv[1])
 build_model(config, {})
-build_gauge(config, {})
+build_counter(config, {})
 warm_up(config, {})
 print(*[name for name in sys.argv[2:] if name in sys.modules])
 """
@@ -63,11 +63,11 @@ warnings.simplefilter("ignore")
 from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role
 from shared.errors import BaudError
-from workflow.llm.factory import build_gauge, build_model, warm_up
+from workflow.llm.factory import build_counter, build_model, warm_up
 from workflow.llm.model import ModelRequest, ToolSpec
 env = {"OPENAI_API_KEY": "k"}
 config = LLMConfig(model="openai/gpt-4o-mini", base_url=sys.argv[1], num_retries=0)
-model, counter = build_model(config, env), build_gauge(config, env)
+model, counter = build_model(config, env), build_counter(config, env)
 warm_up(config, env)
 async def call(text):
     tools = (ToolSpec("ls", "List.", {"type": "object", "properties": {}}),)
