@@ -15,7 +15,7 @@ from gateway.controller import health, legacy, run, socket, stream, thread
 from gateway.core.dependencies import Services
 from gateway.core.error_handlers import add_error_handlers
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
-from gateway.service.dispatch import JobPublisher
+from gateway.service.dispatch import JobDispatcher
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
@@ -123,7 +123,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         )
 
 
-async def _warm_up(connection: Connection, workers: WorkerStore, publisher: JobPublisher) -> None:
+async def _warm_up(connection: Connection, workers: WorkerStore, publisher: JobDispatcher) -> None:
     await publisher.warm_up()
     with suppress(StoreUnavailableError):
         await connection.load_scripts()
@@ -139,10 +139,10 @@ def _make_hub(config: StreamConfig, events: EventStore, connection: Connection) 
     )
 
 
-def _make_publisher(settings: Settings) -> JobPublisher:
+def _make_publisher(settings: Settings) -> JobDispatcher:
     limit = settings.gateway.publish_timeout
     celery = make_celery(settings.modem, settings.redis, socket_timeout=limit / 2)  # it is tried twice
-    return JobPublisher(celery, timeout_seconds=limit)
+    return JobDispatcher(celery, timeout_seconds=limit)
 
 
 def _with_short_timeouts(config: RedisConfig) -> RedisConfig:

@@ -21,7 +21,7 @@ from modem.service.lease.cancel_listener import listen_for_cancels
 from modem.service.lease.expire_questions import QuestionExpiry
 from modem.service.lease.keep_leases import LeaseKeeper
 from modem.service.lease.reap_runs import Reaper
-from modem.service.publish import JobPublisher
+from modem.service.publish import RunPublisher
 from modem.service.run_log.mask_secrets import SecretMask
 from modem.service.sweep_workspaces import WorkspaceSweeper
 from shared.clock import SystemClock
@@ -64,7 +64,7 @@ class Runtime:
         self._workers = WorkerStore(connection)
         self._notifications = Notifications(connection)
         self.dead_letters = DeadLetterStore(connection)
-        leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), JobPublisher(app)
+        leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), RunPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)

@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from modem.service.publish import JobPublisher
+from modem.service.publish import RunPublisher
 from shared.clock import SystemClock
 from shared.contract.run import RunJob, RunRecord, StopReason
 from shared.errors import RunNotFoundError, UnreadableRecordError
@@ -22,7 +22,7 @@ _MESSAGE: Final = "What is stored of this run or its conversation cannot be read
 class UnreadableRuns:
     """Ends such runs with stop reason `poison`."""
 
-    def __init__(self, runs: RunStore, leases: LeaseStore, publisher: JobPublisher, clock: SystemClock) -> None:
+    def __init__(self, runs: RunStore, leases: LeaseStore, publisher: RunPublisher, clock: SystemClock) -> None:
         self._runs = runs
         self._leases = leases
         self._publisher = publisher

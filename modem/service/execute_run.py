@@ -13,7 +13,7 @@ from typing import Final
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.lease.active_runs import ActiveRun, ActiveRuns
-from modem.service.publish import JobPublisher
+from modem.service.publish import RunPublisher
 from modem.service.redis_retry import redis_retry
 from modem.service.run_log.mask_secrets import SecretMask
 from modem.service.run_log.priority_gate import PriorityGate
@@ -65,7 +65,7 @@ class RunServices:
     keys: Callable[[str], ThreadKeys]
     runs: RunStore
     engines: EngineBuilder
-    publisher: JobPublisher
+    publisher: RunPublisher
     active: ActiveRuns
     leases: LeaseStore
     agent: AgentConfig

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from redis import Redis
 
-from gateway.service.dispatch import JobPublisher
+from gateway.service.dispatch import JobDispatcher
 from shared.broker.queue import make_celery
 from shared.config import ModemConfig, RedisConfig
 from shared.contract.run import RunJob
@@ -15,9 +15,9 @@ from tests.integration.sentinel_group import SentinelGroup
 JOB = RunJob(thread_id="t", run_id="r")
 
 
-def publisher(url: str) -> JobPublisher:
+def publisher(url: str) -> JobDispatcher:
     redis = RedisConfig(url=SecretStr(url), connect_timeout=1.0)
-    return JobPublisher(make_celery(ModemConfig(), redis, socket_timeout=1.0), timeout_seconds=2.0)
+    return JobDispatcher(make_celery(ModemConfig(), redis, socket_timeout=1.0), timeout_seconds=2.0)
 
 
 def queued(redis: "Redis") -> int:

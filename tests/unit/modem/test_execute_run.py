@@ -12,7 +12,7 @@ import pytest
 from modem.service.build_engine import EngineBuilder
 from modem.service.execute_run import RunServices, execute_run
 from modem.service.lease.active_runs import ActiveRuns
-from modem.service.publish import JobPublisher
+from modem.service.publish import RunPublisher
 from shared.config import AgentConfig, LLMConfig, ModemConfig, StreamConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import RunJob, RunRecord, RunStatus, StopReason
@@ -74,7 +74,7 @@ class FakeEngineBuilder(EngineBuilder):
         )
 
 
-class FakePublisher(JobPublisher):
+class FakePublisher(RunPublisher):
     """Keeps what was published."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ def services_with(
     store: FakeWorkerRunStore,
     active: ActiveRuns,
     engines: EngineBuilder | None = None,
-    publisher: JobPublisher | None = None,
+    publisher: RunPublisher | None = None,
     leases: LeaseStore | None = None,
 ) -> RunServices:
     keys: Callable[[str], ThreadKeys] = ThreadKeys

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from modem.service.publish import JobPublisher
+from modem.service.publish import RunPublisher
 from shared.contract.run import RunJob
 
 
@@ -33,14 +33,14 @@ class FakeCelery(Celery):
 
 async def test_a_job_goes_out_by_name_with_an_expiry_and_off_the_loop() -> None:
     app = FakeCelery()
-    await JobPublisher(app).publish(RunJob(thread_id="t", run_id="r"))
+    await RunPublisher(app).publish(RunJob(thread_id="t", run_id="r"))
     assert app.sent == [("modem.execute_run", ["t", "r"], 24 * 3600)]
     assert app.threads != [threading.current_thread()]
 
 
 async def test_a_broker_that_does_not_answer_does_not_fail_the_run_that_ended() -> None:
     app = FakeCelery(OperationalError("connection refused"))
-    await JobPublisher(app).publish(RunJob(thread_id="t", run_id="r"))
+    await RunPublisher(app).publish(RunJob(thread_id="t", run_id="r"))
     assert len(app.threads) == 1
 
 
@@ -50,7 +50,7 @@ async def test_a_job_goes_out_while_tools_hold_every_default_thread() -> None:
     held = loop.run_in_executor(None, release.wait)
     app = FakeCelery()
     try:
-        await asyncio.wait_for(JobPublisher(app).publish(RunJob(thread_id="t", run_id="r")), 5)
+        await asyncio.wait_for(RunPublisher(app).publish(RunJob(thread_id="t", run_id="r")), 5)
     finally:
         release.set()
         await held
@@ -60,7 +60,7 @@ async def test_a_job_goes_out_while_tools_hold_every_default_thread() -> None:
 async def test_a_broker_that_hangs_is_waited_for_within_a_limit(caplog: pytest.LogCaptureFixture) -> None:
     app, release = FakeCelery(), threading.Event()
     app.before_sending = release.wait
-    publisher = JobPublisher(app, timeout_seconds=0.01)
+    publisher = RunPublisher(app, timeout_seconds=0.01)
     await publisher.publish(RunJob(thread_id="t", run_id="r"))
     assert "the broker did not take the job of run r" in caplog.text
     release.set()
