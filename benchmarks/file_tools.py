@@ -12,7 +12,7 @@ import psutil
 from pydantic import JsonValue
 
 from benchmarks.report import percentile, report
-from shared.config import Isolation, SandboxConfig
+from shared.config import IsolationKind, SandboxConfig
 from shared.contract.state import AgentState
 from workflow.service.sandbox.base import Sandbox
 from workflow.service.sandbox.local import LocalSandbox
@@ -70,7 +70,7 @@ def _memory(sandbox: LocalSandbox) -> tuple[float, float]:
 async def measure() -> None:
     """Print the figures; the sandbox has no isolation, which the helper does not depend on."""
     with tempfile.TemporaryDirectory() as root:
-        config = SandboxConfig(isolation=Isolation.PROCESS)
+        config = SandboxConfig(isolation=IsolationKind.PROCESS)
         provider = LocalProvider(config, Path(root), is_production=False, env=os.environ)
         starts = await _starts(provider)
         sandbox = await provider.create("files")

@@ -148,7 +148,7 @@ class AgentConfig(Section):
     )
 
 
-class Isolation(StrEnum):
+class IsolationKind(StrEnum):
     """How the local sandbox keeps a command in."""
 
     AUTO = "auto"  # bubblewrap where it works, else process with a warning
@@ -168,7 +168,7 @@ class SandboxConfig(Section):
     """Where the agent's tools work."""
 
     provider: str = Field("local", description="local")
-    isolation: Isolation = Field(Isolation.AUTO, description="local: auto | bubblewrap | process")
+    isolation: IsolationKind = Field(IsolationKind.AUTO, description="local: auto | bubblewrap | process")
     network: Network = Field(Network.OPEN, description="none | open; allow-list is refused by the local provider")
     root: str = Field("", description="folder that holds the workspaces; empty: {data_dir}/sandboxes")
     env_allow: tuple[str, ...] = Field((), description="variables of the worker that commands may see")

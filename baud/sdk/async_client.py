@@ -15,7 +15,7 @@ from baud.sdk.errors import ApiError, UnreachableError
 from baud.sdk.event import Event
 from baud.sdk.gateway_address import Gateways, request_headers
 from baud.sdk.responses import LONGEST_REFUSAL_BYTES, is_temporary
-from baud.sdk.stream_request import StreamRequest
+from baud.sdk.stream_request import StreamQuery
 from baud.sdk.stream_session import StreamCounts, StreamSession
 from baud.stack.health import Health
 from shared.contract.api import (
@@ -176,7 +176,7 @@ class AsyncBaud:
         first event is not seen. Connections are handled as in `run_stream`.
         """
         return self._follow(
-            StreamRequest(
+            StreamQuery(
                 thread_id,
                 last_id=last_id,
                 types=types,
@@ -203,10 +203,10 @@ class AsyncBaud:
         Raises StreamLostError, which names the last id, when that fails for `longest_outage_seconds`.
         """
         return self._follow(
-            StreamRequest(thread_id, run_id, last_id=last_id, types=types, deltas=deltas, include_system=include_system)
+            StreamQuery(thread_id, run_id, last_id=last_id, types=types, deltas=deltas, include_system=include_system)
         )
 
-    async def _follow(self, request: StreamRequest) -> AsyncGenerator[Event, None]:
+    async def _follow(self, request: StreamQuery) -> AsyncGenerator[Event, None]:
         session = StreamSession(self._policy, request, gateway_count=len(self._gateways), counts=self.stream_counts)
         while session.is_open:
             gateway = self._gateways.current

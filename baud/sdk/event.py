@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from baud.sdk.sse import Frame
+from baud.sdk.sse import SseFrame
 from shared.contract.event import TASK_EVENT, ExecuteState, ExecuteType
 
 
@@ -62,7 +62,7 @@ class Gap(Event):
         return str(self.data.get("first_available", ""))
 
 
-def read_event(frame: Frame) -> Event:
+def read_event(frame: SseFrame) -> Event:
     """Return the event that a frame with data carries."""
     text = frame.data or ""
     try:

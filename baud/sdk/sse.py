@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SseFrame:
     """One complete frame. `id` is the frame's own, None when it has none; `data` is None when it carries no data."""
 
     event: str
@@ -27,7 +27,7 @@ class FrameParser:
         self._id: str | None = None
         self._retry: int | None = None
 
-    def feed(self, chunk: bytes) -> list[Frame]:
+    def feed(self, chunk: bytes) -> list[SseFrame]:
         """Return the frames that this chunk completes."""
         lines = (self._rest + chunk).splitlines(keepends=True)
         # A line may still grow, and a \r at the end may be the first half of \r\n.
@@ -35,7 +35,7 @@ class FrameParser:
         frames = (self._take(line.rstrip(b"\r\n")) for line in lines)
         return [frame for frame in frames if frame is not None]
 
-    def _take(self, raw: bytes) -> Frame | None:
+    def _take(self, raw: bytes) -> SseFrame | None:
         if self._is_first:
             raw = raw.removeprefix(b"\xef\xbb\xbf")
             self._is_first = False
@@ -55,8 +55,8 @@ class FrameParser:
         elif name == "retry" and value.isascii() and value.isdecimal():
             self._retry = int(value)
 
-    def _end_frame(self) -> Frame | None:
+    def _end_frame(self) -> SseFrame | None:
         data = "\n".join(self._data) if self._data else None
-        frame = Frame(self._event or "message", data, self._id or None, self._retry)
+        frame = SseFrame(self._event or "message", data, self._id or None, self._retry)
         self._begin_frame()
         return None if frame.data is None and frame.retry_milliseconds is None else frame

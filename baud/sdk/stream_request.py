@@ -8,7 +8,7 @@ from baud.sdk.errors import BaudClientError
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRequest:
+class StreamQuery:
     """The events of a thread, or of one run with `run_id`, after `last_id`.
 
     `until_completion` ends a thread's stream when no run is active, `stay_when_idle` reconnects when the gateway

@@ -13,8 +13,8 @@ from baud.sdk.backoff import Backoff, StreamPolicy, may_pass
 from baud.sdk.errors import BaudClientError, StreamError, UnreachableError
 from baud.sdk.event import Event, Gap, read_event, stream_position
 from baud.sdk.responses import error_from, is_temporary, retry_after_seconds
-from baud.sdk.sse import Frame, FrameParser
-from baud.sdk.stream_request import StreamRequest
+from baud.sdk.sse import FrameParser, SseFrame
+from baud.sdk.stream_request import StreamQuery
 
 _QUIET = frozenset({"waiting", "keep_alive"})
 _BAD_ENTRY = "bad_entry"  # about one entry of the log; the stream goes on after it
@@ -42,7 +42,7 @@ class StreamSession:
     def __init__(
         self,
         policy: StreamPolicy,
-        request: StreamRequest,
+        request: StreamQuery,
         *,
         gateway_count: int = 1,
         counts: StreamCounts | None = None,
@@ -113,7 +113,7 @@ class StreamSession:
         """Whether this connection is to be read further."""
         return self.is_open and not self._leave
 
-    def _system_event(self, frame: Frame) -> Iterator[Event]:
+    def _system_event(self, frame: SseFrame) -> Iterator[Event]:
         event = read_event(frame)
         if event.event == "keep_alive":
             self._note_progress()
@@ -143,7 +143,7 @@ class StreamSession:
         else:
             self.is_open = False
 
-    def _business_event(self, frame: Frame, event_id: str) -> Iterator[Event]:
+    def _business_event(self, frame: SseFrame, event_id: str) -> Iterator[Event]:
         self._note_progress()
         if self._was_seen(event_id):
             self._counts.duplicates += 1

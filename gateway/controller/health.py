@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from gateway.core.dependencies import ServicesDep
 from gateway.core.documented_errors import may_answer_without_redis
-from gateway.service.health import Health, Readiness
+from gateway.service.health import HealthAnswer, Readiness
 from shared.clock import isoformat
 from shared.contract.api import ErrorResponse
 from shared.contract.base import Contract
@@ -30,7 +30,7 @@ async def live() -> Alive:
     return Alive(time=isoformat(datetime.now(UTC)))
 
 
-async def _health(services: ServicesDep) -> Health:
+async def _health(services: ServicesDep) -> HealthAnswer:
     return await services.probes.health.answer()
 
 
@@ -40,8 +40,8 @@ async def _readiness(services: ServicesDep) -> Readiness:
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health", responses={**may_answer_without_redis(), 503: {"model": Health}})
-async def health(response: Response, found: Annotated[Health, Depends(_health)]) -> Health:
+@router.get("/health", responses={**may_answer_without_redis(), 503: {"model": HealthAnswer}})
+async def health(response: Response, found: Annotated[HealthAnswer, Depends(_health)]) -> HealthAnswer:
     """Return the health of Baud; 503 when Redis is down, `degraded` when no modem is alive."""
     response.status_code = 503 if found.config_status.redis == "unavailable" else 200
     return found

@@ -15,7 +15,7 @@ from gateway.service.stream.event_filter import EventFilter, parse_filter
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.sse import EventStream
 from gateway.service.stream.stream_limits import StreamLimits
-from gateway.service.stream.stream_session import ActiveRuns, EventStreamSession, StreamRequest
+from gateway.service.stream.stream_session import ActiveRunLookup, EventStreamSession, StreamRequest
 from shared.config import StreamConfig
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 from shared.ids import is_id
@@ -89,12 +89,12 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 IdempotencyKey = Annotated[str, Header(max_length=255)]
 
 
-def open_session(services: Services, request: StreamRequest, runs: ActiveRuns | None = None) -> EventStreamSession:
+def open_session(services: Services, request: StreamRequest, runs: ActiveRunLookup | None = None) -> EventStreamSession:
     """Return the session of a checked stream request."""
     return EventStreamSession(services.hub, runs or services.threads, request, services.stream)
 
 
-def open_stream(services: Services, request: StreamRequest, runs: ActiveRuns | None = None) -> Response:
+def open_stream(services: Services, request: StreamRequest, runs: ActiveRunLookup | None = None) -> Response:
     """Return the response that sends a checked stream."""
     session = open_session(services, request, runs)
     return EventStream(session, services.hub.wheel, services.stream_limits, services.stream)

@@ -35,7 +35,7 @@ class Broker(Protocol):
         """Return when it answers; raises BrokerUnavailableError."""
 
 
-class ConfigStatus(Contract):
+class ConfigHealth(Contract):
     """The parts, one by one."""
 
     overall_status: Literal["healthy", "degraded", "unhealthy"]
@@ -43,13 +43,13 @@ class ConfigStatus(Contract):
     celery: Literal["healthy", "no_modem", "unknown"]
 
 
-class Health(Contract):
+class HealthAnswer(Contract):
     """The answer of GET /health."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     timestamp: str
     version: str
-    config_status: ConfigStatus
+    config_status: ConfigHealth
 
 
 class Readiness(Contract):
@@ -62,17 +62,17 @@ class Readiness(Contract):
     warnings: tuple[str, ...] = ()
 
 
-async def check_health(workers: Workers) -> Health:
+async def check_health(workers: Workers) -> HealthAnswer:
     """Return the health of Baud; never raises for a dependency that is down."""
     modems = await _count_modems(workers)
     if modems is None:
-        parts = ConfigStatus(overall_status="unhealthy", redis="unavailable", celery="unknown")
+        parts = ConfigHealth(overall_status="unhealthy", redis="unavailable", celery="unknown")
     elif modems == 0:
-        parts = ConfigStatus(overall_status="degraded", redis="healthy", celery="no_modem")
+        parts = ConfigHealth(overall_status="degraded", redis="healthy", celery="no_modem")
     else:
-        parts = ConfigStatus(overall_status="healthy", redis="healthy", celery="healthy")
+        parts = ConfigHealth(overall_status="healthy", redis="healthy", celery="healthy")
     now = isoformat(datetime.now(UTC))
-    return Health(status=parts.overall_status, timestamp=now, version=version("baud"), config_status=parts)
+    return HealthAnswer(status=parts.overall_status, timestamp=now, version=version("baud"), config_status=parts)
 
 
 async def check_readiness(workers: Workers, broker: Broker) -> Readiness:

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
-from shared.config import Isolation, LLMConfig, Network
+from shared.config import IsolationKind, LLMConfig, Network
 from shared.settings.check_urls import broker_fault, cluster_fault, is_same_server, redis_fault
 from shared.settings.model import Settings
 from shared.settings.problem import Problem
@@ -87,5 +87,5 @@ def _sandbox(settings: Settings) -> Iterator[Problem]:
         yield Problem(("sandbox", "provider"), f"unknown provider (allowed: {', '.join(_PROVIDERS)})")
     if sandbox.provider == "local" and sandbox.network is Network.ALLOW_LIST:
         yield Problem(("sandbox", "network"), "the local provider has no allow-list: use none or open")
-    if settings.env == "prod" and sandbox.isolation is Isolation.PROCESS:
+    if settings.env == "prod" and sandbox.isolation is IsolationKind.PROCESS:
         yield Problem(("sandbox", "isolation"), "process is refused when ENV is prod: use bubblewrap or auto")

@@ -33,7 +33,7 @@ return {entries, bytes >= most_bytes and 1 or 0}
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """Entries after a position, and the id of the oldest entry that is kept, read at the same moment.
 
     A reader that had seen everything up to `complete_after` misses only text that a complete message has superseded.
@@ -60,7 +60,7 @@ class EventStore:
             raw: Sequence[RawEntry] = await self._redis.xrange(stream, min=f"({after}", max="+", count=limit)
         return [_entry(item) for item in raw]
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> EventPage:
         """Return what `page` does and the state of the log's beginning in one call, so that a gap can be detected.
 
         With `most_bytes` the page ends with the entry that passes it.
@@ -78,7 +78,7 @@ class EventStore:
             found, oldest, *hashes = await pipe.execute()
         first_id = oldest[0][0].decode() if oldest else None
         *losses, large_to = hashes[0] if hashes else (None,)
-        return Page(
+        return EventPage(
             [_entry(item) for item in (_paired(found[0]) if most_bytes else found)],
             first_id,
             _complete_after(first_id, *losses) if losses else first_id,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from baud.sdk.sse import Frame, FrameParser
+from baud.sdk.sse import FrameParser, SseFrame
 from shared.contract.event import TASK_EVENT
 from tests.chaos.scripted_worker_model import Script
 
@@ -130,7 +130,7 @@ async def _pause_after(answer: httpx.Response, path: str) -> None:
     await asyncio.sleep(_TRY_AGAIN_SECONDS)
 
 
-def _take(run: Followed, frame: Frame, opened_at: float) -> None:
+def _take(run: Followed, frame: SseFrame, opened_at: float) -> None:
     if frame.id is None or frame.event != TASK_EVENT:
         return
     run.seen.append(frame.id)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from shared.contract.event import StreamEntry
 from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.ids import parse_stream_id
-from shared.store.events import Page
+from shared.store.events import EventPage
 
 
 async def _at_once() -> None:
@@ -54,11 +54,11 @@ class FakeEventLog:
     def ids(self, stream: str) -> list[str]:
         return [entry.id for entry in self._streams.get(stream, [])]
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> EventPage:
         await self._begin_read()
         entries = self._streams.get(stream, [])
         first_id = entries[0].id if entries else None
-        page = Page(self._entries_after(stream, after)[:limit], first_id, first_id)
+        page = EventPage(self._entries_after(stream, after)[:limit], first_id, first_id)
         await self._pause()
         return page
 

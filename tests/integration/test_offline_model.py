@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from shared.config import Isolation, LLMConfig, SandboxConfig, ToolConfig
+from shared.config import IsolationKind, LLMConfig, SandboxConfig, ToolConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.state import AgentState, Phase
 from workflow.llm.factory import build_model
@@ -86,7 +86,7 @@ class Thread:
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    config = SandboxConfig(isolation=Isolation.PROCESS, env_allow=("PATH",))
+    config = SandboxConfig(isolation=IsolationKind.PROCESS, env_allow=("PATH",))
     # The interpreter of the tests comes first: it has FastAPI.
     env = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     provider = LocalProvider(config, tmp_path, is_production=False, env=env)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from pydantic import JsonValue
 
-from shared.config import Isolation, Network, SandboxConfig
+from shared.config import IsolationKind, Network, SandboxConfig
 from tests.fakes.fake_tool_context import FakeToolContext, member
 from workflow.errors import ToolError
 from workflow.service.sandbox.base import Command, Sandbox
@@ -35,13 +35,13 @@ def search_path(*first: Path) -> dict[str, str]:
 
 
 async def open_sandbox(
-    root: Path, isolation: Isolation, env: dict[str, str], network: Network = Network.OPEN
+    root: Path, isolation: IsolationKind, env: dict[str, str], network: Network = Network.OPEN
 ) -> Sandbox:
     config = SandboxConfig(isolation=isolation, env_allow=("PATH",), network=network)
     return await LocalProvider(config, root, is_production=False, env=env).create("thread")
 
 
-@pytest.fixture(params=[Isolation.PROCESS, Isolation.BUBBLEWRAP])
+@pytest.fixture(params=[IsolationKind.PROCESS, IsolationKind.BUBBLEWRAP])
 async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sandbox]:
     opened = await open_sandbox(tmp_path, request.param, search_path(Path(sys.base_prefix) / "bin"))
     yield opened
@@ -208,7 +208,7 @@ async def test_cancelled_bash_leaves_nothing_running(sandbox: Sandbox) -> None:
 
 
 async def test_port_that_cannot_be_exposed_is_explained(tmp_path: Path, unused_tcp_port: int) -> None:
-    sandbox = await open_sandbox(tmp_path, Isolation.BUBBLEWRAP, search_path(), Network.NONE)
+    sandbox = await open_sandbox(tmp_path, IsolationKind.BUBBLEWRAP, search_path(), Network.NONE)
     with pytest.raises(ToolError, match="network"):
         await call(sandbox, UrlExposeTool(), port=unused_tcp_port)
     await sandbox.close()

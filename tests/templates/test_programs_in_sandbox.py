@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Isolation, SandboxConfig
+from shared.config import IsolationKind, SandboxConfig
 from tests.integration.sandbox.conftest import LocalSandboxes
 from tests.integration.sandbox.test_local_sandbox import shell
 from tests.integration.test_tools_on_local_sandbox import call, write
@@ -43,7 +43,7 @@ async def test_grep_without_ripgrep_finds_the_same(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "grep").symlink_to(shutil.which("grep") or "grep")
-    config = SandboxConfig(isolation=Isolation.PROCESS)
+    config = SandboxConfig(isolation=IsolationKind.PROCESS)
     provider = LocalProvider(
         config, tmp_path, is_production=False, env={"PATH": str(programs)}, find_ripgrep=lambda: None
     )

@@ -15,7 +15,7 @@ from shared.store.run_values import Ended, RunEnd, SteerText, SubmitOutcome, Sub
 logger = logging.getLogger(__name__)
 
 
-class Runs(Protocol):
+class RunWriter(Protocol):
     """Where runs are stored."""
 
     async def submit(
@@ -30,7 +30,7 @@ class Runs(Protocol):
         """End a run that no worker has claimed; None when one has."""
 
 
-class Threads(Protocol):
+class ActiveRunReader(Protocol):
     """Where threads are stored."""
 
     async def active_run(self, thread_id: str) -> str | None:
@@ -63,8 +63,8 @@ class RunSubmission:
 
     def __init__(
         self,
-        runs: Runs,
-        threads: Threads,
+        runs: RunWriter,
+        threads: ActiveRunReader,
         publisher: Publisher,
         canceller: Canceller,
         answering: Answering,

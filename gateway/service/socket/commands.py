@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
-from gateway.service.run.submit import RunSubmission, Threads
+from gateway.service.run.submit import ActiveRunReader, RunSubmission
 from gateway.service.stream.types import ControlEvent
 from gateway.service.validation_message import validation_message
 from shared.clock import isoformat
@@ -33,7 +33,7 @@ class SocketCommands:
     """The commands of one thread."""
 
     thread_id: str
-    threads: Threads
+    threads: ActiveRunReader
     submission: RunSubmission
     cancellation: RunCancellation
     answering: RunAnswer

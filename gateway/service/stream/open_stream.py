@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Protocol
 
-from gateway.service.stream.stream_session import ActiveRuns, StreamRequest
+from gateway.service.stream.stream_session import ActiveRunLookup, StreamRequest
 from gateway.service.stream.topic import START
 from shared.contract.run import RunRecord
 from shared.errors import InvalidStreamIdError, RunNotFoundError, ThreadNotFoundError
@@ -13,14 +13,14 @@ from shared.keys import ThreadKeys
 FROM_NOW_ON = "$"
 
 
-class Threads(Protocol):
+class ThreadLookup(Protocol):
     """Knows which threads exist."""
 
     async def exists(self, thread_id: str) -> bool:
         """Whether the thread exists."""
 
 
-class Runs(Protocol):
+class RunGetter(Protocol):
     """Knows runs."""
 
     async def get(self, thread_id: str, run_id: str) -> RunRecord:
@@ -42,7 +42,7 @@ class Events(Protocol):
 
 
 async def open_thread_stream(
-    threads: Threads, events: Events, keys: ThreadKeys, last_id: str, *, until_completion: bool
+    threads: ThreadLookup, events: Events, keys: ThreadKeys, last_id: str, *, until_completion: bool
 ) -> StreamRequest:
     """Return the request for a thread's stream; raises ThreadNotFoundError, InvalidStreamIdError."""
     cursor = parse_last_id(last_id)
@@ -53,7 +53,7 @@ async def open_thread_stream(
 
 
 async def open_run_stream(
-    runs: Runs, events: Events, keys: ThreadKeys, run_id: str, *, last_id: str
+    runs: RunGetter, events: Events, keys: ThreadKeys, run_id: str, *, last_id: str
 ) -> StreamRequest | None:
     """Return the request for a run's events; None when all were seen. Raises RunNotFoundError."""
     cursor = parse_last_id(last_id)
@@ -69,7 +69,7 @@ async def open_run_stream(
 class FlowRuns:
     """Knows the active run of the thread that executes a flow's input: the message may name a thread of its own."""
 
-    def __init__(self, finder: RunFinder, runs: ActiveRuns, flow_input_uuid: str) -> None:
+    def __init__(self, finder: RunFinder, runs: ActiveRunLookup, flow_input_uuid: str) -> None:
         self._finder = finder
         self._runs = runs
         self._flow_input_uuid = flow_input_uuid

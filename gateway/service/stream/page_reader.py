@@ -10,13 +10,13 @@ from gateway.service.stream.topic import START, StreamTopic
 from gateway.service.stream.types import Frame, frame_of
 from shared.errors import InvalidStreamIdError
 from shared.ids import StreamId, parse_stream_id
-from shared.store.events import Page
+from shared.store.events import EventPage
 
 
 class PageReader(Protocol):
     """Reads the log of a stream from a position."""
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> EventPage:
         """Return the entries after `after` and the oldest id, as of one moment; fewer once they have `most_bytes`."""
 
 

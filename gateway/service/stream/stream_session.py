@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 
 from gateway.service.stream.event_filter import EventFilter
 from gateway.service.stream.event_hub import EventHub
-from gateway.service.stream.subscriber import Batch, Gap, Subscriber
+from gateway.service.stream.subscriber import Batch, MissingEvents, Subscriber
 from gateway.service.stream.topic import StreamEnd
 from gateway.service.stream.types import ControlEvent, Item, control_event_of, error_event
 from shared.clock import isoformat
@@ -31,7 +31,7 @@ _END_EVENTS: Final = {
 _IDLE: Final = error_event("No run is active and nothing has happened for a while.", "timeout", 408)
 
 
-class ActiveRuns(Protocol):
+class ActiveRunLookup(Protocol):
     """Knows which run of a thread is active."""
 
     async def active_run(self, thread_id: str) -> str | None:
@@ -62,7 +62,7 @@ class StreamRequest:
 class EventStreamSession:
     """Makes the items of one stream; `hub` delivers the entries, `runs` knows whether a run is active."""
 
-    def __init__(self, hub: EventHub, runs: ActiveRuns, request: StreamRequest, config: StreamConfig) -> None:
+    def __init__(self, hub: EventHub, runs: ActiveRunLookup, request: StreamRequest, config: StreamConfig) -> None:
         self._hub = hub
         self._runs = runs
         self._request = request
@@ -195,7 +195,7 @@ def _end_event(end: StreamEnd) -> ControlEvent:
     return replace(event, retry_ms=_SOONEST_RETRY_MS + secrets.randbelow(_RETRY_SPREAD_MS))
 
 
-def _gap_event(gap: Gap) -> ControlEvent:
+def _gap_event(gap: MissingEvents) -> ControlEvent:
     return control_event_of("gap", {"requested": str(gap.requested), "first_available": str(gap.first_available)})
 
 

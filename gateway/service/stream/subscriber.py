@@ -30,7 +30,7 @@ class HubTimings:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class MissingEvents:
     """Entries after `requested` are gone; the log begins with `first_available`."""
 
     requested: StreamId
@@ -42,7 +42,7 @@ class Batch:
     """What comes next in a stream; empty when nothing came before the subscriber was nudged."""
 
     frames: Sequence[Frame] = ()
-    gap: Gap | None = None
+    gap: MissingEvents | None = None
     is_caught_up: bool = False  # the end of the log was reached with this batch
     end: StreamEnd | None = None
 
@@ -218,7 +218,7 @@ class Subscriber:
         self.passed_at = asyncio.get_running_loop().time()
 
 
-def _find_gap(requested: StreamId, page: FramePage) -> Gap | None:
+def _find_gap(requested: StreamId, page: FramePage) -> MissingEvents | None:
     if page.first_id is None or page.complete_after is None or requested == START:
         return None
-    return Gap(requested, page.first_id) if page.complete_after > requested else None
+    return MissingEvents(requested, page.first_id) if page.complete_after > requested else None

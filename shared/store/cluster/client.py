@@ -25,7 +25,7 @@ _FIRST_SCRIPT_KEY: Final = 3  # after the command, the script and the number of 
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class NodeCommand:
     """One command as redis-py builds it; `key` says where it goes."""
 
     key: str
@@ -57,7 +57,7 @@ class ClusterRedis(AsyncCoreCommands):
         """Read new entries of streams in any slots, each by a command of its own."""
         answers = await self.send(
             [
-                Command(stream, ("XREAD", "COUNT", count, "STREAMS", stream, position))
+                NodeCommand(stream, ("XREAD", "COUNT", count, "STREAMS", stream, position))
                 for stream, position in streams.items()
             ]
         )
@@ -75,7 +75,7 @@ class ClusterRedis(AsyncCoreCommands):
         """Close the connections to all nodes."""
         await self.map.aclose()
 
-    async def send(self, commands: Sequence[Command], *, transaction: bool = False) -> list[Any]:
+    async def send(self, commands: Sequence[NodeCommand], *, transaction: bool = False) -> list[Any]:
         """Run commands on their nodes at once; the answer of one that failed is its error."""
         await self.map.load()
         answers: list[Any] = [None] * len(commands)
@@ -95,7 +95,7 @@ class _Sending:
     """One try of commands, whose answers it fills in."""
 
     map: ClusterMap
-    commands: Sequence[Command]
+    commands: Sequence[NodeCommand]
     answers: list[Any]
     transaction: bool
 
@@ -118,7 +118,7 @@ class _Sending:
                 importing = (answer.host or address[0], answer.port)
                 [self.answers[index]] = await self._run(importing, [self.commands[index]], is_asking=True)
 
-    async def _run(self, address: Address, commands: Sequence[Command], *, is_asking: bool = False) -> list[Any]:
+    async def _run(self, address: Address, commands: Sequence[NodeCommand], *, is_asking: bool = False) -> list[Any]:
         client: Any = self.map.client(address)  # redis-py leaves it untyped
         try:
             if len(commands) == 1 and not (self.transaction or is_asking):
@@ -143,7 +143,7 @@ class ClusterPipeline(AsyncCoreCommands):
     def __init__(self, client: ClusterRedis, *, transaction: bool) -> None:
         self._client = client
         self._transaction = transaction
-        self._commands: list[Command] = []
+        self._commands: list[NodeCommand] = []
 
     def execute_command(self, *arguments: Any, **options: Any) -> "ClusterPipeline":
         """Collect a command."""
@@ -165,6 +165,6 @@ def raise_first(answers: Sequence[Any]) -> None:
             raise answer
 
 
-def _command(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Command:
+def _command(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> NodeCommand:
     key = arguments[_FIRST_SCRIPT_KEY if arguments[0] in _SCRIPT_COMMANDS else 1]
-    return Command(key.decode() if isinstance(key, bytes) else str(key), arguments, options)
+    return NodeCommand(key.decode() if isinstance(key, bytes) else str(key), arguments, options)

@@ -8,7 +8,7 @@ from redis.exceptions import NoScriptError
 
 from shared.config import RedisConfig
 from shared.errors import StoreUnavailableError, UnreadableRecordError
-from shared.store.cluster.client import ClusterRedis, Command
+from shared.store.cluster.client import ClusterRedis, NodeCommand
 from shared.store.redis.connection import RETRIES, Argument, Connection, ScriptCall, open_redis, redis_errors
 from shared.store.redis.stream_read_connection import RawEntry
 
@@ -71,10 +71,10 @@ class ClusterConnection(Connection):
             return ""
         return f"{host}:{port}"
 
-    def _command(self, name: str, call: ScriptCall) -> Command:
+    def _command(self, name: str, call: ScriptCall) -> NodeCommand:
         script = self._scripts[call.script]
         text = script.sha if name == "EVALSHA" else script.script
-        return Command(call.keys[0], (name, text, len(call.keys), *call.keys, *call.arguments))
+        return NodeCommand(call.keys[0], (name, text, len(call.keys), *call.keys, *call.arguments))
 
 
 def open_connection(config: RedisConfig, *, retries: int = RETRIES) -> Connection:

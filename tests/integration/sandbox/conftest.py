@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Isolation, Network, SandboxConfig
+from shared.config import IsolationKind, Network, SandboxConfig
 from workflow.service.sandbox.local import LocalSandbox
 from workflow.service.sandbox.local_provider import LocalProvider
 
@@ -17,7 +17,7 @@ SECRET = "planted-secret-5b1f"
 class LocalSandboxes:
     """Makes local sandboxes under one root and closes them at the end."""
 
-    def __init__(self, root: Path, isolation: Isolation, stack: AsyncExitStack) -> None:
+    def __init__(self, root: Path, isolation: IsolationKind, stack: AsyncExitStack) -> None:
         self.root = root
         self.isolation = isolation
         self._stack = stack
@@ -38,7 +38,7 @@ class LocalSandboxes:
         return sandbox
 
 
-@pytest.fixture(params=[Isolation.BUBBLEWRAP, Isolation.PROCESS])
+@pytest.fixture(params=[IsolationKind.BUBBLEWRAP, IsolationKind.PROCESS])
 async def sandboxes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LocalSandboxes]:
     async with AsyncExitStack() as stack:
         yield LocalSandboxes(tmp_path / "sandboxes", request.param, stack)
@@ -48,4 +48,4 @@ async def sandboxes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 async def confined(tmp_path: Path) -> AsyncIterator[LocalSandboxes]:
     """Sandboxes with bubblewrap alone."""
     async with AsyncExitStack() as stack:
-        yield LocalSandboxes(tmp_path / "sandboxes", Isolation.BUBBLEWRAP, stack)
+        yield LocalSandboxes(tmp_path / "sandboxes", IsolationKind.BUBBLEWRAP, stack)

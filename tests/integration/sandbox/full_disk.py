@@ -8,7 +8,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from shared.config import Isolation, SandboxConfig
+from shared.config import IsolationKind, SandboxConfig
 from tests.integration.redis_process import RedisProcess
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.local import LocalSandbox
@@ -48,7 +48,7 @@ async def main(disk: Path, min_free_bytes: int, *, in_background: bool) -> None:
     (disk / "redis").mkdir()
     store = RedisProcess(folder=disk / "redis")
     store.start()
-    config = SandboxConfig(isolation=Isolation.PROCESS, min_free_bytes=min_free_bytes)
+    config = SandboxConfig(isolation=IsolationKind.PROCESS, min_free_bytes=min_free_bytes)
     provider = LocalProvider(config, disk / "sandboxes", is_production=False, env=os.environ)
     filling, other = await provider.create("filling"), await provider.create("other")
     task = asyncio.create_task(_fill(filling, in_background=in_background))

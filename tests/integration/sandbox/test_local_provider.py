@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Isolation, Network, SandboxConfig
+from shared.config import IsolationKind, Network, SandboxConfig
 from workflow.errors import SandboxUnavailableError
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.bubblewrap import BubblewrapIsolation
@@ -31,7 +31,7 @@ def broken_bubblewrap(tmp_path: Path) -> str:
 
 def provider(
     root: Path,
-    isolation: Isolation = Isolation.AUTO,
+    isolation: IsolationKind = IsolationKind.AUTO,
     *,
     network: Network = Network.OPEN,
     is_production: bool = False,
@@ -69,22 +69,22 @@ async def test_auto_falls_back_with_one_warning(
 @pytest.mark.parametrize(
     ("isolation", "is_production", "says"),
     [
-        (Isolation.BUBBLEWRAP, False, "No permissions to create new namespace.*unprivileged user namespaces"),
-        (Isolation.AUTO, True, "without isolation no command runs in production"),
-        (Isolation.PROCESS, True, r"sandbox\.isolation is process"),
+        (IsolationKind.BUBBLEWRAP, False, "No permissions to create new namespace.*unprivileged user namespaces"),
+        (IsolationKind.AUTO, True, "without isolation no command runs in production"),
+        (IsolationKind.PROCESS, True, r"sandbox\.isolation is process"),
     ],
 )
 async def test_weak_isolation_is_refused_with_a_way_to_mend_it(
-    tmp_path: Path, broken_bubblewrap: str, isolation: Isolation, is_production: bool, says: str
+    tmp_path: Path, broken_bubblewrap: str, isolation: IsolationKind, is_production: bool, says: str
 ) -> None:
     local = provider(tmp_path, isolation, is_production=is_production, programs=[broken_bubblewrap])
     with pytest.raises(SandboxUnavailableError, match=says):
         await local.create("t1")
 
 
-@pytest.mark.parametrize("isolation", [Isolation.AUTO, Isolation.PROCESS])
+@pytest.mark.parametrize("isolation", [IsolationKind.AUTO, IsolationKind.PROCESS])
 async def test_a_closed_network_that_cannot_be_kept_closed_is_refused(
-    tmp_path: Path, broken_bubblewrap: str, isolation: Isolation
+    tmp_path: Path, broken_bubblewrap: str, isolation: IsolationKind
 ) -> None:
     local = provider(tmp_path, isolation, network=Network.NONE, programs=[broken_bubblewrap])
     with pytest.raises(SandboxUnavailableError, match=r"sandbox\.network is none, and .*set sandbox\.network to open"):
@@ -93,7 +93,7 @@ async def test_a_closed_network_that_cannot_be_kept_closed_is_refused(
 
 async def test_a_missing_bubblewrap_is_named(tmp_path: Path) -> None:
     with pytest.raises(SandboxUnavailableError, match="there is no program bwrap"):
-        await provider(tmp_path, Isolation.BUBBLEWRAP, programs=[]).create("t1")
+        await provider(tmp_path, IsolationKind.BUBBLEWRAP, programs=[]).create("t1")
 
 
 async def test_a_second_bubblewrap_is_tried_where_the_first_may_not_make_namespaces(

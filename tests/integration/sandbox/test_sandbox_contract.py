@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Isolation
+from shared.config import IsolationKind
 from tests.fakes.fake_sandbox import CommandReply, FakeSandbox, prints
 from tests.integration.sandbox.conftest import LocalSandboxes
 from workflow.errors import PathOutsideWorkspaceError, SandboxError
@@ -30,7 +30,7 @@ def play(command: Command) -> CommandReply:
     return replies[command.argv[2]]
 
 
-@pytest.fixture(params=["fake", Isolation.PROCESS, Isolation.BUBBLEWRAP])
+@pytest.fixture(params=["fake", IsolationKind.PROCESS, IsolationKind.BUBBLEWRAP])
 async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sandbox]:
     async with AsyncExitStack() as stack:
         if request.param == "fake":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baud.sdk.sse import Frame, FrameParser
+from baud.sdk.sse import FrameParser, SseFrame
 
 STREAM = (
     b"retry: 3000\n\n"
@@ -16,10 +16,10 @@ STREAM = (
     b"id: 2-0\r\ndata: one\r\ndata: two\r\n\r\n"
 )
 FRAMES = [
-    Frame("message", None, None, 3000),
-    Frame("waiting", '{"time": 1}', None, None),
-    Frame("task_agent_execute", '{"text": "café"}', "1-0", None),
-    Frame("message", "one\ntwo", "2-0", None),
+    SseFrame("message", None, None, 3000),
+    SseFrame("waiting", '{"time": 1}', None, None),
+    SseFrame("task_agent_execute", '{"text": "café"}', "1-0", None),
+    SseFrame("message", "one\ntwo", "2-0", None),
 ]
 
 
@@ -54,4 +54,4 @@ def test_only_line_feeds_and_returns_end_a_line(separator: str) -> None:
 
 
 def test_a_byte_order_mark_at_the_start_is_left_out() -> None:
-    assert FrameParser().feed(b"\xef\xbb\xbfdata: a\n\n") == [Frame("message", "a", None, None)]
+    assert FrameParser().feed(b"\xef\xbb\xbfdata: a\n\n") == [SseFrame("message", "a", None, None)]

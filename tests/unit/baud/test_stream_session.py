@@ -10,7 +10,7 @@ import pytest
 from baud.sdk.backoff import StreamPolicy
 from baud.sdk.errors import ApiError, BaudClientError, StreamError, StreamLostError, UnreachableError
 from baud.sdk.event import Event, Gap
-from baud.sdk.stream_request import StreamRequest
+from baud.sdk.stream_request import StreamQuery
 from baud.sdk.stream_session import StreamCounts, StreamSession
 from tests.fakes.fake_clock import FakeClock
 
@@ -28,7 +28,7 @@ def task(event_id: str, kind: str = "assistant_delta", run_id: str = "r1") -> by
 
 
 def new_session(**wanted: Any) -> StreamSession:
-    return StreamSession(POLICY, StreamRequest("t1", **wanted))
+    return StreamSession(POLICY, StreamQuery("t1", **wanted))
 
 
 def connected(session: StreamSession) -> StreamSession:
@@ -183,7 +183,7 @@ def test_the_servers_retry_sets_the_first_pause(retry: int, longest: float) -> N
 def test_an_outage_that_lasts_too_long_is_raised_with_the_last_id() -> None:
     clock = FakeClock()
     begin = clock.monotonic()
-    session = StreamSession(POLICY, StreamRequest("t1"), now=clock.monotonic)
+    session = StreamSession(POLICY, StreamQuery("t1"), now=clock.monotonic)
     fed(connected(session), task("5-0"))
     tries = 0
 
@@ -204,7 +204,7 @@ def test_an_outage_that_lasts_too_long_is_raised_with_the_last_id() -> None:
 
 def test_an_outage_begins_with_the_first_failure_after_an_event() -> None:
     clock = FakeClock()
-    session = StreamSession(POLICY, StreamRequest("t1"), now=clock.monotonic)
+    session = StreamSession(POLICY, StreamQuery("t1"), now=clock.monotonic)
     for _ in range(3):
         session.lost(OSError("gone"))
         clock.advance(50.0)
@@ -215,7 +215,7 @@ def test_an_outage_begins_with_the_first_failure_after_an_event() -> None:
 
 
 def test_every_gateway_of_a_list_is_tried_before_a_long_pause() -> None:
-    session = StreamSession(POLICY, StreamRequest("t1"), gateway_count=3)
+    session = StreamSession(POLICY, StreamQuery("t1"), gateway_count=3)
     pauses = []
     for _ in range(6):
         session.lost(OSError("gone"))
@@ -252,7 +252,7 @@ def test_what_another_try_would_not_change_is_raised_at_once(error: Exception) -
 
 def test_events_that_come_again_are_counted() -> None:
     counts = StreamCounts()
-    session = StreamSession(POLICY, StreamRequest("t1"), counts=counts)
+    session = StreamSession(POLICY, StreamQuery("t1"), counts=counts)
     fed(connected(session), task("1-0") + task("2-0"))
     assert len(fed(connected(session), task("1-0") + task("2-0") + task("3-0"))) == 1
     assert counts == StreamCounts(connections=2, duplicates=2)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.service.stream.event_hub import EventHub
-from gateway.service.stream.subscriber import Batch, Gap, HubTimings, Subscriber
+from gateway.service.stream.subscriber import Batch, HubTimings, MissingEvents, Subscriber
 from gateway.service.stream.topic import START
 from shared.ids import StreamId, parse_stream_id
 from tests.fakes.fake_event_log import FakeEventLog
@@ -93,7 +93,7 @@ class _Scenario:
     def retained(self) -> list[StreamId]:
         return [parse_stream_id(entry_id) for entry_id in self._log.ids(_STREAM)]
 
-    def check(self, got: list[StreamId], gaps: list[Gap]) -> None:
+    def check(self, got: list[StreamId], gaps: list[MissingEvents]) -> None:
         """Check what a client got once everything was written: nothing repeated, out of order or missing."""
         assert all(earlier < later for earlier, later in pairwise(got))
         assert set(got) <= set(self._written)
@@ -149,7 +149,7 @@ class _Client:
         self._chance = chance
         self._scenario = scenario
         self._got: list[StreamId] = []
-        self._gaps: list[Gap] = []
+        self._gaps: list[MissingEvents] = []
 
     async def follow(self, hub: EventHub) -> None:
         scenario = self._scenario

@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.service.stream.page_reader import SharedPages
 from gateway.service.stream.topic import START, StreamTopic
-from shared.store.events import Page
+from shared.store.events import EventPage
 from tests.fakes.fake_event_log import FakeEventLog
 
 _LIMIT_SECONDS = 5.0
@@ -18,7 +18,7 @@ class _GatedLog(FakeEventLog):
         self.gates: list[asyncio.Event] = []
         self.has_read = asyncio.Event()
 
-    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+    async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> EventPage:
         page = await super().page_with_first(stream, after=after, limit=limit, most_bytes=most_bytes)
         gate = asyncio.Event()
         self.gates.append(gate)

@@ -11,7 +11,7 @@ from gateway.service.stream.topic import START
 from gateway.service.stream.types import Item
 from shared.config import StreamConfig
 from shared.errors import StoreUnavailableError
-from shared.store.events import Page
+from shared.store.events import EventPage
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 
@@ -140,7 +140,7 @@ async def test_the_last_read_is_not_one_that_another_client_began_before_the_end
         answers = asyncio.Event()
         is_slow = False
 
-        async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+        async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> EventPage:
             page = await super().page_with_first(stream, after=after, limit=limit, most_bytes=most_bytes)
             if self.is_slow:
                 self.is_slow = False
@@ -174,7 +174,7 @@ async def test_the_stream_of_an_ended_run_shares_no_read_begun_before_its_end() 
     class _SlowOnce(FakeEventLog):
         """The first page is read before the run's end, and returned after it."""
 
-        async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> Page:
+        async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> EventPage:
             page = await super().page_with_first(stream, after=after, limit=limit, most_bytes=most_bytes)
             if not self.ids("stream"):
                 began.set()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.config import Isolation, Network
+from shared.config import IsolationKind, Network
 from shared.errors import ConfigurationError
 from shared.settings.load import load_settings, load_with_origins
 from shared.settings.model import Settings
@@ -157,7 +157,7 @@ def test_the_prod_overlay_of_the_project_closes_the_sandbox() -> None:
     settings = load_settings({"ENV": "prod"}, PROJECT)
 
     assert settings.sandbox.network is Network.NONE
-    assert settings.sandbox.isolation is Isolation.BUBBLEWRAP
+    assert settings.sandbox.isolation is IsolationKind.BUBBLEWRAP
     assert settings.log.format == "json"
 
 

@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from shared.config import Isolation as IsolationKind
-from shared.config import Network, SandboxConfig
+from shared.config import IsolationKind, Network, SandboxConfig
 from workflow.errors import SandboxUnavailableError
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.service.sandbox.bubblewrap import BubblewrapIsolation, probe

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from .glob_match import Globs, State
-from .walk import Entry
+from .walk import WalkEntry
 
 _SLACK = 2000  # found files kept beyond those that are wanted, before the older ones are dropped
 
@@ -24,7 +24,7 @@ class Finder:
         """The state in which the walk begins."""
         return self._globs.start
 
-    def visit(self, state: State, prefix: str, entries: Iterable[Entry]) -> list[tuple[str, State]]:
+    def visit(self, state: State, prefix: str, entries: Iterable[WalkEntry]) -> list[tuple[str, State]]:
         """Visit one folder; return the folders in which something can match."""
         below: list[tuple[str, State]] = []
         for entry in entries:
@@ -43,7 +43,7 @@ class Finder:
         self._drop_older()
         return [path for _, path in self._found]
 
-    def _add(self, prefix: str, entry: Entry) -> None:
+    def _add(self, prefix: str, entry: WalkEntry) -> None:
         with suppress(FileNotFoundError):
             self._found.append((-entry.stat(follow_symlinks=False).st_mtime, prefix + entry.name))
             self.count += 1

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from .walk import Entry
+from .walk import WalkEntry
 
 MAX_LISTED = 20_000
 _MAX_PATH_BYTES = 3 * 1024 * 1024  # of all paths together, so that the answer fits into one frame
@@ -21,7 +21,7 @@ class Listing:
         self._levels: list[list[Listed]] = []
         self._count = 0
 
-    def visit(self, level: int, prefix: str, entries: Iterable[Entry]) -> list[tuple[str, int]]:
+    def visit(self, level: int, prefix: str, entries: Iterable[WalkEntry]) -> list[tuple[str, int]]:
         """Visit one folder; return the folders below it, if they are wanted."""
         below: list[tuple[str, int]] = []
         for entry in entries:

@@ -28,7 +28,7 @@ def read_whole(folders: Folders, path: str, max_bytes: int) -> bytes:
     return data
 
 
-class Page:
+class TextPage:
     """Lines of a file: `left` is how many follow, None where that was not counted; `total` only past the end."""
 
     def __init__(self, size: int) -> None:
@@ -39,7 +39,7 @@ class Page:
         self.total = 0
 
 
-def read_lines(folders: Folders, path: str, first: int, limits: "PageLimits") -> Page:
+def read_lines(folders: Folders, path: str, first: int, limits: "PageLimits") -> TextPage:
     """Return lines from number `first` on; lines end with LF or CRLF, and a byte order mark is not shown."""
     with open(folders.open_file(path), "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
@@ -56,9 +56,9 @@ class PageLimits:
         self.line_overhead = line_overhead
 
 
-def page_of(chunks: Iterator[bytes], size: int, first: int, limits: PageLimits) -> Page:
+def page_of(chunks: Iterator[bytes], size: int, first: int, limits: PageLimits) -> TextPage:
     """Return the page of a file that comes in chunks."""
-    page = Page(size)
+    page = TextPage(size)
     data = next(chunks, b"")
     if b"\0" in data[:PROBE_BYTES]:
         page.is_binary = True
@@ -71,7 +71,7 @@ def page_of(chunks: Iterator[bytes], size: int, first: int, limits: PageLimits) 
     return page
 
 
-def _fill(page: Page, reader: "_LineReader", limits: PageLimits) -> None:
+def _fill(page: TextPage, reader: "_LineReader", limits: PageLimits) -> None:
     """Add as many complete lines as fit, at least one, so that the next page begins where this one ends."""
     used = 0
     while len(page.lines) < limits.lines and reader.has_more():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from .glob_match import Globs, State
-from .walk import Entry
+from .walk import WalkEntry
 
 MAX_LEVELS = 30  # shown; nobody reads an indentation deeper than that
 _SLACK = 2000  # entries of the first level kept beyond those that fit, before the later ones are dropped
@@ -18,7 +18,7 @@ class TreeState:
         self.counted_by = counted_by
 
 
-class TreeEntry:
+class TreeNode:
     """One line: `inside` is how many entries lie below a folder."""
 
     def __init__(self, path: str, is_dir: bool, number: int) -> None:
@@ -36,7 +36,7 @@ class Tree:
         self._closed = closed
         self._limit = limit
         self._counts = [0, 0]  # entries by level, from 1
-        self._kept: list[list[TreeEntry]] = [[], []]
+        self._kept: list[list[TreeNode]] = [[], []]
         self._total = 0
         self._depth = MAX_LEVELS  # levels that may still fit
         self._parents = [0]  # of each folder that is kept, by its number
@@ -44,7 +44,7 @@ class Tree:
         self.start = TreeState(1, self._globs.start, 0)
         self.seen = 0
 
-    def visit(self, state: TreeState, prefix: str, entries: Iterable[Entry]) -> list[tuple[str, TreeState]]:
+    def visit(self, state: TreeState, prefix: str, entries: Iterable[WalkEntry]) -> list[tuple[str, TreeState]]:
         """Visit one folder; return the folders below it that are neither ignored nor closed."""
         below: list[tuple[str, TreeState]] = []
         for entry in entries:
@@ -59,7 +59,7 @@ class Tree:
                 below.append((entry.name, TreeState(state.level + 1, globs, number or state.counted_by)))
         return below
 
-    def entries(self) -> tuple[list[TreeEntry], int]:
+    def entries(self) -> tuple[list[TreeNode], int]:
         """Return what is shown in order, and how many entries of the first level are not."""
         for number in range(len(self._parents) - 1, 0, -1):
             self._inside[self._parents[number]] += self._inside[number]
@@ -85,7 +85,7 @@ class Tree:
             self._kept.append([])
         self._counts[state.level] += 1
         number = self._new_folder(state.counted_by) if is_dir else 0
-        self._kept[state.level].append(TreeEntry(path, is_dir, number))
+        self._kept[state.level].append(TreeNode(path, is_dir, number))
         self._close_levels()
         return number
 

@@ -23,7 +23,7 @@ class Details(Protocol):
         """When it was changed."""
 
 
-class Entry(Protocol):
+class WalkEntry(Protocol):
     """What is asked of os.DirEntry."""
 
     @property
@@ -39,7 +39,7 @@ class Entry(Protocol):
 
 S = TypeVar("S")
 # Given the state and path of a folder ("" or "a/b/") and what is in it; returns the folders to go on with.
-Visit = Callable[[S, str, Iterable[Entry]], list[tuple[str, S]]]
+Visit = Callable[[S, str, Iterable[WalkEntry]], list[tuple[str, S]]]
 
 
 class Budget:
@@ -49,7 +49,7 @@ class Budget:
         self.left = entries
         self.is_used_up = False
 
-    def spend(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def spend(self, entries: Iterable[WalkEntry]) -> Iterator[WalkEntry]:
         """Yield entries as long as there is something left."""
         for entry in entries:
             if self.left <= 0:
