@@ -4,9 +4,9 @@ from baud.sdk.async_client import AsyncBaud
 from baud.sdk.backoff import StreamPolicy
 from baud.sdk.errors import ApiError, BaudClientError, StreamError, StreamLostError, UnreachableError
 from baud.sdk.event import Event, Gap
+from baud.sdk.health import Health
 from baud.sdk.stream_session import StreamCounts
 from baud.sdk.sync_client import Baud
-from baud.stack.health import Health
 from shared.contract.api import CancelResponse as Cancelled
 from shared.contract.api import ExecuteResponse as Submitted
 from shared.contract.api import InitiateResponse as Initiated

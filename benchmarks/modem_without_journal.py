@@ -7,8 +7,8 @@ go on with: each write is the entries, the stream's time to live and the notific
 import sys
 from collections.abc import Sequence
 
-from modem.core import runtime
 from modem.core.main import run_modem
+from modem.service import runtime
 from shared.contract.event import TASK_EVENT
 from shared.contract.message import ChatMessage
 from shared.contract.run import RunRecord

@@ -10,8 +10,8 @@ import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from baud.sdk.errors import ApiError
+from baud.sdk.health import Health, parse_health
 from baud.sdk.responses import error_from, retry_after_seconds
-from baud.stack.health import Health, parse_health
 from shared.contract.api import (
     CancelResponse,
     ExecuteRequest,

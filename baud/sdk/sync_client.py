@@ -14,10 +14,10 @@ from baud.sdk.calls import Call
 from baud.sdk.errors import ApiError, UnreachableError
 from baud.sdk.event import Event
 from baud.sdk.gateway_address import Gateways, request_headers
+from baud.sdk.health import Health
 from baud.sdk.responses import LONGEST_REFUSAL_BYTES, is_temporary
 from baud.sdk.stream_request import StreamQuery
 from baud.sdk.stream_session import StreamCounts, StreamSession
-from baud.stack.health import Health
 from shared.contract.api import (
     CancelResponse,
     ExecuteResponse,

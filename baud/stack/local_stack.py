@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 
 from baud.sdk.errors import StackError
+from baud.sdk.health import fetch_health
 from baud.stack import embedded_redis
 from baud.stack.data_dir import DataDir
 from baud.stack.disk_reserve import DiskReserve
 from baud.stack.embedded_redis import EmbeddedRedis
-from baud.stack.health import fetch_health
 from baud.stack.network import base_url, claim_port
 from baud.stack.stack_plan import StackOptions, StackPlan, without_password
 from baud.stack.supervise import Service, ServiceSpec

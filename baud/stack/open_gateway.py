@@ -11,7 +11,7 @@ from rich.console import Console
 
 from baud.sdk.errors import BaudClientError, DataDirBusyError, StackError
 from baud.sdk.gateway_address import DEFAULT_URL
-from baud.stack.health import fetch_health
+from baud.sdk.health import fetch_health
 from baud.stack.local_stack import LocalStack
 from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions
 from baud.terminal.interruption import Interruption

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from gateway.core.dependencies import ServicesDep
-from gateway.core.documented_errors import may_answer_without_redis
+from gateway.controller.dependencies import ServicesDep
+from gateway.controller.documented_errors import may_answer_without_redis
 from gateway.service.health import HealthAnswer, Readiness
 from shared.clock import isoformat
 from shared.contract.api import ErrorResponse

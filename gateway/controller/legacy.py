@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from gateway.core.dependencies import LastId, ServicesDep, open_stream
-from gateway.core.documented_errors import may_stream
+from gateway.controller.dependencies import LastId, ServicesDep, open_stream
+from gateway.controller.documented_errors import may_stream
 from gateway.service.stream.open_stream import FlowRuns, open_legacy_stream
 from shared.errors import InvalidRequestError
 from shared.ids import ID_FORM, is_id

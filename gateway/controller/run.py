@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from gateway.core.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
-from gateway.core.documented_errors import may_answer
-from gateway.core.json_body import JsonRoute
+from gateway.controller.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
+from gateway.controller.documented_errors import may_answer
+from gateway.controller.json_body import JsonRoute
 from gateway.service.page_cursor import decode_cursor, encode_cursor
 from gateway.service.run.explain import explain_run
 from shared.contract.api import (

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, WebSocket
 
-from gateway.core.dependencies import LastId, Only, Services, ServicesDep, ThreadId, open_session
-from gateway.core.error_handlers import refuse_message
-from gateway.core.websocket_origin import check_origin
+from gateway.controller.dependencies import LastId, Only, Services, ServicesDep, ThreadId, open_session
+from gateway.controller.error_handlers import refuse_message
+from gateway.controller.websocket_origin import check_origin
 from gateway.service.socket.commands import SocketCommands
 from gateway.service.socket.session import SocketSession
 from gateway.service.stream.open_stream import open_thread_stream

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from gateway.core.dependencies import LastId, Only, RunId, ServicesDep, ThreadId, open_stream
-from gateway.core.documented_errors import may_stream
+from gateway.controller.dependencies import LastId, Only, RunId, ServicesDep, ThreadId, open_stream
+from gateway.controller.documented_errors import may_stream
 from gateway.service.stream.open_stream import open_run_stream, open_thread_stream
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 

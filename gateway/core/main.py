@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.controller import health, legacy, run, socket, stream, thread
-from gateway.core.dependencies import Services
-from gateway.core.error_handlers import add_error_handlers
+from gateway.controller.dependencies import Services
+from gateway.controller.error_handlers import add_error_handlers
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
 from gateway.service.dispatch import JobDispatcher
 from gateway.service.health import HealthProbes

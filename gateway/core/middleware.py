@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.core.error_handlers import INTERNAL_SENTENCE, error_response
+from gateway.controller.error_handlers import INTERNAL_SENTENCE, error_response
 from gateway.service.stream.sse import DEFERRED_EXTENSION, DeferredStream
 from shared.errors import BaudError
 from shared.ids import new_id

@@ -16,7 +16,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.core.dependencies import Services
+from gateway.controller.dependencies import Services
 from gateway.core.http_protocol import HttpProtocol, ServerConfig
 from gateway.core.main import create_app
 from gateway.core.open_files import fit_open_files

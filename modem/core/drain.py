@@ -13,8 +13,8 @@ import threading
 from types import TracebackType
 from typing import Final, Self
 
-from modem.core.loop import LoopThread
-from modem.core.runtime import Runtime
+from modem.service.event_loop import LoopThread
+from modem.service.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 

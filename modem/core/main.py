@@ -13,12 +13,12 @@ from typing import Final
 from celery import Celery
 from celery.exceptions import SecurityWarning
 
-from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.drain import DrainOnSignal
-from modem.core.loop import LoopThread
 from modem.core.queue_consumer import QueueConsumer
-from modem.core.runtime import Runtime
 from modem.core.watchdog import Watchdog
+from modem.service.dead_letter_box import DeadLetterBox
+from modem.service.event_loop import LoopThread
+from modem.service.runtime import Runtime
 from modem.task.legacy import register_legacy_task
 from modem.task.run import register_run_task
 from shared.broker.queue import make_celery

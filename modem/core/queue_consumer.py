@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from celery.worker.consumer import Consumer
 
-from modem.core.dead_letter_box import DeadLetterBox
+from modem.service.dead_letter_box import DeadLetterBox
 from shared.broker.transport import COMPRESSION_HEADER, is_read_by_transport
 from shared.errors import UnreadableMessageError
 

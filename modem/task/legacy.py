@@ -5,10 +5,10 @@ import logging
 from celery import Celery
 from celery.exceptions import Reject
 
-from modem.core.dead_letter_box import DeadLetterBox
-from modem.core.loop import LoopThread
-from modem.core.runtime import Runtime
+from modem.service.dead_letter_box import DeadLetterBox
+from modem.service.event_loop import LoopThread
 from modem.service.legacy import accept_flow
+from modem.service.runtime import Runtime
 from modem.type.flow_type import read_flow
 from shared.broker.message import QueueMessage
 from shared.errors import UnavailableError, UnreadableMessageError

@@ -5,7 +5,7 @@ import logging
 from celery import Celery
 from celery.exceptions import Reject
 
-from modem.core.loop import LoopThread
+from modem.service.event_loop import LoopThread
 from modem.service.execute_run import RunServices, execute_run
 from shared.contract.run import RunJob
 from shared.errors import UnavailableError

@@ -9,7 +9,7 @@ from typing import Final
 
 import uvicorn
 
-from gateway.core.dependencies import Services
+from gateway.controller.dependencies import Services
 from gateway.core.main import create_app
 from gateway.core.serve import server_config
 from shared.settings.load import load_settings

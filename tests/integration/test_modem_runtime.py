@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from modem.core.runtime import Runtime
+from modem.service.runtime import Runtime
 from shared.broker.queue import make_celery
 from shared.config import LLMConfig, ModemConfig, RedisConfig
 from shared.keys import MODEM_INDEX

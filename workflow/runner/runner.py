@@ -12,7 +12,7 @@ from workflow.journal.journal import Journal
 from workflow.journal.limits import Limits
 from workflow.journal.outcome import Outcome
 from workflow.journal.ports import Cancellation, Stop
-from workflow.runner.end_task import end_task
+from workflow.tool.end_task import end_task
 
 # Longer than a tool is given to end.
 _GRACE_SECONDS: Final = 6.0

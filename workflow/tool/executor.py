@@ -9,11 +9,11 @@ from shared.contract.message import ToolCall
 from shared.contract.state import Phase
 from workflow.errors import SandboxUnavailableError, ToolError, WorkflowError
 from workflow.llm.whole_characters import repair
-from workflow.runner.end_task import end_task
 from workflow.tool.arguments import validated
 from workflow.tool.base import Parameters, Tool, ToolContext, ToolResult
 from workflow.tool.checked_result import checked_result
 from workflow.tool.cut_output import cut_output
+from workflow.tool.end_task import end_task
 from workflow.tool.masked_arguments import REFUSED, hold_mask
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 

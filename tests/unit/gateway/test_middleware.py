@@ -10,7 +10,7 @@ from fastapi import Body, FastAPI
 from starlette.middleware import Middleware
 from starlette.requests import Request
 
-from gateway.core.error_handlers import add_error_handlers
+from gateway.controller.error_handlers import add_error_handlers
 from gateway.core.middleware import BodyLimit, RequestEdge
 from shared.errors import (
     BaudError,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.error_handlers import status_of
+from gateway.controller.error_handlers import status_of
 from shared.errors import BaudError, ForbiddenError, InvalidMessageError, UnreadableMessageError
 from tests.documented import app, document
 

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from gateway.core.error_handlers import refuse_message
+from gateway.controller.error_handlers import refuse_message
 from gateway.service.socket.commands import read_command, request_id_of
 from shared.contract.api import OnBusy
 from shared.contract.socket import CancelCommand, ExecuteCommand, InputCommand, PingCommand

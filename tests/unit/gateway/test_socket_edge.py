@@ -11,7 +11,7 @@ from fastapi import FastAPI, WebSocket
 from starlette.middleware import Middleware
 from starlette.types import Message
 
-from gateway.core.error_handlers import add_error_handlers
+from gateway.controller.error_handlers import add_error_handlers
 from gateway.core.middleware import DENIAL_EXTENSION, BodyLimit, RequestEdge
 from gateway.service.socket.commands import SocketCommands
 from gateway.service.socket.session import SocketSession

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.core.websocket_origin import check_origin
+from gateway.controller.websocket_origin import check_origin
 from shared.errors import ForeignOriginError
 
 

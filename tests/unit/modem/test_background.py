@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from modem.core.background import run_forever
+from modem.service.background import run_forever
 
 
 async def fail() -> None:

@@ -8,10 +8,10 @@ from celery import Celery
 from celery._state import get_current_app
 from pydantic import SecretStr
 
-from modem.core.dead_letter_box import DeadLetterBox
-from modem.core.loop import LoopThread
-from modem.core.runtime import Runtime
+from modem.service.dead_letter_box import DeadLetterBox
+from modem.service.event_loop import LoopThread
 from modem.service.lease.active_runs import ActiveRuns
+from modem.service.runtime import Runtime
 from modem.task.legacy import register_legacy_task
 from modem.task.run import register_run_task
 from shared.broker.address import VISIBILITY_TIMEOUT_SECONDS

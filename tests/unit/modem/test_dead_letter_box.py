@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from modem.core.dead_letter_box import DeadLetterBox
-from modem.core.loop import LoopThread
+from modem.service.dead_letter_box import DeadLetterBox
+from modem.service.event_loop import LoopThread
 from shared.contract.dead_letter import DeadLetter
 from shared.errors import StoreUnavailableError
 from shared.store.dead_letters import MAX_MESSAGE_BYTES, DeadLetterStore

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from modem.core.loop import LoopThread
+from modem.service.event_loop import LoopThread
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 
-from modem.core.dead_letter_box import DeadLetterBox
 from modem.core.queue_consumer import QueueConsumer
+from modem.service.dead_letter_box import DeadLetterBox
 from shared.broker.message import QueueMessage, read_message
 from shared.broker.transport import RabbitMessage
 from tests.e2e.ugly_messages import FLOW, LEGACY

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from celery import Celery
 
-from modem.core.background import run_forever
+from modem.service.background import run_forever
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from modem.core.loop import LoopThread
+from modem.service.event_loop import LoopThread
 from shared.broker.message import QueueMessage, read_envelope, read_message
 from shared.clock import SystemClock, isoformat
 from shared.contract.dead_letter import DeadLetter

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from gateway.core.error_handlers import ANY_REQUEST, PASSING, status_of
+from gateway.controller.error_handlers import ANY_REQUEST, PASSING, status_of
 from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,
