@@ -72,8 +72,8 @@ class _Sample:
     written: Sizes
 
 
-class DiskGuard:
-    """One for all commands of a worker. It has a thread of its own, and only while commands run."""
+class FullDiskCheck:
+    """Finds the command that fills the disk, and stops it. Used by one thread at a time."""
 
     def __init__(
         self,
@@ -82,17 +82,69 @@ class DiskGuard:
         *,
         space: Callable[[Path], Space] = Space.of,
         written: Callable[[Sequence[int]], Mapping[int, int]] = written_by,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the folder that holds the workspaces; it exists by the first call. 0 bytes: nothing is guarded."""
+        """Take the folder that holds the workspaces; it exists by the first call. The clock counts seconds."""
         self._root = root
         self._min_free_bytes = min_free_bytes
         self._space = space
         self._written = written
+        self._clock = clock
+        self._samples: deque[_Sample] = deque()
+        self._folder_bytes: dict[WatchedCommand, int] = {}
+
+    def room(self) -> tuple[Space, int]:
+        """Return the space of the file system, and the bytes of it that have to stay free."""
+        space = self._space(self._root)
+        return space, min(self._min_free_bytes, space.total_bytes // _SMALL_DISK_PART)
+
+    def check(self, watched: Sequence[WatchedCommand]) -> float:
+        """Stop the command that fills the disk, if there is one; return the seconds until the next check."""
+        space, reserve = self.room()
+        if space.free_bytes >= 2 * reserve:
+            self._samples.clear()
+            self._folder_bytes.clear()
+            return min(_LONGEST_PAUSE_SECONDS, (space.free_bytes - 2 * reserve) / _BYTES_PER_SECOND)
+        running = [each for each in watched if not each.process.stopped_because]
+        before = self._sample(space, running)
+        if space.free_bytes < reserve:
+            is_low = space.free_bytes < reserve // 2
+            least = _NOISE_BYTES if is_low else max(_NOISE_BYTES, reserve // _FAST_PART)
+            largest = _largest(_growth(self._samples[-1].written, before.written), least)
+            if largest is None and before.free_bytes - space.free_bytes >= least:
+                largest = self._largest_by_folder(running, least)
+            if largest is not None:
+                _stop(largest, _nearly_full(space, reserve))
+        return _SHORTEST_PAUSE_SECONDS
+
+    def _sample(self, space: Space, watched: Sequence[WatchedCommand]) -> _Sample:
+        """Record what each command has written until now; return the oldest sample of the window."""
+        now = self._clock()
+        found = self._written([each.process.pid for each in watched])
+        written = {each: found[each.process.pid] for each in watched}
+        self._samples.append(_Sample(now, space.free_bytes, written))
+        while now - self._samples[0].at > _WINDOW_SECONDS:
+            self._samples.popleft()
+        return self._samples[0]
+
+    def _largest_by_folder(self, watched: Sequence[WatchedCommand], least: int) -> WatchedCommand | None:
+        """Return the command whose folder grew most since the last check, for writes that the kernel does not count."""
+        before = self._folder_bytes
+        self._folder_bytes = {each: folder_bytes(each.folder) for each in watched}
+        known = {each: size for each, size in self._folder_bytes.items() if each in before}
+        return _largest(_growth(known, before), least)
+
+
+class DiskGuard:
+    """One for all commands of a worker. It has a thread of its own, and only while commands run."""
+
+    def __init__(self, root: Path, min_free_bytes: int, *, space: Callable[[Path], Space] = Space.of) -> None:
+        """Take the folder that holds the workspaces; it exists by the first call. 0 bytes: nothing is guarded."""
+        self._min_free_bytes = min_free_bytes
+        self._full_disk = FullDiskCheck(root, min_free_bytes, space=space)
         self._lock = threading.Lock()
         self._watched: set[WatchedCommand] = set()
         self._thread: threading.Thread | None = None
-        self._samples: deque[_Sample] = deque()
-        self._folder_bytes: dict[WatchedCommand, int] = {}
 
     @contextmanager
     def watch(self, process: RunningProcess, folder: Path) -> Iterator[None]:
@@ -116,31 +168,10 @@ class DiskGuard:
         """Raise SandboxError unless this many bytes can be written. Blocks briefly."""
         if not self._min_free_bytes:
             return
-        space = self._space(self._root)
-        kept_back = self._reserve(space) // 2  # the other half is reserved for commands
+        space, reserve = self._full_disk.room()
+        kept_back = reserve // 2  # the other half is reserved for commands
         if space.free_bytes - size_bytes < kept_back:
             raise SandboxError(f"Nothing was written: {_nearly_full(space, kept_back)}")
-
-    def check(self) -> float:
-        """Stop the command that fills the disk, if there is one; return the seconds until the next check."""
-        space = self._space(self._root)
-        reserve = self._reserve(space)
-        if space.free_bytes >= 2 * reserve:
-            self._samples.clear()
-            self._folder_bytes.clear()
-            return min(_LONGEST_PAUSE_SECONDS, (space.free_bytes - 2 * reserve) / _BYTES_PER_SECOND)
-        with self._lock:
-            watched = [each for each in self._watched if not each.process.stopped_because]
-        before = self._sample(space, watched)
-        if space.free_bytes < reserve:
-            is_low = space.free_bytes < reserve // 2
-            least = _NOISE_BYTES if is_low else max(_NOISE_BYTES, reserve // _FAST_PART)
-            largest = _largest(_growth(self._samples[-1].written, before.written), least)
-            if largest is None and before.free_bytes - space.free_bytes >= least:
-                largest = self._largest_by_folder(watched, least)
-            if largest is not None:
-                _stop(largest, _nearly_full(space, reserve))
-        return _SHORTEST_PAUSE_SECONDS
 
     def _run(self) -> None:
         while True:
@@ -148,30 +179,11 @@ class DiskGuard:
                 if not self._watched:
                     self._thread = None
                     return
+                watched = list(self._watched)
             pause = _LONGEST_PAUSE_SECONDS
             with suppress(OSError):  # the folder is not there yet, or its disk does not answer
-                pause = self.check()
+                pause = self._full_disk.check(watched)
             time.sleep(max(_SHORTEST_PAUSE_SECONDS, pause))
-
-    def _reserve(self, space: Space) -> int:
-        return min(self._min_free_bytes, space.total_bytes // _SMALL_DISK_PART)
-
-    def _sample(self, space: Space, watched: Sequence[WatchedCommand]) -> _Sample:
-        """Record what each command has written until now; return the oldest sample of the window."""
-        now = time.monotonic()
-        found = self._written([each.process.pid for each in watched])
-        written = {each: found[each.process.pid] for each in watched}
-        self._samples.append(_Sample(now, space.free_bytes, written))
-        while now - self._samples[0].at > _WINDOW_SECONDS:
-            self._samples.popleft()
-        return self._samples[0]
-
-    def _largest_by_folder(self, watched: Sequence[WatchedCommand], least: int) -> WatchedCommand | None:
-        """Return the command whose folder grew most since the last check, for writes that the kernel does not count."""
-        before = self._folder_bytes
-        self._folder_bytes = {each: folder_bytes(each.folder) for each in watched}
-        known = {each: size for each, size in self._folder_bytes.items() if each in before}
-        return _largest(_growth(known, before), least)
 
 
 def _growth(now: Sizes, before: Sizes) -> Sizes:
