@@ -140,7 +140,8 @@ async def _give_back(run: RunRecord, services: RunServices) -> None:
 
 
 async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:
-    events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock)
+    is_legacy = claim.run.legacy_stream is not None
+    events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock, full_deltas=is_legacy)
     log = StoreRunLog(
         services.runs, claim.run, services.stream, mask=services.mask, priority_gate=services.priority_gate
     )

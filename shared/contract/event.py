@@ -1,9 +1,10 @@
 """What a client sees: one AgentExecuteData per event, and the stream entry that holds it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+import orjson
 from pydantic import JsonValue
 
 from shared.contract.base import Contract
@@ -56,6 +57,41 @@ class AgentExecuteData(Contract):
     def to_json(self) -> bytes:
         """Return the one line of JSON that goes on the wire, null members left out."""
         return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantDelta:
+    """A piece of the model's text: the bulk of a log, and so only what a client needs of it goes on the wire.
+
+    `kind` is content or reasoning. With `full` the other members go too, for readers of legacy streams.
+    """
+
+    uuid: str
+    run_id: str
+    text: str
+    kind: str
+    full: AgentExecuteData | None = None
+
+    def with_text(self, text: str) -> "AssistantDelta":
+        """Return the delta with another text."""
+        return replace(self, text=text)
+
+    def to_json(self) -> bytes:
+        """Return the one line of JSON that goes on the wire."""
+        result: dict[str, JsonValue] = {"assistant_delta": {"text": self.text, "kind": self.kind}}
+        if self.full is not None:
+            return self.full.model_copy(update={"execute_result": result}).to_json()
+        return orjson.dumps(
+            {
+                "uuid": self.uuid,
+                "run_id": self.run_id,
+                "execute_type": ExecuteType.ASSISTANT_DELTA.value,
+                "execute_result": result,
+            }
+        )
+
+
+RunEvent = AgentExecuteData | AssistantDelta
 
 
 @dataclass(frozen=True, slots=True)

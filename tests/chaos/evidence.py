@@ -15,6 +15,7 @@ from shared.ids import parse_stream_id
 from tests.chaos.run_client import Followed
 from tests.chaos.scripted_worker_model import EFFECTS_FILE, MODEL_CALLS_FILE
 from tests.chaos.stack import Stack
+from tests.event_data import read_data
 
 _TAG: Final = re.compile(r"<(\d+\.Task-\d+)>")
 _WORD: Final = re.compile(r" word (\d+) ")
@@ -149,7 +150,7 @@ async def _read_run(redis: Any, stack: Stack, run: Followed) -> RunEvidence:
 
 
 def _entry(entry_id: str, raw: str) -> Entry:
-    return Entry(entry_id, raw, AgentExecuteData.model_validate_json(raw))
+    return Entry(entry_id, raw, read_data(raw))
 
 
 def _effects_on_disk(stack: Stack, run: Followed) -> Iterator[str]:

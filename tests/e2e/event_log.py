@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from shared.contract.event import TASK_EVENT, AgentExecuteData, ExecuteState, ExecuteType
 from shared.contract.run import RunRecord
 from shared.ids import StreamId, parse_stream_id
+from tests.event_data import read_data
 from tests.streamed_text import faults_in_text, is_text, left_behind
 
 
@@ -48,7 +49,7 @@ class LogEvent:
         """Return the event of a frame that has one."""
         assert frame.id is not None
         assert frame.event == TASK_EVENT
-        return cls(frame.id, AgentExecuteData.model_validate_json(frame.data))
+        return cls(frame.id, read_data(frame.data))
 
     @property
     def kind(self) -> str:

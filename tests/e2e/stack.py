@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 from redis import Redis
 
-from shared.contract.event import TASK_EVENT, AgentExecuteData
+from shared.contract.event import TASK_EVENT
 from shared.contract.run import RunRecord
 from tests.e2e.broker import Broker, RedisBroker
 from tests.e2e.event_log import EndedRun, Frame, LogEvent, read_frames
 from tests.e2e.service_process import ServiceProcess, wait_until
+from tests.event_data import read_data
 
 GATEWAY_URL = r"http://127\.0\.0\.1:\d+"
 _START_SECONDS = 60.0
@@ -173,9 +174,7 @@ class Stack:
         stream = key if ":" in key else f"thread:{key}:stream"
         entries: Any = self.redis.xrange(stream)
         assert all(fields["event"] == TASK_EVENT for _, fields in entries)
-        return [
-            LogEvent(entry_id, AgentExecuteData.model_validate_json(fields["data"])) for entry_id, fields in entries
-        ]
+        return [LogEvent(entry_id, read_data(fields["data"])) for entry_id, fields in entries]
 
     def workspace(self, thread_id: str) -> Path:
         """Return the folder that the thread's tools work in."""

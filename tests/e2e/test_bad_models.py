@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from baud import Baud
-from shared.contract.event import AgentExecuteData, ExecuteState
+from shared.contract.event import ExecuteState
 from shared.contract.run import RunStatus
 from tests.e2e.asked import read_requests
 from tests.e2e.event_log import EndedRun, LogEvent, assert_read_whole
 from tests.e2e.stack import Stack
+from tests.event_data import read_data
 from tests.fakes.openai_script import Answer, Call, chunks
 from tests.fakes.openai_server import OpenAIServer
 
@@ -159,7 +160,7 @@ def test_text_that_looks_like_line_ends_passes_unchanged(stack: Stack, openai_se
         thread_id = client.initiate().thread_id
         run_id = client.execute(thread_id, f"Say {text}").run_id
         events = list(client.run_stream(thread_id, run_id))
-    seen = [LogEvent(str(event.id), AgentExecuteData.model_validate(event.data)) for event in events]
+    seen = [LogEvent(str(event.id), read_data(event.data)) for event in events]
     assert_read_whole(seen, stack.log(thread_id))
     assert [event.result for event in events if event.execute_type == "assistant_response"] == [text]
     assert text in read_requests(openai_server.requests)[0].messages[-1].text

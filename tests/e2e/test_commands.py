@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared.contract.event import AgentExecuteData
 from tests.e2e.event_log import LogEvent, assert_read_whole
 from tests.e2e.service_process import service_environment, wait_until
 from tests.e2e.stack import Stack
 from tests.e2e.test_takeover import PLAN, processes_of, shell
+from tests.event_data import read_data
 from tests.fakes.openai_script import Answer
 from tests.fakes.openai_server import OpenAIServer
 
@@ -34,7 +34,7 @@ def baud(stack: Stack, folder: Path, *arguments: str) -> subprocess.CompletedPro
 def events_in(output: str) -> list[LogEvent]:
     lines = [json.loads(line) for line in output.splitlines()]
     assert all(set(line) == {"id", "event", "data"} for line in lines)
-    return [LogEvent(line["id"], AgentExecuteData.model_validate(line["data"])) for line in lines]
+    return [LogEvent(line["id"], read_data(line["data"])) for line in lines]
 
 
 def test_baud_run_prints_the_log_and_exits_with_zero(stack: Stack, openai_server: OpenAIServer, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from baud import AsyncBaud
-from shared.contract.event import AgentExecuteData
 from tests.e2e.event_log import LogEvent, assert_read_whole, position, read_frames
 from tests.e2e.service_process import ServiceProcess
 from tests.e2e.stack import GATEWAY_URL, Stack
+from tests.event_data import read_data
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
 from tests.streamed_text import is_text
@@ -105,7 +105,7 @@ async def test_a_live_stream_through_the_sdk_equals_the_log(stack: Stack, openai
         record = await baud.run(thread_id, run_id)
         messages = [message async for message in baud.messages(thread_id)]
     log = stack.log(thread_id)
-    assert_read_whole([LogEvent(str(each.id), AgentExecuteData.model_validate(each.data)) for each in events], log)
+    assert_read_whole([LogEvent(str(each.id), read_data(each.data)) for each in events], log)
     assert again == [event for event in events if event.execute_type != "assistant_delta"]
     assert events[-1].is_completion
     assert record.completion_id == events[-1].id

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from shared.contract.event import ExecuteState, ExecuteType
 from shared.contract.run import StopReason
 from shared.ids import parse_stream_id
 from tests.e2e.event_log import LogEvent
 from tests.e2e.service_process import ServiceProcess
 from tests.e2e.stack import GATEWAY_URL, Stack
+from tests.event_data import read_data
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
 
@@ -53,7 +54,7 @@ class _Client:
         with self._open(f"last_id={self.seen[-1].id}" if self.seen else "") as socket:
             while "id" not in (received := json.loads(socket.recv(_LIMIT_SECONDS))):
                 pass
-        self.seen.append(LogEvent(received["id"], AgentExecuteData.model_validate(received["data"])))
+        self.seen.append(LogEvent(received["id"], read_data(received["data"])))
         assert len(self.seen) < 200
         return self.seen[-1]
 

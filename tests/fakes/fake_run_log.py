@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from shared.contract.event import AgentExecuteData, AssistantDelta, ExecuteState, ExecuteType, RunEvent
 from shared.contract.message import ChatMessage
 from shared.contract.run import Usage
 from shared.contract.state import AgentState
 from shared.errors import LeaseLostError
+from tests.event_data import read_data
 from workflow.journal.ports import Written
 
 
@@ -81,9 +82,9 @@ class FakeRunLog:
                 assert len(closing) == 1, f"{event.execute_type} {event.execute_params} has {len(closing)} ends"
                 assert after[-1] is closing[0], f"{event.execute_type} has an event after its end"
 
-    async def emit(self, event: AgentExecuteData) -> None:
+    async def emit(self, event: RunEvent) -> None:
         self._check_lease()
-        self.events.append(event)
+        self.events.append(read_data(event.to_json()) if isinstance(event, AssistantDelta) else event)
 
     async def commit(
         self,

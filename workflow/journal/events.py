@@ -7,9 +7,9 @@ from datetime import UTC
 
 from pydantic import JsonValue
 
-from shared.contract.event import AgentExecuteData, ExecuteState, ExecuteType
+from shared.contract.event import AgentExecuteData, AssistantDelta, ExecuteState, ExecuteType
 from shared.contract.message import ToolCall
-from shared.contract.result import AssistantDeltaResult, SandboxInfo
+from shared.contract.result import SandboxInfo
 from shared.contract.run import Question, RunJob, RunRecord
 from shared.run_events import completion_event, user_message_event
 from workflow.errors import ToolError
@@ -31,12 +31,13 @@ class EventSpan:
 
 
 class EventFactory:
-    """Makes AgentExecuteData for one run."""
+    """Makes the events of one run. With `full_deltas` text deltas have all members, as legacy streams promise."""
 
-    def __init__(self, thread_id: str, run_id: str, clock: Clock) -> None:
+    def __init__(self, thread_id: str, run_id: str, clock: Clock, *, full_deltas: bool = False) -> None:
         self._thread_id = thread_id
         self._run_id = run_id
         self._clock = clock
+        self._full_deltas = full_deltas
 
     def now(self) -> str:
         """Return the time in the format of events."""
@@ -50,12 +51,11 @@ class EventFactory:
         """The task, as the first event of its run."""
         return user_message_event(run, uuid=str(uuid.uuid4()), now=self.now())
 
-    def delta(self, step: EventSpan, piece: TextDelta) -> AgentExecuteData:
+    def delta(self, step: EventSpan, piece: TextDelta) -> AssistantDelta:
         """A piece of the model's text."""
-        result = AssistantDeltaResult(text=piece.text, kind=piece.kind.value)
-        return self._event(
-            step, ExecuteState.PROCESSING, ExecuteType.ASSISTANT_DELTA, {"assistant_delta": result.model_dump()}
-        )
+        is_full = self._full_deltas
+        full = self._event(step, ExecuteState.PROCESSING, ExecuteType.ASSISTANT_DELTA) if is_full else None
+        return AssistantDelta(step.uuid, self._run_id, piece.text, piece.kind.value, full)
 
     def restarted(self, step: EventSpan, reason: str, attempt: int) -> AgentExecuteData:
         """The text streamed so far in this span is void."""

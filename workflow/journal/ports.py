@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.contract.event import AgentExecuteData
+from shared.contract.event import AgentExecuteData, RunEvent
 from shared.contract.message import ChatMessage
 from shared.contract.run import Usage
 from shared.contract.state import AgentState
@@ -26,7 +26,7 @@ class RunLog(Protocol):
     Both raise LeaseLostError when this worker may not write any more.
     """
 
-    async def emit(self, event: AgentExecuteData) -> None:
+    async def emit(self, event: RunEvent) -> None:
         """Buffer an event that may be written a little later: deltas and streamed output."""
 
     async def commit(

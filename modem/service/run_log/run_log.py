@@ -12,7 +12,7 @@ from modem.service.run_log.mask_pieces import PieceMask
 from modem.service.run_log.mask_secrets import SecretMask
 from modem.service.run_log.priority_gate import PriorityGate
 from shared.config import StreamConfig
-from shared.contract.event import AgentExecuteData
+from shared.contract.event import AgentExecuteData, RunEvent
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, RunRecord, Usage
 from shared.contract.state import AgentState
@@ -56,7 +56,7 @@ class StoreRunLog:
         self._taken = asyncio.Event()
         self._failure: Exception | None = None
 
-    async def emit(self, event: AgentExecuteData) -> None:
+    async def emit(self, event: RunEvent) -> None:
         """Buffer an event; it is written within `flush_interval`. Raises LeaseLostError."""
         await self._priority_gate.yield_to_new_runs()
         self._raise_failure()
@@ -141,7 +141,7 @@ class StoreRunLog:
             await asyncio.gather(self._flusher, return_exceptions=True)
             self._flusher = None
 
-    def _add(self, *events: AgentExecuteData) -> None:
+    def _add(self, *events: RunEvent) -> None:
         for event in events:
             for masked in self._pieces.pass_on(event):
                 self._buffer.add(masked)

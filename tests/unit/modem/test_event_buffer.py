@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modem.service.run_log.event_buffer import EventBuffer, Taken
-from shared.contract.event import AgentExecuteData
+from shared.contract.event import AgentExecuteData, RunEvent
 from tests.fakes.fake_clock import FakeClock
 from workflow.journal.events import EventFactory, EventSpan
 from workflow.llm.model import DeltaKind, TextDelta
@@ -18,7 +18,7 @@ ITEMS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([*DeltaKind, 
 Item = tuple[str, DeltaKind | None, str]
 
 
-def event_of(item: Item) -> AgentExecuteData:
+def event_of(item: Item) -> RunEvent:
     name, kind, text = item
     step = EventSpan(name, EVENTS.now(), "tool_x")
     if kind is None:
@@ -65,8 +65,25 @@ def test_a_joined_delta_keeps_the_envelope_of_its_first_piece() -> None:
     buffer.add(first)
     buffer.add(event_of(("a", DeltaKind.CONTENT, "two")))
     (data,) = buffer.take().events
-    expected = first.model_copy(update={"execute_result": {"assistant_delta": {"text": "one two", "kind": "content"}}})
-    assert AgentExecuteData.model_validate_json(data) == expected
+    assert orjson.loads(data) == {
+        "uuid": "a",
+        "run_id": "r",
+        "execute_type": "assistant_delta",
+        "execute_result": {"assistant_delta": {"text": "one two", "kind": "content"}},
+    }
+
+
+def test_on_a_legacy_stream_a_joined_delta_has_all_members_of_its_first_piece() -> None:
+    events = EventFactory("t", "r", FakeClock(), full_deltas=True)
+    step = events.begin("assistant_response")
+    buffer = EventBuffer(coalesce=True, drop=True)
+    first = events.delta(step, TextDelta("one "))
+    buffer.add(first)
+    buffer.add(events.delta(step, TextDelta("two")))
+    (data,) = buffer.take().events
+    assert first.full is not None
+    result = {"assistant_delta": {"text": "one two", "kind": "content"}}
+    assert AgentExecuteData.model_validate_json(data) == first.full.model_copy(update={"execute_result": result})
 
 
 @pytest.mark.parametrize("kind", [DeltaKind.CONTENT, None], ids=["delta", "tool output"])

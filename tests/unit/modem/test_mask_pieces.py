@@ -6,7 +6,7 @@ import pytest
 
 from modem.service.run_log.mask_pieces import PieceMask
 from modem.service.run_log.mask_secrets import SecretMask
-from shared.contract.event import AgentExecuteData, ExecuteState
+from shared.contract.event import AgentExecuteData, AssistantDelta, ExecuteState, RunEvent
 from shared.contract.secret import MASKED
 from tests.fakes.fake_clock import FakeClock
 from workflow.journal.events import EventFactory, EventSpan
@@ -26,11 +26,14 @@ def test_text_without_a_secret_is_passed_on_at_once_and_unchanged() -> None:
     assert pieces.finish() == []
 
 
-def texts(events: Sequence[AgentExecuteData]) -> list[object]:
-    results = [event.execute_result or {} for event in events]
-    return [
-        piece.get("text", piece.get("result")) for each in results for piece in each.values() if isinstance(piece, dict)
-    ]
+def texts(events: Sequence[RunEvent]) -> list[object]:
+    return [text for event in events for text in texts_of(event)]
+
+
+def texts_of(event: RunEvent) -> list[object]:
+    if isinstance(event, AssistantDelta):
+        return [event.text]
+    return [piece.get("result") for piece in (event.execute_result or {}).values() if isinstance(piece, dict)]
 
 
 def output(text: str) -> AgentExecuteData:
@@ -44,6 +47,7 @@ def test_output_held_back_is_passed_on_before_the_end_of_its_command() -> None:
     assert texts(passed) == ["a ", f"{MASKED}. ", " "]
     rest, last = pieces.pass_on(end)
     assert texts([rest]) == ["long-"]
+    assert isinstance(rest, AgentExecuteData)
     assert (rest.current_state, last) == (ExecuteState.PROCESSING, end)
     assert pieces.finish() == []
 
@@ -51,7 +55,7 @@ def test_output_held_back_is_passed_on_before_the_end_of_its_command() -> None:
 def test_texts_that_are_streamed_side_by_side_are_kept_apart() -> None:
     pieces = PieceMask(SecretMask(["long-enough"]))
     thought = DeltaKind.REASONING
-    events = [
+    events: list[RunEvent] = [
         EVENTS.delta(ANSWER, TextDelta("long-")),
         EVENTS.delta(ANSWER, TextDelta("long-", thought)),
         output("long-"),

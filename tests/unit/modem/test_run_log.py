@@ -8,7 +8,7 @@ import pytest
 from modem.service.run_log.mask_secrets import SecretMask
 from modem.service.run_log.run_log import StoreRunLog
 from shared.config import StreamConfig
-from shared.contract.event import AgentExecuteData
+from shared.contract.event import AssistantDelta
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, QuestionKind, RunRecord, RunStatus, StopReason, Usage
 from shared.contract.secret import MASKED
@@ -27,7 +27,7 @@ NEVER = StreamConfig(flush_interval=1000.0)  # only what must not wait is writte
 AUDIT = NEVER.model_copy(update={"drop_deltas": False})
 
 
-def delta(text: str) -> AgentExecuteData:
+def delta(text: str) -> AssistantDelta:
     return EVENTS.delta(STEP, TextDelta(text))
 
 

@@ -49,8 +49,11 @@ async def test_deltas_stand_before_their_response_and_add_up_to_it() -> None:
 
 async def test_each_event_names_its_run_and_carries_times_with_an_offset() -> None:
     scene = await play_run()
+    assert all(event.run_id == "r1" for event in scene.log.events)
     for event in scene.log.events:
-        assert (event.thread_id, event.run_id) == ("t1", "r1")
+        if event.execute_type == ExecuteType.ASSISTANT_DELTA:  # compact
+            continue
+        assert event.thread_id == "t1"
         assert event.create_at == event.modify_at == event.execute_start_at == NOW
         assert event.execute_end_at == (NOW if event.current_state in ("complete", "error") else None)
         assert b"null" not in event.to_json()
