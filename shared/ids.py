@@ -44,6 +44,12 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+def stored_stream_id(text: str) -> StreamId:
+    """Return the id of an entry as Redis gave it, `ms-seq`."""
+    milliseconds, _, sequence = text.partition("-")
+    return StreamId(int(milliseconds), int(sequence))
+
+
 def parse_stream_id(text: str) -> StreamId:
     """Read `ms-seq`, or `ms` for `ms-0`; anything else, `$` too, raises InvalidStreamIdError."""
     match = _STREAM_ID.fullmatch(text)

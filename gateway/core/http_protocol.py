@@ -15,8 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.core.close_delimited import CloseDelimited
 from gateway.core.deadline import Deadline
+from gateway.core.direct_writer import DirectWriter
 from gateway.core.raw_answers import raw_answer
-from gateway.service.stream.sse import WIRE_EXTENSION
+from gateway.service.stream.sse import DIRECT_EXTENSION, WIRE_EXTENSION
 from shared.config import GatewayConfig
 
 # Bytes parsed at once: pipelined requests wait as bytes, not as thousands of parsed requests.
@@ -164,6 +165,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["http_version"] == "1.0":
             app = CloseDelimited(app, cycle)
+        elif cycle.scope["method"] != "HEAD":
+            cycle.scope["extensions"][DIRECT_EXTENSION] = DirectWriter(cycle)  # type: ignore[assignment] # an extension of ours
         super()._start_asgi_task(cycle, app)
 
     @property

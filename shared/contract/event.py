@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from pydantic import JsonValue
@@ -94,8 +94,7 @@ class AssistantDelta:
 RunEvent = AgentExecuteData | AssistantDelta
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEntry:
+class StreamEntry(NamedTuple):
     """One entry of a thread's stream as it was read; `data` is forwarded unchanged.
 
     `type` is its execute_type, or the name of any other event; empty for an entry of an earlier version.

@@ -11,6 +11,9 @@ from shared.keys import metadata_beside
 from shared.store.redis.connection import Connection, redis_errors
 from shared.store.redis.stream_read_connection import RawEntry
 
+# Named in bytes, a command's answer is left as Redis sends it: redis-py would make a dictionary of each entry.
+_XRANGE: Final = b"XRANGE"
+_WRITTEN: Final = (b"event", b"data", b"run_id", b"type")  # as the scripts write them; `final` may follow
 # Fields of a thread's metadata in which the scripts record what was removed from the beginning of its log.
 _LOSS_FIELDS: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")
 _LARGE_TO: Final = "log_large_to"  # the newest entry that a script found large
@@ -57,7 +60,9 @@ class EventStore:
     async def page(self, stream: str, *, after: str, limit: int) -> list[StreamEntry]:
         """Return at most `limit` entries after the id `after`, oldest first."""
         with redis_errors():
-            raw: Sequence[RawEntry] = await self._redis.xrange(stream, min=f"({after}", max="+", count=limit)
+            raw: Sequence[RawEntry] = await self._redis.execute_command(
+                _XRANGE, stream, f"({after}", "+", "COUNT", limit
+            )
         return [_entry(item) for item in raw]
 
     async def page_with_first(self, stream: str, *, after: str, limit: int, most_bytes: int = 0) -> EventPage:
@@ -71,15 +76,15 @@ class EventStore:
             if most_bytes:
                 pipe.eval(_READ_BY_BYTES, 1, stream, f"({after}", limit, most_bytes)
             else:
-                pipe.xrange(stream, min=f"({after}", max="+", count=limit)
-            pipe.xrange(stream, count=1)
+                pipe.execute_command(_XRANGE, stream, f"({after}", "+", "COUNT", limit)
+            pipe.execute_command(_XRANGE, stream, "-", "+", "COUNT", 1)
             if metadata is not None:
                 pipe.hmget(metadata, *_LOSS_FIELDS, _LARGE_TO)
             found, oldest, *hashes = await pipe.execute()
         first_id = oldest[0][0].decode() if oldest else None
         *losses, large_to = hashes[0] if hashes else (None,)
         return EventPage(
-            [_entry(item) for item in (_paired(found[0]) if most_bytes else found)],
+            [_entry(item) for item in (found[0] if most_bytes else found)],
             first_id,
             _complete_after(first_id, *losses) if losses else first_id,
             large_to=large_to.decode(errors="replace") if large_to else None,
@@ -124,21 +129,25 @@ class EventStore:
             return bool(await self._redis.exists(stream))
 
 
-def _paired(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[RawEntry]:
-    """Convert entries from a script's form into that of redis-py."""
-    return [(entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in entries]
-
-
 def _entry(item: RawEntry) -> StreamEntry:
-    entry_id, fields = item
-    fields = fields or {}
+    entry_id, fields = item[0].decode(), item[1] or ()
+    if len(fields) >= 2 * len(_WRITTEN) and (fields[0], fields[2], fields[4], fields[6]) == _WRITTEN:
+        return StreamEntry(
+            entry_id,
+            fields[1].decode(errors="replace"),
+            fields[3],
+            fields[5].decode(errors="replace"),
+            len(fields) > 2 * len(_WRITTEN) and b"final" in fields[8::2],
+            fields[7].decode(errors="replace"),
+        )
+    named = dict(zip(fields[::2], fields[1::2], strict=True))
     return StreamEntry(
-        id=entry_id.decode(),
-        event=fields.get(b"event", b"").decode(errors="replace"),
-        data=fields.get(b"data", b""),
-        run_id=fields.get(b"run_id", b"").decode(errors="replace"),
-        is_final=b"final" in fields,
-        type=fields.get(b"type", b"").decode(errors="replace"),
+        entry_id,
+        named.get(b"event", b"").decode(errors="replace"),
+        named.get(b"data", b""),
+        named.get(b"run_id", b"").decode(errors="replace"),
+        b"final" in named,
+        named.get(b"type", b"").decode(errors="replace"),
     )
 
 

@@ -33,6 +33,11 @@ class ServedGateway:
         self._port = port
 
     @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
     def open_connections(self) -> int:
         """How many clients are connected."""
         return len(self._server.server_state.connections)
@@ -48,10 +53,10 @@ class ServedGateway:
         return max(self.hub.held_bytes(), default=0) + max(below, default=0)
 
     @asynccontextmanager
-    async def stream(self, *, is_small: bool = False) -> AsyncIterator[asyncio.StreamReader]:
+    async def stream(self, *, is_small: bool = False, version: str = "1.1") -> AsyncIterator[asyncio.StreamReader]:
         """Yield the reader of a stream of the flow; `is_small` gives its socket the smallest receive buffer."""
         path = f"/agent/event-stream?flowUuid={FLOW}&flowInputUuid=input"
-        async with self._connection(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n", is_small=is_small) as (reader, _):
+        async with self._connection(f"GET {path} HTTP/{version}\r\nHost: x\r\n\r\n", is_small=is_small) as (reader, _):
             yield reader
 
     @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -13,12 +13,14 @@ from starlette.types import Receive, Scope, Send
 from gateway.service.stream.stream_limits import StreamLimits, client_of
 from gateway.service.stream.stream_session import EventStreamSession
 from gateway.service.stream.timer_wheel import TimerWheel
-from gateway.service.stream.types import Item
+from gateway.service.stream.types import Burst, Item
 from gateway.service.stream.write_timeout import Wire, WriteTimeout
 from shared.config import StreamConfig
 
 # In a scope's `extensions`: the Wire below the request, which tells a slow client from a stalled one.
 WIRE_EXTENSION: Final = "baud.wire"
+# In a scope's `extensions`: an object whose `write` takes a burst at once, or returns False.
+DIRECT_EXTENSION: Final = "baud.direct"
 # In a scope's `extensions`: the DeferredStream of an outer middleware.
 DEFERRED_EXTENSION: Final = "baud.deferred_stream"
 RETRY: Final = b"retry: 3000\n\n"
@@ -29,6 +31,13 @@ CHUNK_SHARE: Final = 8
 _HEADERS: Final = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 logger = logging.getLogger(__name__)
+
+
+class BurstWriter(Protocol):
+    """The connection to a client, as far as it can be written to without waiting."""
+
+    def write(self, burst: Burst) -> bool:
+        """Write a burst; False when it cannot be taken at once, and then nothing was written."""
 
 
 class DeferredStream:
@@ -81,7 +90,11 @@ class EventStream(Response):
 
     async def send_events(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream over one connection of the server."""
-        wire: Wire | None = scope.get("extensions", {}).get(WIRE_EXTENSION)
+        extensions = scope.get("extensions", {})
+        wire: Wire | None = extensions.get(WIRE_EXTENSION)
+        writer: BurstWriter | None = extensions.get(DIRECT_EXTENSION)
+        if writer is not None:
+            self._session.write_directly(writer.write, max_bytes=self._chunk_bytes)
         write_timeout = None
         if wire is not None:
             write_timeout = WriteTimeout(self._wheel, wire, self._send_timeout)

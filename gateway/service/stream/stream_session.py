@@ -5,7 +5,7 @@ It knows nothing of the transport: an item is a frame of the log or a control ev
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol, Self
@@ -14,7 +14,7 @@ from gateway.service.stream.event_filter import EventFilter
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.subscriber import Batch, MissingEvents, Subscriber
 from gateway.service.stream.topic import StreamEnd
-from gateway.service.stream.types import ControlEvent, Item, control_event_of, error_event
+from gateway.service.stream.types import Burst, ControlEvent, Item, control_event_of, error_event
 from shared.clock import isoformat
 from shared.config import StreamConfig
 from shared.errors import StoreUnavailableError
@@ -74,7 +74,21 @@ class EventStreamSession:
         self._has_begun = False  # whether the client has got an item, or `waiting`
         self._is_closing = False  # nothing more will be written; what is in the log by now is still sent
         self._has_left = False
+        self._write: Callable[[Burst], bool] | None = None
+        self._write_bytes = 0
         self.end: StreamEnd | None = None  # why the gateway ended it, if it did
+
+    def write_directly(self, write: Callable[[Burst], bool], *, max_bytes: int) -> None:
+        """Send small bursts by `write` as soon as they come; one that it returns False for goes through `items`."""
+        self._write, self._write_bytes = write, max_bytes
+
+    def send(self, burst: Burst) -> bool:
+        """Send a burst by the direct way while `items` waits; False when that is not possible."""
+        if self._write is None or burst.size > self._write_bytes or not self._write(burst):
+            return False
+        self._event_at = self._sent_at = self._now()
+        self._has_begun = True
+        return True
 
     def leave(self) -> None:
         """End the stream without an end event, because its client is gone."""
@@ -90,6 +104,7 @@ class EventStreamSession:
                 request.stream, request.channel, request.cursor, run_id=request.run_id, only=request.only
             ) as subscriber:
                 self._subscriber = subscriber
+                subscriber.direct = self if self._write is not None else None
                 while not self._has_left and self._now() < self._opened_at + self._config.max_duration:
                     self._timer.set(self._due_at())
                     batch = await subscriber.next()

@@ -7,12 +7,12 @@ stream was not read beyond its cursor. One whose buffer is full goes back to rea
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.service.stream.event_filter import EventFilter
 from gateway.service.stream.page_reader import FramePage, SharedPages
 from gateway.service.stream.topic import START, StreamEnd, StreamTopic
-from gateway.service.stream.types import Frame
+from gateway.service.stream.types import Burst, Frame
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
 
@@ -50,10 +50,18 @@ class Batch:
 _NOTHING: Final = Batch()
 
 
+class DirectSender(Protocol):
+    """Sends to a client without a task of its own."""
+
+    def send(self, burst: Burst) -> bool:
+        """Send at once; False when that is not possible, and then nothing was sent."""
+
+
 class Subscriber:
     """One client's position in a stream: `cursor` is the last entry that was handed to it or filtered out.
 
     `passed_at` is the loop's time at which an entry was last filtered out, which counts as activity of the log.
+    With a `direct` sender new frames go to the client at once while nothing before them is unsent.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class Subscriber:
     ) -> None:
         self.cursor = cursor
         self.passed_at = 0.0
+        self.direct: DirectSender | None = None
         self._topic = topic
         self._pages = pages
         self._limit = buffer_bytes
@@ -91,9 +100,11 @@ class Subscriber:
         """The unsent bytes held here for the client."""
         return self._buffered + self._in_hand
 
-    def offer(self, frames: Sequence[Frame]) -> None:
-        """Buffer new frames; when they do not fit, detach instead."""
-        for frame in frames:
+    def offer(self, burst: Burst, *, at_once: bool) -> None:
+        """Send new frames at once, or buffer them; when they do not fit, detach instead."""
+        if at_once and self.direct is not None and self._is_waiting() and self._send(self.direct, burst):
+            return
+        for frame in burst.frames:
             if frame.id <= self._offered:
                 continue
             if not self._wants(frame):
@@ -109,6 +120,27 @@ class Subscriber:
             self._wake()
         else:
             self.cursor = self._offered
+
+    def _is_waiting(self) -> bool:
+        """Whether everything before was sent: the client's task waits in `next`, and nothing has woken it."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def _send(self, direct: DirectSender, burst: Burst) -> bool:
+        """Send what this client wants of a burst; an end may close the stream, which is for its task to decide."""
+        if burst.has_final or burst.frames[0].id <= self._offered:
+            return False
+        wanted = burst
+        if self._run_id is not None or self._only is not None:
+            frames = [frame for frame in burst.frames if self._wants(frame)]
+            if not frames:
+                return False
+            wanted = burst if len(frames) == len(burst.frames) else Burst(frames)
+        if not direct.send(wanted):
+            return False
+        if wanted is not burst:
+            self._note_passed()
+        self.cursor = self._offered = burst.frames[-1].id
+        return True
 
     def detach(self) -> None:
         """Be live no longer: what is buffered is dropped and read again from the log."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import islice
 from typing import Final, Protocol
 
-from gateway.service.stream.types import Frame
+from gateway.service.stream.types import Burst, Frame
 from shared.ids import StreamId
 from shared.keys import metadata_beside
 
@@ -12,6 +13,7 @@ START: Final = StreamId(0, 0)
 _PAGE_ENTRIES: Final = 100
 _LARGE_ENTRY_BYTES: Final = 65_536  # as the scripts see it
 _FIRST_PAGE_ENTRIES: Final = 16  # before it is known how large the entries of a stream are
+_WRITTEN_AT_ONCE: Final = 256  # clients at most, so that other streams wait for few milliseconds
 
 
 class StreamEnd(Enum):
@@ -33,8 +35,8 @@ class TopicSubscriber(Protocol):
     def held_bytes(self) -> int:
         """The unsent bytes held in this process for the client."""
 
-    def offer(self, frames: Sequence[Frame]) -> None:
-        """Take new frames."""
+    def offer(self, burst: Burst, *, at_once: bool) -> None:
+        """Take new frames; with `at_once` they may be written to the client before this returns."""
 
     def detach(self) -> None:
         """Be live no longer."""
@@ -83,8 +85,11 @@ class StreamTopic:
             return False
         self.note_sizes(frames)
         self.has_existed = True
-        for subscriber in tuple(self.live):
-            subscriber.offer(frames)
+        burst, live = Burst(frames), tuple(self.live)
+        for subscriber in islice(live, _WRITTEN_AT_ONCE):
+            subscriber.offer(burst, at_once=True)
+        for subscriber in islice(live, _WRITTEN_AT_ONCE, None):
+            subscriber.offer(burst, at_once=False)
         self.position = max(self.position, frames[-1].id)
         return True
 

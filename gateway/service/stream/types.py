@@ -1,17 +1,16 @@
 """What a stream is made of: entries of the log, encoded once for all clients, and control events of the gateway."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 
 from shared.contract.event import TASK_EVENT, StreamEntry
-from shared.ids import StreamId, parse_stream_id
+from shared.ids import StreamId, stored_stream_id
 
 _LINE_BREAK: Final = re.compile(rb"\r\n|\r|\n")
-_EVENT_LINE_BREAK: Final = re.compile(r"[\r\n]")
 _FRAMING_BYTES: Final = 64  # what `id:`, `event:`, `data:` and the line ends add to the data, roughly
 
 
@@ -54,7 +53,8 @@ class Frame:
     def sse(self) -> bytes:
         """The frame as a server-sent event."""
         if not self._sse:
-            self._sse = _encode_sse(self.wire_id, self.event, self.data)
+            head = b"id: %d-%d\n" % self.id if self.is_usable else b""
+            self._sse = head + _encode_sse(self.event, self.data)
         return self._sse
 
     @property
@@ -63,6 +63,27 @@ class Frame:
         if not self._message:
             self._message = _encode_message(self.wire_id, self.event, self.data)
         return self._message
+
+
+class Burst:
+    """Frames that go to clients together; what is encoded once is shared by all of them."""
+
+    __slots__ = ("_chunk", "frames", "has_final", "size")
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+        self.size = sum(frame.size for frame in frames)
+        self.has_final = any(frame.is_final for frame in frames)
+        self._chunk = b""
+
+    @property
+    def chunk(self) -> bytes:
+        """The frames as server-sent events in one chunk of an HTTP/1.1 response."""
+        if not self._chunk:
+            frames = self.frames
+            body = frames[0].sse if len(frames) == 1 else b"".join(frame.sse for frame in frames)
+            self._chunk = b"%x\r\n%b\r\n" % (len(body), body)
+        return self._chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ class ControlEvent:
     @property
     def sse(self) -> bytes:
         """The event as a server-sent event."""
-        encoded = _encode_sse(None, self.event, self.data)
+        encoded = _encode_sse(self.event, self.data)
         return encoded if self.retry_ms is None else b"retry: %d\n%b" % (self.retry_ms, encoded)
 
     @property
@@ -93,8 +114,8 @@ Item = Frame | ControlEvent
 
 def frame_of(entry: StreamEntry) -> Frame:
     """Return the frame of an entry, usable or not."""
-    entry_id = parse_stream_id(entry.id)
-    if entry.event and entry.data and not _EVENT_LINE_BREAK.search(entry.event):
+    entry_id = stored_stream_id(entry.id)
+    if entry.event and entry.data and "\n" not in entry.event and "\r" not in entry.event:
         return Frame(entry_id, entry.event, entry.data, entry.run_id, entry.is_final, stored_type=entry.type)
     error = error_event(f"the entry {entry.id} has no usable event and data", "bad_entry", 500)
     return Frame(entry_id, error.event, error.data, entry.run_id, entry.is_final, is_usable=False)
@@ -110,12 +131,10 @@ def error_event(sentence: str, error_type: str, status: int) -> ControlEvent:
     return control_event_of("error", {"error": sentence, "error_type": error_type, "status": status})
 
 
-def _encode_sse(wire_id: str | None, event: str, data: bytes) -> bytes:
+def _encode_sse(event: str, data: bytes) -> bytes:
     if b"\n" in data or b"\r" in data:
         data = _LINE_BREAK.sub(b"\ndata: ", data)
-    if wire_id is None:
-        return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (wire_id.encode(), event.encode(), data)
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
 
 
 def _encode_message(wire_id: str | None, event: str, data: bytes) -> str:

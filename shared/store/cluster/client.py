@@ -54,17 +54,16 @@ class ClusterRedis(AsyncCoreCommands):
     async def xread(  # type: ignore[override]  # only as the store calls it
         self, streams: Mapping[str, str], count: int
     ) -> Any:
-        """Read new entries of streams in any slots, each by a command of its own."""
+        """Read new entries of streams in any slots, each by a command of its own; entries as Redis sends them."""
         answers = await self.send(
             [
-                NodeCommand(stream, ("XREAD", "COUNT", count, "STREAMS", stream, position))
+                NodeCommand(stream, (b"XREAD", "COUNT", count, "STREAMS", stream, position))
                 for stream, position in streams.items()
             ]
         )
         raise_first(answers)
-        if any(isinstance(answer, dict) for answer in answers):  # RESP3
-            return {stream: entries for answer in answers for stream, entries in answer.items()}
-        return list(chain.from_iterable(answers))
+        # RESP3 and RESP2; None where nothing is new
+        return list(chain.from_iterable(each.items() if isinstance(each, dict) else each or () for each in answers))
 
     async def masters(self) -> list[Redis]:
         """Return a client for each master, for what has no key."""

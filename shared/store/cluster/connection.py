@@ -54,10 +54,8 @@ class ClusterConnection(Connection):
         self, positions: Mapping[str, str], *, limit: int
     ) -> Sequence[tuple[bytes, Sequence[RawEntry]]]:
         """Return the entries after each stream's position, whichever nodes have them."""
-        found = await self.cluster.xread(positions, count=limit)
-        if isinstance(found, dict):  # RESP3
-            return [(stream, lists[0]) for stream, lists in found.items()]
-        return list(found)
+        found: Sequence[tuple[bytes, Sequence[RawEntry]]] = await self.cluster.xread(positions, count=limit)
+        return found
 
     async def servers(self) -> list[Redis]:
         """Return a client for each master; raises StoreUnavailableError."""

@@ -14,7 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 _READ_BYTES: Final = 262_144
-RawEntry = tuple[bytes, dict[bytes, bytes] | None]
+# Id, and names and values in turns; None for an entry that was removed while it was read.
+RawEntry = tuple[bytes, Sequence[bytes] | None]
 
 
 class StreamReadConnection:
@@ -38,8 +39,7 @@ class StreamReadConnection:
                 raise RedisConnectionError(str(error)) from error
         if isinstance(reply, Exception):
             raise reply
-        found = reply.items() if isinstance(reply, dict) else reply or ()  # RESP3 and RESP2
-        return [(stream, [(entry_id, _paired(fields)) for entry_id, fields in entries]) for stream, entries in found]
+        return list(reply.items() if isinstance(reply, dict) else reply or ())  # RESP3 and RESP2
 
     async def _exchange(self, command: bytes, *, is_first: bool) -> Any:
         """Return the answer; a connection that was closed since its last use is replaced once."""
@@ -72,8 +72,3 @@ class StreamReadConnection:
         if connection is not None:
             await connection.disconnect(nowait=True)
             await self._pool.release(connection)
-
-
-def _paired(fields: Sequence[bytes] | None) -> dict[bytes, bytes]:
-    names_and_values = iter(fields or ())
-    return dict(zip(names_and_values, names_and_values, strict=True))

@@ -1,7 +1,8 @@
 """Whatever fails between log and client: each retained entry reaches each client once, in order.
 
 Hypothesis draws the faults: notifications are lost, late or doubled, the subscription breaks, reads are slow and fail,
-clients disconnect and reconnect, are slow and fill their buffer, entries are trimmed and deleted.
+clients disconnect and reconnect, are slow and fill their buffer, entries are trimmed and deleted. Some clients can be
+written to directly, at times.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.subscriber import Batch, HubTimings, MissingEvents, Subscriber
 from gateway.service.stream.topic import START
+from gateway.service.stream.types import Burst
 from shared.ids import StreamId, parse_stream_id
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
@@ -150,12 +152,21 @@ class _Client:
         self._scenario = scenario
         self._got: list[StreamId] = []
         self._gaps: list[MissingEvents] = []
+        self._takes_directly = chance.choice((0.0, 0.5, 1.0))
+
+    def send(self, burst: Burst) -> bool:
+        """Take a burst directly, or not."""
+        is_taken = self._chance.random() < self._takes_directly
+        if is_taken:
+            self._got.extend(frame.id for frame in burst.frames)
+        return is_taken
 
     async def follow(self, hub: EventHub) -> None:
         scenario = self._scenario
         await scenario.pause()
         while not self._is_done():
             with hub.subscribe(_STREAM, _CHANNEL, self._got[-1] if self._got else START) as subscriber:
+                subscriber.direct = self if self._takes_directly else None
                 steps = self._chance.randrange(1, 20)
                 # Once all is written it stays connected: a reconnect would hide a lost entry.
                 while not self._is_done() and (steps or scenario.is_written):
