@@ -95,8 +95,8 @@ CLAIM_AND_TAKEOVER: Final = Chain(
             Step("modem/service/lease/active_runs.py", "ActiveRuns.enter"),
         ),
         (
-            Step("modem/service/lease/keep_leases.py", "LeaseKeeper.run"),
-            Step("modem/service/lease/keep_leases.py", "LeaseKeeper.renew"),
+            Step("modem/service/lease/active_runs.py", "LeaseKeeper.run"),
+            Step("modem/service/lease/active_runs.py", "LeaseKeeper.renew"),
             Step(_LEASES, "LeaseStore.renew"),
             Step(f"{_LUA}/renew_run.lua"),
         ),
