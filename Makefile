@@ -16,7 +16,7 @@ INSTALLED_BY := bootstrap.lock pyproject.toml scripts/install_lock.sh
 UV := $(VENV)/uv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup run up test test-brokers test-templates check format bench compare graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers test-templates check figures format bench compare graphs soak chaos coverage lock clean
 
 help: ## list the targets
 	@while IFS= read -r line; do \
@@ -53,6 +53,9 @@ check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tests.checks
+
+figures: $(VENV)/.ready-dev ## measure the aims of the source, with the lines of another commit beside them (REF=commit)
+	@$(BIN)/python -m tests.checks.figures $(or $(REF),46a4c39)
 
 format: $(VENV)/.ready-dev ## put the code into the house format
 	$(BIN)/ruff check --fix .

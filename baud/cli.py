@@ -16,7 +16,7 @@ from baud.command.threads import threads
 from baud.command.up import up
 from baud.command.why import why
 from baud.sdk.errors import BaudClientError
-from baud.terminal.stderr import say
+from baud.terminal.console import print_to_stderr
 
 _HELP = """Run tool-using AI agents on a backend of your own: every run survives, every event arrives once.
 
@@ -67,7 +67,8 @@ def build_app(arguments: Sequence[str], points: Iterable[EntryPoint]) -> typer.T
         app.command(name)(command)
     wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
     if wanted not in _COMMANDS:
-        plugins.add_commands(app, [point for point in points if wanted in (None, point.name)] or points, warn=say)
+        chosen = [point for point in points if wanted in (None, point.name)]
+        plugins.add_commands(app, chosen or points, warn=print_to_stderr)
     return app
 
 
@@ -76,5 +77,5 @@ def main() -> None:
     try:
         build_app(sys.argv[1:], plugins.installed())()
     except BaudClientError as error:
-        say(f"error: {error}")
+        print_to_stderr(f"error: {error}")
         sys.exit(1)

@@ -78,7 +78,7 @@ async def _variant(name: str, module: str, settings: dict[str, str]) -> AsyncIte
         )
         before = set(psutil.Process().children())
         env = {**os.environ, **common, **settings}
-        async with LocalStack(options, env=env, say=lambda _: None, output=output.fileno()) as stack:
+        async with LocalStack(options, env=env, report=lambda _: None, output=output.fileno()) as stack:
             started = [process for process in psutil.Process().children() if process not in before]
             measured = [each for each in started if module in each.cmdline() or "redis" in each.name()]
             yield _Variant(name, stack.url, measured)

@@ -15,10 +15,9 @@ from baud.command.options import DataFolder, Json, Token, Url
 from baud.sdk.errors import BaudClientError
 from baud.stack.open_gateway import Gateway, open_gateway
 from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
+from baud.terminal.console import print_to_stderr, read_line
 from baud.terminal.interruption import Interruption
-from baud.terminal.prompt import read_line
 from baud.terminal.render import RunView, completion_of
-from baud.terminal.stderr import say
 from shared.contract.event import ExecuteType
 from shared.contract.run import Decision
 
@@ -78,7 +77,7 @@ class RunCommand:
         """Ask the user; False without a terminal: the run stays waiting."""
         if self._request.as_json or not sys.stdin.isatty():
             first = "start baud up on the same --data-dir, then " if self._gateway.is_own else ""
-            say(f"the run waits for you; {first}answer with: baud answer {thread_id}")
+            print_to_stderr(f"the run waits for you; {first}answer with: baud answer {thread_id}")
             return False
         is_approval = event.execute_type == ExecuteType.APPROVAL
         text = await read_line("approve? [y/N] " if is_approval else "your answer: ")
@@ -97,14 +96,14 @@ class RunCommand:
             self._view.show(event)
 
     async def _cancel(self, thread_id: str, run_id: str) -> None:
-        say("stopping the run")
+        print_to_stderr("stopping the run")
         try:
             async with asyncio.timeout(_CANCEL_SECONDS):
                 await self._baud.cancel(thread_id, run_id)
         except BaudClientError as error:
-            say(f"the run could not be cancelled: {error}")
+            print_to_stderr(f"the run could not be cancelled: {error}")
         except TimeoutError:
-            say("the run could not be cancelled: no answer in time")
+            print_to_stderr("the run could not be cancelled: no answer in time")
 
 
 async def carry_out(request: RunRequest) -> int:

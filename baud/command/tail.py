@@ -17,9 +17,9 @@ from baud.command.options import DataFolder, Json, Token, Url
 from baud.command.run import EXIT_STOPPED
 from baud.stack.open_gateway import open_gateway
 from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
+from baud.terminal.console import print_to_stderr
 from baud.terminal.interruption import Interruption
 from baud.terminal.render import RunView
-from baud.terminal.stderr import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ async def _tail(request: TailRequest, *, url: str, token: str, as_json: bool, fo
         AsyncBaud(gateway.url, token=token or None) as baud,
     ):
         if request.follow and gateway.is_own:
-            say("no gateway is running, so no new events can come: showing the stored events")
+            print_to_stderr("no gateway is running, so no new events can come: showing the stored events")
             request = replace(request, follow=False)
         await _show(await open_stream(baud, request), as_json=as_json)
         return 0

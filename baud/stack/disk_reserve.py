@@ -44,12 +44,12 @@ def allocate(path: Path, size: int) -> None:
 
 
 class DiskReserve:
-    """Keeps the reserve in the store's folder; `say` takes a line for the user."""
+    """Keeps the reserve in the store's folder; `report` takes a line for the user."""
 
     def __init__(
         self,
         folder: Path,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         free: Callable[[Path], int] = free_bytes,
         allocate: Allocate = allocate,
@@ -57,7 +57,7 @@ class DiskReserve:
         self._folder = folder
         self._path = folder / "reserve"
         self._probe = folder / "probe"
-        self._say = say
+        self._report = report
         self._free = free
         self._allocate = allocate
 
@@ -80,10 +80,11 @@ class DiskReserve:
         if await self._can_start():
             return
         if self.release():
-            self._say(f"the disk of {self._folder} is full: the store continues with its last {_in_mb(RESERVE_BYTES)}")
+            left = _in_mb(RESERVE_BYTES)
+            self._report(f"the disk of {self._folder} is full: the store continues with its last {left}")
         if await self._can_start():
             return
-        self._say(
+        self._report(
             f"the disk of {self._folder} is full: nothing can be stored. Remove files; "
             f"with {_in_mb(LEAST_BYTES)} free Baud continues by itself"
         )

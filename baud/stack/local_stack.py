@@ -27,16 +27,16 @@ _WITHOUT_REDIS_SECONDS = 3.0  # runs can be neither handed over nor stored: only
 class LocalStack:
     """An async context manager: entered when everything answers, left when all its processes have ended.
 
-    `say` takes lines for the user; `output` is the descriptor that takes what the services print.
+    `report` takes lines for the user; `output` is the descriptor that takes what the services print.
     Raises StackError when it cannot be started.
     """
 
     def __init__(
-        self, options: StackOptions, *, env: Mapping[str, str], say: Callable[[str], None], output: int = 2
+        self, options: StackOptions, *, env: Mapping[str, str], report: Callable[[str], None], output: int = 2
     ) -> None:
         self._options = options
         self._env = env
-        self._say = say
+        self._report = report
         self._output = output
         self._data_dir = DataDir(options.data_dir)
         self._services: list[Service] = []
@@ -92,7 +92,7 @@ class LocalStack:
             self.redis_url = without_password(given)
             return given
         redis = self._redis = embedded_redis.prepare(self._data_dir.path)
-        reserve = self._reserve = DiskReserve(redis.folder, self._say)
+        reserve = self._reserve = DiskReserve(redis.folder, self._report)
         self._missing = f"the disk of {redis.folder} is full"
         await reserve.wait_for_room()
         self._missing = "redis does not answer"
@@ -103,7 +103,7 @@ class LocalStack:
         return redis.url
 
     async def _launch(self, spec: ServiceSpec) -> None:
-        service = Service(spec, output=self._output, say=self._say)
+        service = Service(spec, output=self._output, report=self._report)
         self._services.append(service)
         await service.start()
 
@@ -127,7 +127,7 @@ class LocalStack:
         """Run endless work until cancelled: an error in it must not leave a process unsupervised."""
         while True:
             results = await asyncio.gather(work(), return_exceptions=True)
-            self._say(f"the launcher continues after an internal error: {results[0]!r}")
+            self._report(f"the launcher continues after an internal error: {results[0]!r}")
             await asyncio.sleep(_KEEPER_PAUSE_SECONDS)
 
     async def _stop(self) -> None:

@@ -14,8 +14,8 @@ from baud.sdk.gateway_address import DEFAULT_URL
 from baud.sdk.health import fetch_health
 from baud.stack.local_stack import LocalStack
 from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions
+from baud.terminal.console import print_to_stderr
 from baud.terminal.interruption import Interruption
-from baud.terminal.stderr import say
 
 _LOG_TAIL_BYTES = 4000
 
@@ -58,7 +58,7 @@ async def open_gateway(
         try:
             stack = await _start(exits, options, interruption, env)
         except DataDirBusyError:
-            say(f"{options.data_dir} is used by another Baud; this run's data goes to a temporary folder")
+            print_to_stderr(f"{options.data_dir} is used by another Baud; this run's data goes to a temporary folder")
             folder = exits.enter_context(tempfile.TemporaryDirectory(prefix="baud-", ignore_cleanup_errors=True))
             stack = await _start(exits, replace(options, data_dir=Path(folder)), interruption, env)
             again = again if options.redis_url else None
@@ -75,7 +75,7 @@ async def _start(
     except OSError as error:
         raise StackError(f"cannot write {log_path}: {error.strerror}; give another --data-dir") from error
     begin = log.tell()
-    stack = LocalStack(options, env=env, say=say, output=log.fileno())
+    stack = LocalStack(options, env=env, report=print_to_stderr, output=log.fileno())
     interruption.on_second = stack.hurry
     try:
         with _progress(f"starting Baud in {options.data_dir} (log: {log_path})"):
@@ -93,7 +93,7 @@ def _progress(line: str) -> Generator[None, None, None]:
         with console.status(line):
             yield
     else:
-        say(line)
+        print_to_stderr(line)
         yield
 
 

@@ -52,12 +52,12 @@ def describe_exit(code: int) -> str:
 
 
 class Service:
-    """One supervised process. `output` is the descriptor that takes its output, `say` a line for the user."""
+    """One supervised process. `output` is the descriptor that takes its output, `report` a line for the user."""
 
-    def __init__(self, spec: ServiceSpec, *, output: int, say: Callable[[str], None]) -> None:
+    def __init__(self, spec: ServiceSpec, *, output: int, report: Callable[[str], None]) -> None:
         self.spec = spec
         self._output = output
-        self._say = say
+        self._report = report
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -118,17 +118,17 @@ class Service:
     async def _start_again(self, how: str, deaths: int) -> bool:
         """Start the process after its pause; False when the system cannot start a process now."""
         pause = backoff_seconds(deaths)
-        self._say(f"{self.spec.name} {how}; starting it again in {pause:g} s")
+        self._report(f"{self.spec.name} {how}; starting it again in {pause:g} s")
         await asyncio.sleep(pause)
         if self.spec.before_restart is not None:
             await self.spec.before_restart()
         try:
             await self.start()
         except (OSError, RuntimeError) as error:  # no memory, processes, threads or open files are left
-            self._say(f"{self.spec.name}: {error}")
+            self._report(f"{self.spec.name}: {error}")
             await self.kill()
             return False
-        self._say(f"{self.spec.name} is running again (pid {self.pid})")
+        self._report(f"{self.spec.name} is running again (pid {self.pid})")
         return True
 
     async def stop(self, *, at_most_seconds: float | None = None) -> None:
@@ -142,7 +142,7 @@ class Service:
         try:
             await asyncio.wait_for(self._process.wait(), limit)
         except TimeoutError:
-            self._say(f"{self.spec.name} did not stop within {limit:g} s; killing it")
+            self._report(f"{self.spec.name} did not stop within {limit:g} s; killing it")
         await self.kill(family)
 
     async def kill(self, family: tuple[psutil.Process, ...] = ()) -> None:
@@ -157,7 +157,7 @@ class Service:
         try:
             await asyncio.wait_for(process.wait(), _REAP_SECONDS)
         except TimeoutError:
-            self._say(f"{self.spec.name} (pid {process.pid}) was killed and still exists; it is left running")
+            self._report(f"{self.spec.name} (pid {process.pid}) was killed and still exists; it is left running")
 
 
 def _descendants(pid: int) -> tuple[psutil.Process, ...]:

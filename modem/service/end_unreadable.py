@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from modem.service.publish import RunPublisher
+from shared.broker.publisher import RunPublisher
 from shared.clock import SystemClock
 from shared.contract.run import RunJob, RunRecord, StopReason
 from shared.errors import RunNotFoundError, UnreadableRecordError

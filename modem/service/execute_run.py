@@ -13,11 +13,11 @@ from typing import Final
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.lease.active_runs import ActiveRun, ActiveRuns
-from modem.service.publish import RunPublisher
 from modem.service.redis_retry import redis_retry
-from modem.service.run_log.mask_secrets import SecretMask
-from modem.service.run_log.priority_gate import PriorityGate
+from modem.service.run_log.masking import SecretMask
 from modem.service.run_log.run_log import MASKED_IN_PLACE, StoreRunLog
+from modem.service.run_log.write_timing import PriorityGate
+from shared.broker.publisher import RunPublisher
 from shared.clock import SystemClock, isoformat
 from shared.config import AgentConfig, ModemConfig, StreamConfig
 from shared.contract.message import ChatMessage
@@ -36,7 +36,7 @@ from shared.store.leases import LeaseStore
 from shared.store.run_values import Claim, Ended, RunEnd, WaitOutcome
 from shared.store.runs import RunStore
 from workflow.agent.agent import Agent
-from workflow.agent.task_message import task_message
+from workflow.agent.prompts import task_message
 from workflow.agent.tool_call_runner import ToolCallRunner
 from workflow.journal.events import EventFactory
 from workflow.journal.journal import Journal

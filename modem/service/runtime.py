@@ -16,14 +16,13 @@ from modem.service.background import run_forever
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices
-from modem.service.lease.active_runs import ActiveRuns
+from modem.service.lease.active_runs import ActiveRuns, LeaseKeeper
 from modem.service.lease.cancel_listener import listen_for_cancels
 from modem.service.lease.expire_questions import QuestionExpiry
-from modem.service.lease.keep_leases import LeaseKeeper
 from modem.service.lease.reap_runs import Reaper
-from modem.service.publish import RunPublisher
-from modem.service.run_log.mask_secrets import SecretMask
+from modem.service.run_log.masking import SecretMask
 from modem.service.sweep_workspaces import WorkspaceSweeper
+from shared.broker.publisher import RunPublisher
 from shared.clock import SystemClock
 from shared.contract.state import Phase
 from shared.errors import BaudError, StoreUnavailableError

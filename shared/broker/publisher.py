@@ -1,6 +1,7 @@
 """Publishes jobs to the Celery broker, off the event loop and within a time limit."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -19,6 +20,10 @@ from shared.keys import EXECUTE_RUN_TASK
 _THREADS: Final = 4
 # One try over a fresh connection: the pooled one may have died since its last use.
 _RETRY_POLICY: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+# Enough for one try on a dead connection and one on a new one; the reaper publishes again what takes longer.
+_WORKER_TIMEOUT_SECONDS: Final = 10.0
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -56,6 +61,24 @@ class JobPublisher:
             retry_policy=_RETRY_POLICY,
             ignore_result=True,
         )
+
+
+class RunPublisher:
+    """Publishes from inside a worker, where a failure costs only time."""
+
+    def __init__(self, celery: Celery, *, timeout_seconds: float = _WORKER_TIMEOUT_SECONDS) -> None:
+        self._publisher = JobPublisher(celery, timeout_seconds=timeout_seconds)
+
+    async def publish(self, job: RunJob) -> None:
+        """Publish a job; a failure is only logged: the run stays pending and the reaper publishes it again."""
+        try:
+            await self._publisher.publish(job)
+        except BrokerUnavailableError:
+            _log.exception("the broker did not take the job of run %s", job.run_id)
+
+    def close(self) -> None:
+        """Accept no more jobs; a thread that still waits for the broker ends with the process."""
+        self._publisher.close()
 
 
 class BrokerErrors:

@@ -17,7 +17,7 @@ from tests.fakes.openai_script import Answer
 from tests.fakes.openai_server import OpenAIServer
 from tests.litellm_warnings import LITELLM_WARNINGS
 from workflow.llm.factory import build_model
-from workflow.llm.litellm.warm_up import LATE_MODULES
+from workflow.llm.litellm.setup import LATE_MODULES
 from workflow.llm.model import Model, ModelAnswer, ModelRequest
 
 pytestmark = LITELLM_WARNINGS

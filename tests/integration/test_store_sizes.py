@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from gateway.service.run.steer import steer_text
+from gateway.service.run.run_values import steer_text
 from gateway.service.stream.page_reader import SharedPages
 from gateway.service.stream.topic import StreamTopic
 from shared.contract.api import OnBusy

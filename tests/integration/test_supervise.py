@@ -11,7 +11,7 @@ import pytest
 
 from baud.stack import supervise
 from baud.stack.supervise import Service, ServiceSpec
-from baud.terminal.stderr import say
+from baud.terminal.console import print_to_stderr
 
 SPEC = ServiceSpec(name="thing", argv=(sys.executable, "-c", "import signal; signal.pause()"), env=dict(os.environ))
 
@@ -45,7 +45,7 @@ async def test_a_start_that_the_system_refuses_is_retried(full_output: int, monk
         if "is running again" in line:
             is_back.set()
 
-    service = ScarceService(SPEC, output=full_output, say=collect)
+    service = ScarceService(SPEC, output=full_output, report=collect)
     await service.start()
     former = service.pid
     keeper = asyncio.create_task(service.keep_alive())
@@ -73,4 +73,4 @@ def test_a_message_that_cannot_be_printed_is_no_error(monkeypatch: pytest.Monkey
             raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(sys, "stderr", Unwritable())
-    say("the modem died")
+    print_to_stderr("the modem died")

@@ -23,7 +23,7 @@ PYTHON_PREFIX = "python:"
 OFFLINE_PREFIX = "offline/"
 LITELLM_MODEL = "workflow.llm.litellm.model:LiteLLMModel"
 LITELLM_COUNTER = "workflow.llm.litellm.usage:LiteLLMCounter"
-LITELLM_WARM_UP = "workflow.llm.litellm.warm_up:import_late_modules"
+LITELLM_WARM_UP = "workflow.llm.litellm.setup:import_late_modules"
 
 PLACEHOLDER_KEY = "none"
 OFFLINE_MODEL = "offline/demo"

@@ -2,7 +2,7 @@
 
 import logging
 
-from gateway.service.run.run_end import make_call_end, make_end
+from gateway.service.run.run_values import make_call_end, make_end
 from gateway.service.run.submit import Publisher
 from shared.clock import SystemClock
 from shared.contract.run import RunJob, RunStatus, StopReason

@@ -3,8 +3,7 @@
 import logging
 from typing import Protocol
 
-from gateway.service.run.run_end import make_end
-from gateway.service.run.steer import steer_text
+from gateway.service.run.run_values import make_end, steer_text
 from shared.clock import SystemClock, isoformat
 from shared.contract.api import ExecuteRequest, ExecuteResponse, InputRequest, OnBusy
 from shared.contract.run import Decision, QuestionKind, RunJob, RunRecord, RunStatus, StopReason

@@ -5,8 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from modem.service.lease.active_runs import ActiveRuns
-from modem.service.lease.keep_leases import LeaseKeeper
+from modem.service.lease.active_runs import ActiveRuns, LeaseKeeper
 from shared.errors import StoreUnavailableError
 from shared.store.notifications import Notifications, Subscription
 

@@ -9,8 +9,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.lease.active_runs import ActiveRuns
 from modem.service.lease.expire_questions import QuestionExpiry
-from modem.service.publish import RunPublisher
 from modem.service.redis_retry import NOTICE_SECONDS
+from shared.broker.publisher import RunPublisher
 from shared.config import ModemConfig
 from shared.contract.run import Question, RunJob, RunStatus
 from shared.errors import StoreUnavailableError, UnreadableRecordError

@@ -7,10 +7,8 @@ from typing import Final
 
 from modem.service.redis_retry import redis_retry
 from modem.service.run_log.event_buffer import EventBuffer
-from modem.service.run_log.flush_interval import pause_seconds
-from modem.service.run_log.mask_pieces import PieceMask
-from modem.service.run_log.mask_secrets import SecretMask
-from modem.service.run_log.priority_gate import PriorityGate
+from modem.service.run_log.masking import PieceMask, SecretMask
+from modem.service.run_log.write_timing import PriorityGate, pause_seconds
 from shared.config import StreamConfig
 from shared.contract.event import AgentExecuteData, RunEvent
 from shared.contract.message import ChatMessage, Role

@@ -12,7 +12,7 @@ import pytest
 from modem.service.build_engine import EngineBuilder
 from modem.service.execute_run import RunServices, execute_run
 from modem.service.lease.active_runs import ActiveRuns
-from modem.service.publish import RunPublisher
+from shared.broker.publisher import RunPublisher
 from shared.config import AgentConfig, LLMConfig, ModemConfig, StreamConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import RunJob, RunRecord, RunStatus, StopReason

@@ -7,9 +7,8 @@ from typing import cast
 
 import pytest
 
-from modem.service.lease.active_runs import ActiveRun, ActiveRuns
+from modem.service.lease.active_runs import ActiveRun, ActiveRuns, LeaseKeeper
 from modem.service.lease.cancel_listener import listen_for_cancels
-from modem.service.lease.keep_leases import LeaseKeeper
 from shared.config import ModemConfig
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import StoreUnavailableError

@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from modem.service.run_log.mask_secrets import SecretMask
+from modem.service.run_log.masking import SecretMask
 from modem.service.run_log.run_log import StoreRunLog
 from shared.config import StreamConfig
 from shared.contract.event import AssistantDelta

@@ -1,15 +1,37 @@
-"""Process-wide settings of LiteLLM, made once: quiet, no callbacks.
+"""Prepares LiteLLM in a process: its settings (quiet, no callbacks), made once, and its late imports.
 
 LiteLLM downloads its price table while it is imported unless LITELLM_LOCAL_MODEL_COST_MAP is
 "True" by then. The entry points of processes set that, and `factory.load` does before the first import.
 """
 
 import functools
+import importlib
 import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 import litellm
 
 from shared.config import LLMConfig
+
+# With their own imports 600 modules, including those of a refused call.
+LATE_MODULES: Final = (
+    "anyio._backends._asyncio",
+    "anyio.streams.tls",
+    "fastapi",
+    "litellm._service_logger",
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm.llms.edenai.chat.transformation",
+    "litellm.llms.fal_ai.chat.transformation",
+    "litellm.llms.openai.chat.gpt_audio_transformation",
+    "litellm.llms.vertex_ai.vertex_ai_partner_models.anthropic.transformation",
+    "litellm.proxy._types",
+    "litellm.proxy.guardrails.exception_utils",
+    "litellm.proxy.openai_files_endpoints.common_utils",
+    "litellm.types.litellm_core_utils.streaming_chunk_builder_utils",
+    "openai.resources.chat",
+)
 
 
 @functools.cache
@@ -28,3 +50,13 @@ def with_provider(model: str, config: LLMConfig) -> str:
     if config.base_url and model.partition("/")[0] not in litellm.provider_list:
         return f"openai/{model}"
     return model
+
+
+def import_late_modules(names: Sequence[str] = LATE_MODULES) -> None:
+    """Import what LiteLLM would import at its first call, which would block the event loop for a second.
+
+    Call it on another thread; a module that no longer exists is skipped.
+    """
+    for name in names:
+        with suppress(ImportError):
+            importlib.import_module(name)

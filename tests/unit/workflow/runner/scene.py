@@ -18,7 +18,7 @@ from tests.fakes.scripted_model import Reply, Script, ScriptedModel, calls
 from tests.fakes.scripted_tool import LookTool
 from workflow.agent.agent import Agent
 from workflow.agent.engine import Engine, PromptFacts
-from workflow.agent.task_message import task_message
+from workflow.agent.prompts import task_message
 from workflow.agent.tool_call_runner import ToolCallRunner
 from workflow.journal.events import EventFactory
 from workflow.journal.journal import Journal

@@ -2,12 +2,12 @@
 
 import orjson
 
-from gateway.service.run.steer import steer_text
+from gateway.service.run.run_values import steer_text
 from shared.clock import SystemClock
 from shared.contract.message import ContentPart
 from shared.contract.run import ContextItem, RunRecord
 from shared.contract.thread import ThreadRecord
-from workflow.agent.task_message import task_message
+from workflow.agent.prompts import task_message
 
 NOW = "2026-01-02T03:04:05+00:00"
 CONTEXT = (

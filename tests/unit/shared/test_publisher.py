@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from modem.service.publish import RunPublisher
+from shared.broker.publisher import RunPublisher
 from shared.contract.run import RunJob
 
 

@@ -1,4 +1,4 @@
-"""Gives new runs priority over streamed text: somebody waits for their first event."""
+"""When streamed text is written: after what new runs wait for, and less often while writes are slow."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,10 +9,15 @@ from typing import Final
 _MAX_SECONDS: Final = 0.25
 # One run alone for at most this long: the claim of a long conversation takes longer.
 _MAX_SECONDS_EACH: Final = 0.05
+# A streaming run spends at most half of its time on writing. Longer pauses do not help, since runs share round trips:
+# with a factor of four, one slow write delayed text by a tenth of a second, and throughput fell.
+_PAUSE_PER_WRITE: Final = 1.0
+# With longer pauses the text no longer reads as a stream.
+_MAX_PAUSE_SECONDS: Final = 0.25
 
 
 class PriorityGate:
-    """Closed while runs of this process wait for their claim or their first event. Belongs to the event loop."""
+    """Closed while somebody waits for the claim or first event of a new run. Belongs to the event loop."""
 
     def __init__(self) -> None:
         self._arriving: set[object] = set()
@@ -47,3 +52,8 @@ class PriorityGate:
         """Return once no run has priority, or after `_MAX_SECONDS`."""
         while not self._is_clear.is_set():
             await self._is_clear.wait()
+
+
+def pause_seconds(interval_seconds: float, write_seconds: float) -> float:
+    """Return the pause after a write that took `write_seconds`; never less than the configured interval."""
+    return max(interval_seconds, min(_PAUSE_PER_WRITE * write_seconds, _MAX_PAUSE_SECONDS))
