@@ -17,6 +17,7 @@ from benchmarks import (
     first_event,
     idle_connections,
     journal_cost,
+    lone_run,
     long_throughput,
     many_streams,
     one_input,
@@ -48,6 +49,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "replay": replay.measure,
     "one_input": one_input.measure,
     "paced_runs": paced_runs.measure,
+    "lone_run": lone_run.measure,
     "cut_streams": cut_streams.measure,
     "file_tools": file_tools.measure,
 }

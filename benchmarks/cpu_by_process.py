@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psutil
@@ -11,7 +10,7 @@ import psutil
 from benchmarks.in_process_server import in_process_server
 from benchmarks.report import report
 from benchmarks.sse_reader import post
-from benchmarks.stack import Stack, running_stack
+from benchmarks.stack import Processes, running_stack
 from benchmarks.stream.instrument import Instrument, cpu_seconds, instrument
 from benchmarks.stream.threads import make_threads
 
@@ -20,13 +19,6 @@ _DELTAS: Final = 200
 _ROUNDS: Final = 3
 _LIMIT_SECONDS: Final = 60.0
 _TASK: Final = json.dumps({"deltas": _DELTAS, "text": "stamped"})
-Processes = Mapping[str, Sequence[psutil.Process]]
-
-
-def _processes(stack: Stack) -> Processes:
-    children = psutil.Process(stack.process_id).children(recursive=True)
-    redis = [child for child in children if child.name() in ("redis-server", "valkey-server")]
-    return {"gateway": stack.services("gateway"), "modems": stack.services("modem"), "Redis": redis}
 
 
 async def _round(url: str, readers: Instrument, group: str) -> None:
@@ -62,7 +54,7 @@ async def measure() -> None:
         # Kept, so that every piece can be counted: the complete message would replace the last ones.
         settings = {"BAUD_STREAM__COALESCE_DELTAS": coalesce, "BAUD_STREAM__DROP_DELTAS": "false"}
         async with running_stack(workers=2, settings=settings) as stack:
-            results[name] = await _cost(stack.gateway_url, _processes(stack))
+            results[name] = await _cost(stack.gateway_url, stack.processes())
     async with in_process_server() as url:
         server = [child for child in psutil.Process().children() if "benchmarks.in_process_server" in child.cmdline()]
         results["in the web process"] = await _cost(url, {"web process": server})

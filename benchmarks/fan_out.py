@@ -1,14 +1,19 @@
-"""One stream, 100 clients: how many deliveries a second a gateway makes when Redis is never the limit."""
+"""One stream, 100 clients: how many deliveries a second a gateway makes when Redis is never the limit.
+
+And what a delivery costs when events come one at a time, as those of an agent do.
+"""
 
 from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.report import report
-from benchmarks.stream.scene import Kind, Scene, scene, settle
+from benchmarks.stream.scene import Flow, Kind, Scene, scene, settle
 
 _CLIENTS: Final = 100
 _EVENTS: Final = 2000
 _ROUNDS: Final = 3
+_PER_SECOND: Final = 60.0  # one at a time
+_SECONDS: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,20 @@ async def _fan_out(kind: Kind) -> FanOut:
     return sorted(rounds, key=lambda each: each.per_second)[_ROUNDS // 2]
 
 
+async def _one_at_a_time(kind: Kind) -> Flow:
+    async with scene(kind) as here:
+        threads = await here.new_threads(1)
+        await here.follow([threads[0]] * _CLIENTS)
+        await here.write_to(threads)
+        await settle()
+        return await here.flow(per_second=_PER_SECOND, seconds=_SECONDS, each=_CLIENTS)
+
+
 async def measure() -> None:
-    """Print the median of three rounds, ours and the baseline's."""
+    """Print the median of three rounds, ours and the baseline's, and one steady flow of both."""
     ours, plain = await _fan_out(Kind.BAUD), await _fan_out(Kind.PLAIN)
-    ratio = ours.per_second / plain.per_second
+    steady, plain_steady = await _one_at_a_time(Kind.BAUD), await _one_at_a_time(Kind.PLAIN)
+    ratio, cost = ours.per_second / plain.per_second, steady.gateway_us / plain_steady.gateway_us
     report(
         f"fan-out: 1 stream, {_CLIENTS} clients",
         [
@@ -53,10 +68,19 @@ async def measure() -> None:
             ("against plain", f"{ratio:.1f}", "aim: at least 4"),
             ("CPU of the gateway per delivery", f"{ours.cpu_us:.1f} us", f"plain {plain.cpu_us:.1f} us"),
             ("the measuring client", f"{ours.reader_load:.0%} of a core", f"plain {plain.reader_load:.0%}"),
+            (
+                "events one at a time: CPU per delivery",
+                f"{steady.gateway_us:.1f} us",
+                f"aim: at most 9 us; plain {plain_steady.gateway_us:.1f} us",
+            ),
+            ("events one at a time: against plain", f"{cost:.2f}", "aim: at most 0.35"),
+            ("events one at a time: p99", f"{steady.p99_ms:.1f} ms", f"plain {plain_steady.p99_ms:.1f} ms"),
         ],
         {
             "baud_per_s": ours.per_second, "plain_per_s": plain.per_second, "ratio": ratio,
             "baud_cpu_us": ours.cpu_us, "plain_cpu_us": plain.cpu_us,
             "baud_reader_load": ours.reader_load, "plain_reader_load": plain.reader_load,
+            "baud_one_at_a_time_us": steady.gateway_us, "plain_one_at_a_time_us": plain_steady.gateway_us,
+            "one_at_a_time_ratio": cost, "baud_one_at_a_time_p99_ms": steady.p99_ms,
         },
     )  # fmt: skip

@@ -21,7 +21,6 @@ _LATE_SECONDS: Final = 30.0  # what has not arrived by then counts as lost
 _AIM_MS: Final = 200
 _SETTINGS: Final = {
     "BAUD_STREAM__COALESCE_DELTAS": "false",
-    "BAUD_STREAM__FLUSH_INTERVAL": "0",
     "BAUD_STREAM__DROP_DELTAS": "false",
 }
 Disturbance = Callable[[Target], Awaitable[None]]

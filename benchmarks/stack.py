@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,15 @@ from typing import Final
 
 import psutil
 
+from benchmarks.stream.instrument import cpu_seconds
+
 TALKER: Final = "python:benchmarks.scripted_talker:make_talker"
 WORST_TALKER: Final = "python:benchmarks.scripted_talker:make_worst_talker"
 _READY: Final = re.compile(r"baud ready gateway=(\S+) redis=(\S+)")
 _START_SECONDS: Final = 60
+
+
+Processes = Mapping[str, Sequence[psutil.Process]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,16 @@ class Stack:
         """Return the processes that were started with `-m module`."""
         children = psutil.Process(self.process_id).children(recursive=True)
         return [child for child in children if module in child.cmdline() and "-m" in child.cmdline()]
+
+    def processes(self) -> Processes:
+        """Return all processes that carry out runs, by what they are."""
+        children = psutil.Process(self.process_id).children(recursive=True)
+        redis = [child for child in children if child.name() in ("redis-server", "valkey-server")]
+        return {"gateway": self.services("gateway"), "modems": self.services("modem"), "Redis": redis}
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU that all of them have used."""
+        return sum(cpu_seconds(process) for group in self.processes().values() for process in group)
 
 
 @asynccontextmanager

@@ -91,7 +91,9 @@ class StreamConfig(Section):
         True, description="text deltas leave the log once their complete message is written; false: they are kept"
     )
     flush_interval: float = Field(
-        0.025, ge=0, description="pause between two writes of deltas and tool output; longer while writes are slow"
+        0.0,
+        ge=0,
+        description="shortest pause between two writes of deltas and tool output; longer while a worker is busy",
     )
     flush_bytes: int = Field(8192, ge=256, description="waiting output that is written without a further pause")
 

@@ -37,7 +37,7 @@ class StoreRunLog:
         *,
         mask: SecretMask | None = None,
         priority_gate: PriorityGate | None = None,
-        pace: Callable[[float, float], float] = pause_seconds,
+        pace: Callable[[float, float, float], float] = pause_seconds,
     ) -> None:
         self._runs = runs
         self._run = run
@@ -55,7 +55,7 @@ class StoreRunLog:
         self._failure: Exception | None = None
 
     async def emit(self, event: RunEvent) -> None:
-        """Buffer an event; it is written within `flush_interval`. Raises LeaseLostError."""
+        """Buffer an event; it is written at once, or together with what comes meanwhile. Raises LeaseLostError."""
         await self._priority_gate.yield_to_new_runs()
         self._raise_failure()
         self._add(event)
@@ -188,9 +188,13 @@ class StoreRunLog:
         now = asyncio.get_running_loop().time
         while self._buffer and self._failure is None:
             self._enough.clear()
+            asked_at = now()
+            await asyncio.sleep(0)
             began_at = now()
             await self.commit([])
-            pause = self._pace(self._config.flush_interval, now() - began_at)
+            pause = self._pace(self._config.flush_interval, now() - began_at, began_at - asked_at)
+            if pause <= 0:
+                continue
             try:
                 async with asyncio.timeout(pause):
                     await self._enough.wait()

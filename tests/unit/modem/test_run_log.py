@@ -7,6 +7,7 @@ import pytest
 
 from modem.service.run_log.masking import SecretMask
 from modem.service.run_log.run_log import StoreRunLog
+from modem.service.run_log.write_timing import pause_seconds
 from shared.config import StreamConfig
 from shared.contract.event import AssistantDelta
 from shared.contract.message import ChatMessage, Role
@@ -140,10 +141,24 @@ async def test_waiting_text_is_written_after_the_pause() -> None:
     await log.close()
 
 
+async def test_each_piece_is_written_at_once_while_the_process_is_not_busy() -> None:
+    store = FakeWorkerRunStore()
+    log = StoreRunLog(
+        store, RUN, StreamConfig(), pace=lambda interval, write, turn: pause_seconds(interval, write, 0.0)
+    )
+    for number, piece in enumerate("abc", 1):
+        await log.emit(delta(piece))
+        await until_written(store, number)
+    assert texts(store) == ["a", "b", "c"]
+    await log.close()
+
+
 async def test_text_that_comes_while_a_write_is_slow_is_one_piece() -> None:
     store = FakeWorkerRunStore()
     store.gate = asyncio.Event()
-    log = StoreRunLog(store, RUN, StreamConfig(flush_interval=0.001))
+    log = StoreRunLog(
+        store, RUN, StreamConfig(), pace=lambda interval, write, turn: pause_seconds(interval, write, 0.0)
+    )
     await log.emit(delta("a"))
     await asyncio.wait_for(store.asked.wait(), 5)
     for piece in "bcdefg":
@@ -156,10 +171,10 @@ async def test_text_that_comes_while_a_write_is_slow_is_one_piece() -> None:
 
 
 async def test_text_waits_for_as_long_as_the_time_of_the_last_write_asks_for() -> None:
-    asked: list[tuple[float, float]] = []
+    asked: list[tuple[float, float, float]] = []
 
-    def pace(interval_seconds: float, write_seconds: float) -> float:
-        asked.append((interval_seconds, write_seconds))
+    def pace(interval_seconds: float, write_seconds: float, turn_seconds: float) -> float:
+        asked.append((interval_seconds, write_seconds, turn_seconds))
         return 1000.0
 
     store = FakeWorkerRunStore()
@@ -175,9 +190,9 @@ async def test_text_waits_for_as_long_as_the_time_of_the_last_write_asks_for() -
         await asyncio.sleep(0)
     await log.commit([])
     assert texts(store) == ["a", "bcd"]
-    ((interval, write),) = asked
+    ((interval, write, turn),) = asked
     assert interval == 0.0
-    assert 0 < write <= asyncio.get_running_loop().time() - began_at
+    assert 0 < turn + write <= asyncio.get_running_loop().time() - began_at
     await log.close()
 
 

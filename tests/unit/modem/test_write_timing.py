@@ -55,15 +55,29 @@ async def test_one_slow_claim_holds_text_up_for_a_shorter_time(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("interval", "write", "expected"),
-    [(0.025, 0.001, 0.025), (0.025, 0.08, 0.08), (0.025, 30.0, 0.25), (0.0, 0.0, 0.0), (1.0, 30.0, 1.0)],
-    ids=["at rest", "under load", "while Redis is away", "as fast as can be", "slow by configuration"],
+    ("interval", "write", "turn", "expected"),
+    [
+        (0.0, 0.001, 0.0001, 0.0),
+        (0.0, 0.08, 0.0001, 0.0),
+        (0.0, 0.001, 0.003, 0.025),
+        (0.0, 0.08, 0.003, 0.08),
+        (0.0, 30.0, 0.003, 0.25),
+        (0.1, 0.001, 0.0001, 0.1),
+        (1.0, 30.0, 0.003, 1.0),
+    ],
+    ids=["at rest", "slow disk", "busy", "busy, slow writes", "busy, Redis away", "configured", "configured, busy"],
 )
-def test_the_pause_follows_the_time_of_a_write(interval: float, write: float, expected: float) -> None:
-    assert pause_seconds(interval, write) == pytest.approx(expected)
+def test_text_pauses_when_the_process_is_busy_or_the_configuration_says_so(
+    interval: float, write: float, turn: float, expected: float
+) -> None:
+    assert pause_seconds(interval, write, turn) == pytest.approx(expected)
 
 
-@given(SECONDS, SECONDS, SECONDS)
-def test_a_slower_write_never_shortens_the_pause(interval: float, one: float, other: float) -> None:
+@given(SECONDS, SECONDS, SECONDS, SECONDS)
+def test_a_slower_write_or_a_busier_process_never_shortens_the_pause(
+    interval: float, one: float, other: float, turn: float
+) -> None:
     quick, slow = sorted((one, other))
-    assert interval <= pause_seconds(interval, quick) <= pause_seconds(interval, slow) <= max(interval, 0.25)
+    at_rest = pause_seconds(interval, quick, 0.0)
+    assert interval == at_rest <= pause_seconds(interval, quick, turn) <= pause_seconds(interval, slow, turn)
+    assert pause_seconds(interval, slow, turn) <= max(interval, 0.25)
