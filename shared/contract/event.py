@@ -1,6 +1,5 @@
 """What a client sees: one AgentExecuteData per event, and the stream entry that holds it."""
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -59,8 +58,7 @@ class AgentExecuteData(Contract):
         return self.__pydantic_serializer__.to_json(self, exclude_none=True)
 
 
-@dataclass(frozen=True, slots=True)
-class AssistantDelta:
+class AssistantDelta(NamedTuple):
     """A piece of the model's text: the bulk of a log, and so only what a client needs of it goes on the wire.
 
     `kind` is content or reasoning. With `full` the other members go too, for readers of legacy streams.
@@ -74,7 +72,7 @@ class AssistantDelta:
 
     def with_text(self, text: str) -> "AssistantDelta":
         """Return the delta with another text."""
-        return replace(self, text=text)
+        return self._replace(text=text)
 
     def to_json(self) -> bytes:
         """Return the one line of JSON that goes on the wire."""

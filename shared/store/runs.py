@@ -177,11 +177,10 @@ class RunStore(RunReader):
         arguments: list[Argument] = [
             run.run_id, run.token, write.sequence, self._ttl, self._max_length, keys.channel,
             run.legacy_bell or "", write.usage.model_dump_json() if write.usage else "",
-            int(write.supersedes_text), len(state), len(write.messages), *state,
+            int(write.supersedes_text), len(state), len(write.messages), TASK_EVENT, *state,
         ]  # fmt: skip
         arguments.extend(write_message(message) for message in write.messages)
-        for data in write.events:
-            arguments.extend((TASK_EVENT, data))
+        arguments.extend(write.events)
         if await self._connection.call("append_run", self._run_keys(run), arguments) is None:
             raise LeaseLostError
 

@@ -208,7 +208,7 @@ async def test_a_thread_of_many_runs_is_renewed_and_deleted_in_steps(store: Stor
     pipe = store.redis.pipeline(transaction=False)
     for number in range(count):
         pipe.hset(store.keys.run(f"r{number}"), mapping={"status": "completed", "run_id": f"r{number}"})
-        pipe.expire(store.keys.run(f"r{number}"), 50)
+        pipe.expire(store.keys.run(f"r{number}"), TTL // 2)
         pipe.rpush(store.keys.runs, f"r{number}")
         pipe.set(run_thread(f"r{number}"), "t")
     await pipe.execute()

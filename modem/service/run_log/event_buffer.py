@@ -24,12 +24,14 @@ class Taken:
     supersedes_text: bool
 
 
-@dataclass(frozen=True, slots=True)
 class _JoinedDelta:
     """A text delta, and the texts of the deltas joined to it."""
 
-    first: AssistantDelta
-    texts: list[str]
+    __slots__ = ("first", "texts")
+
+    def __init__(self, first: AssistantDelta) -> None:
+        self.first = first
+        self.texts = [first.text]
 
     def takes(self, other: AssistantDelta) -> bool:
         return self.first.uuid == other.uuid and self.first.kind == other.kind
@@ -71,7 +73,7 @@ class EventBuffer:
         if isinstance(last, _JoinedDelta) and last.takes(delta):
             last.texts.append(delta.text)
             return
-        self._waiting.append(_JoinedDelta(delta, [delta.text]))
+        self._waiting.append(_JoinedDelta(delta))
         self.size_bytes += _ENVELOPE_BYTES
 
     def supersede_text(self) -> None:

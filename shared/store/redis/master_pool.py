@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import hiredis
 from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
@@ -27,8 +28,22 @@ _DEMOTED: Final = re.compile(r"[:\s]-READONLY ")
 _DEMOTED_TEXT: Final = "this Redis is no longer the master"
 
 
+# Above it the copy that one buffer for the whole command takes would be the larger cost.
+_PACKED_BYTES: Final = 65_536
+
+
 class _FollowMaster:
-    """Mix-in: a connection that gets READONLY is closed, and opened to the master the next time."""
+    """Mix-in: a connection that gets READONLY is closed, and opened to the master the next time.
+
+    Commands are packed by hiredis: a script's many arguments take redis-py's own packing several times as long.
+    """
+
+    def pack_command(self, *arguments: Any) -> list[bytes]:
+        if any(isinstance(each, bytes | str) and len(each) > _PACKED_BYTES for each in arguments):
+            packed: list[bytes] = super().pack_command(*arguments)  # type: ignore[misc]  # of the other base
+            return packed
+        name: Any = arguments[0]
+        return [hiredis.pack_command((*(name.encode() if isinstance(name, str) else name).split(), *arguments[1:]))]
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
         try:
