@@ -40,8 +40,8 @@ EVENT_TO_CLIENT: Final = Chain(
         ),
         (
             Step("shared/store/notifications.py", "Subscription.received"),
-            Step(f"{_STREAM}/notification_listener.py", "NotificationListener._listen", shared="received"),
-            Step(f"{_STREAM}/notification_listener.py", "NotificationListener.__init__", shared="_notify"),
+            Step("shared/store/notification_listener.py", "NotificationListener._listen", shared="received"),
+            Step("shared/store/notification_listener.py", "NotificationListener.__init__", shared="_notify"),
             Step(f"{_STREAM}/event_hub.py", "EventHub.__init__", shared="notify"),
             Step(f"{_STREAM}/event_hub.py", "EventHub._request_read_of_all"),
             Step(f"{_STREAM}/event_hub.py", "EventHub._request_read", shared="request_read"),

@@ -13,13 +13,13 @@ from typing import Final, Self
 
 from gateway.service.stream.event_filter import EventFilter
 from gateway.service.stream.node_reader import NodeStreamReader, StreamLogReader
-from gateway.service.stream.notification_listener import NotificationListener, NotificationSource
 from gateway.service.stream.page_reader import SharedPages
 from gateway.service.stream.removal_check import RemovalCheck
 from gateway.service.stream.subscriber import HubTimings, Subscriber
 from gateway.service.stream.timer_wheel import TimerWheel
 from gateway.service.stream.topic import StreamEnd, StreamTopic
 from shared.ids import StreamId
+from shared.store.notification_listener import NotificationListener, NotificationSource
 
 _SWEPT_PER_SECOND: Final = 300  # streams at most, so that thousands of idle ones cost next to nothing
 _SWEEP_SLICE: Final = 128  # streams at once, so that a notified stream waits for few others
@@ -48,7 +48,11 @@ class EventHub:
         self._topics: dict[str, StreamTopic] = {}
         self._by_channel: dict[str, set[StreamTopic]] = {}
         self._listener = NotificationListener(
-            notifications, self._timings, wanted=self._by_channel.keys(), notify=self._request_read_of_all
+            notifications,
+            self._timings.listener,
+            wanted=self._by_channel.keys(),
+            notify=self._request_read_of_all,
+            fallback=f"falling back to polling every {self._timings.fallback_poll_interval:g} s",
         )
         self._removals = RemovalCheck(reader)
         self._readers: dict[str, NodeStreamReader] = {}  # by Redis node

@@ -6,7 +6,7 @@ stream was not read beyond its cursor. One whose buffer is full goes back to rea
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from gateway.service.stream.event_filter import EventFilter
@@ -15,6 +15,7 @@ from gateway.service.stream.topic import START, StreamEnd, StreamTopic
 from gateway.service.stream.types import Burst, Frame
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
+from shared.store.notification_listener import ListenerTimings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,9 @@ class HubTimings:
 
     sweep: float = 5.0  # every watched stream is read at this interval, notified or not
     fallback_poll_interval: float = 2.0  # the same while Redis pub/sub is lost
-    batch_interval: float = 0.001  # between two reads of notifications, so that busy times are handled in batches
     retry: float = 0.5  # between two attempts to reach a Redis that does not answer
     give_up: float = 10.0  # streams end when Redis has not answered for so long
-    dead_after: float = 6.0  # the pub/sub connection is pinged; without an answer for so long it is dead
+    listener: ListenerTimings = field(default_factory=ListenerTimings)  # of the pub/sub connection
 
 
 @dataclass(frozen=True, slots=True)

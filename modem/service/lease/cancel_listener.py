@@ -1,53 +1,33 @@
-"""Subscribes to this worker's notifications, so that a cancel does not wait for the next lease renewal."""
+"""Renews the leases at once when this worker is notified, so that a cancel does not wait for the next renewal."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
-from typing import Final
 
 from modem.service.lease.active_runs import ActiveRuns, LeaseKeeper
-from shared.errors import StoreUnavailableError
-from shared.store.notifications import Notifications, Subscription
+from shared.store.notification_listener import ListenerTimings, NotificationListener, NotificationSource
 
-_log = logging.getLogger(__name__)
-_RECONNECT_SECONDS: Final = 0.5
-# After this long without a notification the connection is pinged: its server may have died without closing it.
-_SILENCE_SECONDS: Final = 15.0
+_FALLBACK = "cancels are found at the next lease renewal"
 
 
 async def listen_for_cancels(
-    channels: Notifications,
+    notifications: NotificationSource,
     channel: str,
     keeper: LeaseKeeper,
     active: ActiveRuns,
     *,
-    silence_seconds: float = _SILENCE_SECONDS,
+    timings: ListenerTimings | None = None,
 ) -> None:
-    """Listen until cancelled; a lost connection is reopened, and lease renewals find missed cancels.
-
-    A silent connection is pinged, and reopened when no reply comes within `silence_seconds`.
-    """
-    while True:
-        try:
-            async with channels.open() as subscription:
-                await subscription.watch([channel])
-                while True:
-                    if channel in await _next(subscription, silence_seconds):
-                        await keeper.renew(list(active))
-        except TimeoutError:
-            _log.warning("Redis pub/sub connection for cancel notifications does not answer; reopening it")
-            continue
-        except StoreUnavailableError:
-            _log.warning("Redis pub/sub lost; cancels are found at the next lease renewal")
-        await asyncio.sleep(_RECONNECT_SECONDS)
-
-
-async def _next(subscription: Subscription, silence_seconds: float) -> Sequence[str]:
-    """Return the channels notified next. Raises TimeoutError when the connection is dead."""
-    try:
-        async with asyncio.timeout(silence_seconds):
-            return await subscription.received()
-    except TimeoutError:
-        await subscription.ping()
-    async with asyncio.timeout(silence_seconds):
-        return await subscription.received()
+    """Listen until cancelled; lease renewals find the cancels that are missed while the connection is lost."""
+    notified = asyncio.Event()
+    listener = NotificationListener(
+        notifications,
+        timings or ListenerTimings(),
+        wanted={channel},
+        notify=lambda _: notified.set(),
+        fallback=_FALLBACK,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(listener.run())
+        while True:
+            await notified.wait()
+            notified.clear()
+            await keeper.renew(list(active))

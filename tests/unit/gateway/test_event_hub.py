@@ -10,13 +10,14 @@ from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.subscriber import Batch, HubTimings, Subscriber
 from gateway.service.stream.topic import START, StreamEnd
 from shared.ids import StreamId, parse_stream_id
+from shared.store.notification_listener import ListenerTimings
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 
 _STREAM, _CHANNEL = "thread:t:stream", "thread:t:bell"
 _LIMIT_SECONDS = 5.0
-_QUICK = HubTimings(sweep=0.02, retry=0.005, give_up=0.05, dead_after=1.0)
-_NO_SWEEP = HubTimings(sweep=3600.0, retry=0.005)
+_QUICK = HubTimings(sweep=0.02, retry=0.005, give_up=0.05, listener=ListenerTimings(retry=0.005, dead_after=1.0))
+_NO_SWEEP = HubTimings(sweep=3600.0, retry=0.005, listener=ListenerTimings(retry=0.005))
 
 
 @asynccontextmanager
@@ -131,7 +132,7 @@ async def test_a_node_that_hangs_delays_no_stream_of_another() -> None:
 
 async def test_a_dead_subscription_that_raises_no_error_is_replaced() -> None:
     log, notifications = FakeEventLog(), FakeNotifications()
-    timings = HubTimings(sweep=3600.0, retry=0.005, dead_after=0.05)
+    timings = HubTimings(sweep=3600.0, retry=0.005, listener=ListenerTimings(retry=0.005, dead_after=0.05))
     async with _hub(log, notifications, timings=timings) as hub:
         with hub.subscribe(_STREAM, _CHANNEL, START) as subscriber:
             await _go_live(subscriber)
@@ -146,7 +147,9 @@ async def test_a_dead_subscription_that_raises_no_error_is_replaced() -> None:
 
 async def test_a_subscription_without_notifications_is_kept() -> None:
     notifications = FakeNotifications()
-    async with _hub(FakeEventLog(), notifications, timings=HubTimings(sweep=3600.0, dead_after=0.3)) as hub:
+    async with _hub(
+        FakeEventLog(), notifications, timings=HubTimings(sweep=3600.0, listener=ListenerTimings(dead_after=0.3))
+    ) as hub:
         with hub.subscribe(_STREAM, _CHANNEL, START) as subscriber:
             await _go_live(subscriber)
             await _until(notifications, lambda: notifications.subscription is not None)

@@ -18,13 +18,18 @@ from gateway.service.stream.subscriber import Batch, HubTimings, MissingEvents, 
 from gateway.service.stream.topic import START
 from gateway.service.stream.types import Burst
 from shared.ids import StreamId, parse_stream_id
+from shared.store.notification_listener import ListenerTimings
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 
 _STREAM, _CHANNEL = "thread:t:stream", "thread:t:bell"
 _LIMIT_SECONDS = 10.0
 _TIMINGS = HubTimings(
-    sweep=0.02, fallback_poll_interval=0.01, batch_interval=0.0, retry=0.002, give_up=3600.0, dead_after=1.0
+    sweep=0.02,
+    fallback_poll_interval=0.01,
+    retry=0.002,
+    give_up=3600.0,
+    listener=ListenerTimings(batch_interval=0.0, retry=0.002, dead_after=1.0),
 )
 _FUTURE = StreamId(10**15, 0)
 

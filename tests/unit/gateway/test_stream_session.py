@@ -12,6 +12,7 @@ from gateway.service.stream.types import Item
 from shared.config import StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.store.events import EventPage
+from shared.store.notification_listener import ListenerTimings
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 
@@ -26,7 +27,7 @@ async def _bursts(
     config: StreamConfig | None = None,
     notifications: FakeNotifications | None = None,
 ) -> AsyncIterator[AsyncIterator[Sequence[Item]]]:
-    timings = HubTimings(sweep=0.02, retry=0.005, give_up=0.05, dead_after=1.0)
+    timings = HubTimings(sweep=0.02, retry=0.005, give_up=0.05, listener=ListenerTimings(retry=0.005, dead_after=1.0))
     async with EventHub(log, notifications or FakeNotifications(), buffer_bytes=4096, timings=timings) as hub:
         async with asyncio.timeout(_LIMIT_SECONDS):
             yield EventStreamSession(hub, log, request, config or StreamConfig()).items()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import cast
 
 import pytest
 
@@ -13,7 +12,7 @@ from shared.config import ModemConfig
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import StoreUnavailableError
 from shared.store.leases import RenewalOutcome
-from shared.store.notifications import Notifications
+from shared.store.notification_listener import ListenerTimings
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_lease_store import FakeLeaseStore
 from tests.fakes.fake_notifications import FakeNotifications
@@ -21,6 +20,7 @@ from tests.unit.workflow.runner.scene import NOW
 from workflow.journal.ports import Stop
 
 CONFIG = ModemConfig(lease_seconds=10, renew_seconds=0.001)
+_QUICK = ListenerTimings(batch_interval=0.0, retry=0.001, dead_after=0.03)
 
 
 class Kept:
@@ -138,7 +138,7 @@ async def test_the_keeper_renews_again_and_again_until_it_is_cancelled(kept: Kep
 async def test_a_notification_renews_the_leases_at_once_also_after_a_reconnect(kept: Kept) -> None:
     notifications = FakeNotifications()
     listening = asyncio.create_task(
-        listen_for_cancels(cast(Notifications, notifications), "channel", kept.keeper, kept.active)
+        listen_for_cancels(notifications, "channel", kept.keeper, kept.active, timings=_QUICK)
     )
     await kept.leases.until(lambda: len(kept.leases.renewed) == 1)
     notifications.notify("channel")
@@ -152,9 +152,7 @@ async def test_a_notification_renews_the_leases_at_once_also_after_a_reconnect(k
 async def test_a_silent_connection_that_answers_pings_is_kept(kept: Kept) -> None:
     notifications = FakeNotifications()
     listening = asyncio.create_task(
-        listen_for_cancels(
-            cast(Notifications, notifications), "channel", kept.keeper, kept.active, silence_seconds=0.01
-        )
+        listen_for_cancels(notifications, "channel", kept.keeper, kept.active, timings=_QUICK)
     )
     async with asyncio.timeout(5):
         await notifications.changed.wait()
@@ -170,9 +168,7 @@ async def test_a_silent_connection_that_answers_pings_is_kept(kept: Kept) -> Non
 async def test_a_connection_that_does_not_answer_is_reopened(kept: Kept) -> None:
     notifications = FakeNotifications()
     listening = asyncio.create_task(
-        listen_for_cancels(
-            cast(Notifications, notifications), "channel", kept.keeper, kept.active, silence_seconds=0.01
-        )
+        listen_for_cancels(notifications, "channel", kept.keeper, kept.active, timings=_QUICK)
     )
     async with asyncio.timeout(5):
         while notifications.opened < 3:

@@ -1,12 +1,12 @@
-"""Keeps one subscription to the notifications of the watched streams, and opens it again when it breaks."""
+"""Keeps one subscription to notifications open: it is pinged, and opened again when it breaks. Used by all services."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.service.stream.subscriber import HubTimings
 from shared.errors import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -35,19 +35,33 @@ class NotificationSource(Protocol):
         """Yield a subscription that is closed at the end of the block."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListenerTimings:
+    """Intervals and timeouts, in seconds."""
+
+    batch_interval: float = 0.001  # between two reads of notifications, so that busy times are handled in batches
+    retry: float = 0.5  # between two attempts to reach a Redis that does not answer
+    dead_after: float = 6.0  # the connection is pinged; without an answer for so long it is dead
+
+
 class NotificationListener:
-    """Subscribes to the `wanted` channels; calls `notify` for each notification and each new subscription."""
+    """Subscribes to the `wanted` channels; calls `notify` for each notification and each new subscription.
+
+    `fallback` says in the log what happens while the subscription is lost.
+    """
 
     def __init__(
         self,
         notifications: NotificationSource,
-        timings: HubTimings,
+        timings: ListenerTimings,
         *,
         wanted: Collection[str],
         notify: Callable[[str], None],
+        fallback: str,
     ) -> None:
         self._notifications = notifications
         self._timings = timings
+        self._fallback = fallback
         self._wanted = wanted
         self._notify = notify
         self._stale: set[str] = set()  # channels that may have become wanted or unwanted
@@ -77,8 +91,7 @@ class NotificationListener:
         if is_connected and not self.is_connected:
             logger.info("Redis pub/sub connected again")
         elif self.is_connected and not is_connected:
-            seconds = self._timings.fallback_poll_interval
-            logger.warning("Redis pub/sub lost; falling back to polling every %g s", seconds)
+            logger.warning("Redis pub/sub lost; %s", self._fallback)
         self.is_connected = is_connected
 
     async def _listen(self, subscription: NotificationSubscription) -> None:
