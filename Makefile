@@ -54,9 +54,10 @@ check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tests.checks
 
-format: $(VENV)/.ready-dev ## put the code into the house format
+format: $(VENV)/.ready-dev ## put the code into the house format, and make the synchronous client from the asynchronous one
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python scripts/make_sync_client.py
 
 bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
 	set -o pipefail; $(BIN)/python -m benchmarks | tee $(VENV)/bench.log
