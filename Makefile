@@ -16,7 +16,7 @@ INSTALLED_BY := bootstrap.lock pyproject.toml scripts/install_lock.sh
 UV := $(VENV)/uv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup run up test test-brokers test-templates check format bench compare graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers test-templates check format dist bench compare graphs soak chaos coverage lock clean
 
 help: ## list the targets
 	@while IFS= read -r line; do \
@@ -58,6 +58,10 @@ format: $(VENV)/.ready-dev ## put the code into the house format, and make the s
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/make_sync_client.py
+
+dist: setup ## build baud and baud-client into dist/, each as wheel and sdist
+	$(BIN)/python -m hatchling build --directory dist
+	cd distributions/client && $(abspath $(BIN))/python -m hatchling build --directory $(abspath dist)
 
 bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
 	set -o pipefail; $(BIN)/python -m benchmarks | tee $(VENV)/bench.log

@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts import make_sync_client
 from tests.checks.rules import RULES, Source
 
-_PACKAGES = ("baud", "gateway", "modem", "shared", "workflow", "scripts", "tests", "benchmarks")
+_PACKAGES = ("baud", "gateway", "modem", "shared", "workflow", "scripts", "distributions", "tests", "benchmarks")
 
 
 def _sources(root: Path) -> Iterator[Source]:
