@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 else:
     _HAS_STACK = True
 
-_REPLACE = "put the server in its place: pip uninstall baud-client, then pip install baud"
+_REPLACE = "install the server instead: pip uninstall baud-client, then pip install baud"
 
 
 def own_stack(
