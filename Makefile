@@ -16,7 +16,7 @@ INSTALLED_BY := bootstrap.lock pyproject.toml scripts/install_lock.sh
 UV := $(VENV)/uv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup run up test test-brokers test-templates check figures format bench compare graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers test-templates check figures format dist bench compare graphs soak chaos coverage lock clean
 
 help: ## list the targets
 	@while IFS= read -r line; do \
@@ -57,9 +57,14 @@ check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 figures: $(VENV)/.ready-dev ## measure the aims of the source, with the lines of another commit beside them (REF=commit)
 	@$(BIN)/python -m tests.checks.figures $(or $(REF),46a4c39)
 
-format: $(VENV)/.ready-dev ## put the code into the house format
+format: $(VENV)/.ready-dev ## put the code into the house format, and make the synchronous client from the asynchronous one
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python scripts/make_sync_client.py
+
+dist: setup ## build baud and baud-client into dist/, each as wheel and sdist
+	$(BIN)/python -m hatchling build --directory dist
+	cd distributions/client && $(abspath $(BIN))/python -m hatchling build --directory $(abspath dist)
 
 bench: $(VENV)/.ready-dev ## measure, each figure beside its baseline
 	set -o pipefail; $(BIN)/python -m benchmarks | tee $(VENV)/bench.log

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Annotated
@@ -44,10 +45,12 @@ _COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
 def _show_version(wanted: bool) -> None:
     if not wanted:
         return
-    try:
-        typer.echo(f"baud {version('baud')}")
-    except PackageNotFoundError:
-        typer.echo("baud (not installed, running from its source)")
+    # Where both are installed, the one with the services is meant.
+    for distribution in ("baud", "baud-client"):
+        with suppress(PackageNotFoundError):
+            typer.echo(f"{distribution} {version(distribution)}")
+            raise typer.Exit
+    typer.echo("baud (not installed, running from its source)")
     raise typer.Exit
 
 

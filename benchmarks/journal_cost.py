@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 
 from baud.stack.local_stack import LocalStack
-from baud.stack.stack_plan import StackCommands, StackOptions
+from baud.stack_options import StackCommands, StackOptions
 from benchmarks.report import percentile, report
 from benchmarks.sse_reader import post, read_stream
 from benchmarks.stack import TALKER

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 
 from baud import AsyncBaud, Event, StopReason
+from baud.command.open_gateway import Gateway, open_gateway
 from baud.command.options import DataFolder, Json, Token, Url
 from baud.sdk.errors import BaudClientError
-from baud.stack.open_gateway import Gateway, open_gateway
-from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
+from baud.stack_options import DEFAULT_DATA_DIR, StackOptions, redis_url_from
 from baud.terminal.console import print_to_stderr, read_line
 from baud.terminal.interruption import Interruption
 from baud.terminal.render import RunView, completion_of

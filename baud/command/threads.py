@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from baud import AsyncBaud, ThreadRecord
+from baud.command.open_gateway import open_gateway
 from baud.command.options import DataFolder, Json, Token, Url
 from baud.command.run import EXIT_STOPPED
-from baud.stack.open_gateway import open_gateway
-from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
+from baud.stack_options import DEFAULT_DATA_DIR, StackOptions, redis_url_from
 from baud.terminal.interruption import Interruption
 
 _LARGEST_PAGE = 100

@@ -7,23 +7,8 @@ from typing import Annotated
 
 import typer
 
-from baud.stack.local_stack import LocalStack
-from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
-from baud.terminal.console import print_to_stderr
-from baud.terminal.interruption import Interruption
-
-
-async def serve(options: StackOptions) -> None:
-    """Run the stack until a signal; the ready line is all that goes to standard output."""
-    stack = LocalStack(options, env=os.environ, report=print_to_stderr)
-    async with Interruption() as interruption:
-        interruption.on_second = stack.hurry
-        async with stack:
-            try:
-                typer.echo(f"baud ready gateway={stack.url} redis={stack.redis_url}")
-            except OSError as error:  # the stack keeps running without its ready line
-                print_to_stderr(f"the ready line cannot be written: {error.strerror}")
-            await asyncio.Event().wait()
+from baud.command.server_parts import serve_stack
+from baud.stack_options import DEFAULT_DATA_DIR, StackOptions, redis_url_from
 
 
 def up(
@@ -58,4 +43,4 @@ def up(
         insecure=insecure,
         redis_url=redis_url_from(os.environ),
     )
-    asyncio.run(serve(options))
+    asyncio.run(serve_stack(options))

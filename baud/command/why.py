@@ -12,11 +12,11 @@ from rich.text import Text
 
 from baud import AsyncBaud, Why
 from baud.command.find_run import find_named
+from baud.command.open_gateway import open_gateway
 from baud.command.options import DataFolder, Json, Token, Url
 from baud.command.run import EXIT_STOPPED
 from baud.sdk.errors import BaudClientError
-from baud.stack.open_gateway import open_gateway
-from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions, redis_url_from
+from baud.stack_options import DEFAULT_DATA_DIR, StackOptions, redis_url_from
 from baud.terminal.interruption import Interruption
 from baud.terminal.terminal_text import printable
 

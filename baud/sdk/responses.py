@@ -1,10 +1,10 @@
 """Reads error responses and Retry-After headers."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import re2  # type: ignore[import-untyped] # it has no types
 from pydantic import ValidationError
 
 from baud.sdk.errors import ApiError
@@ -12,7 +12,8 @@ from shared.contract.api import ErrorResponse
 
 LONGEST_REFUSAL_BYTES = 65_536  # of an error response; a proxy's page may be endless
 _LONGEST_DETAIL = 300
-_TITLE = re2.compile(r"(?is)<title[^>]*>(.*?)</title>")  # the page may come from anyone
+_HEAD_CHARS = 16_384  # of a page, in which its title is looked for: the page may come from anyone
+_TITLE = re.compile(r"<title(?:\s[^>]{0,200})?>([^<]*)", re.IGNORECASE)
 _PASSING = frozenset({408, 425, 429})
 
 
@@ -32,7 +33,7 @@ def error_from(status: int, body: bytes) -> ApiError:
 
 def _foreign_detail(text: str) -> str:
     if text.startswith("<"):
-        title = _TITLE.search(text)
+        title = _TITLE.search(text, 0, _HEAD_CHARS)
         named = f" titled {' '.join(title[1].split())[:_LONGEST_DETAIL]!r}" if title else ""
         return f"a page{named}, not an answer of Baud; is this its address, and does the proxy route to it?"
     return text[:_LONGEST_DETAIL] or "an empty answer; is this the address of a Baud gateway?"

@@ -1,3 +1,4 @@
+# Made from async_client.py by scripts/make_sync_client.py: change that file, then run `make format`.
 """The synchronous client: one method per route, and streams that reconnect and resume."""
 
 import time

@@ -15,8 +15,9 @@ from baud.stack.data_dir import DataDir
 from baud.stack.disk_reserve import DiskReserve
 from baud.stack.embedded_redis import EmbeddedRedis
 from baud.stack.network import base_url, claim_port
-from baud.stack.stack_plan import StackOptions, StackPlan, without_password
+from baud.stack.stack_plan import StackPlan, without_password
 from baud.stack.supervise import Service, ServiceSpec
+from baud.stack_options import StackOptions
 
 _POLL_SECONDS = 0.025  # how often readiness is asked for
 _REDIS_ANSWER_SECONDS = 1.0

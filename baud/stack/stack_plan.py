@@ -1,57 +1,21 @@
-"""What a local stack consists of: its options, and from them the processes with their commands and environments."""
+"""What a local stack consists of: the processes that its options ask for, with their commands and environments."""
 
 import os
-import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from baud.stack.embedded_redis import EmbeddedRedis, find_binary
 from baud.stack.supervise import ServiceSpec
+from baud.stack_options import StackOptions
 
 _GATEWAY_STOP_SECONDS = 20.0  # a gateway exits by itself after 16 at the latest
 _MODEM_STOP_SECONDS = 35.0  # a modem exits by itself ten seconds after modem.drain_timeout (20) at the latest
 _REDIS_STOP_SECONDS = 10.0
-DEFAULT_DATA_DIR = Path("data")
 _CLIENT_VARIABLES = ("BAUD_URL", "BAUD_TOKEN")  # the client's own; the services refuse variables they do not know
 _CODE_ROOT = Path(__file__).absolute().parent.parent
-
-
-@dataclass(frozen=True, slots=True)
-class StackCommands:
-    """What is started. Redis reads its configuration from standard input; the gateway is given --host and --port.
-
-    With -P a user's folder named gateway is not imported instead of ours.
-    """
-
-    redis: tuple[str, ...] = ()  # empty: the binary that is found
-    gateway: tuple[str, ...] = (sys.executable, "-P", "-m", "gateway")
-    modem: tuple[str, ...] = (sys.executable, "-P", "-m", "modem")
-
-
-@dataclass(frozen=True, slots=True)
-class StackOptions:
-    """How a local stack is started. `redis_url` empty: an embedded Redis; `port` 0: a free one.
-
-    Without workers no run is executed, but stored data can be read.
-    """
-
-    data_dir: Path = DEFAULT_DATA_DIR
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    model: str = ""
-    insecure: bool = False
-    redis_url: str = ""
-    start_seconds: float = 60.0
-    commands: StackCommands = field(default_factory=StackCommands)
-
-
-def redis_url_from(env: Mapping[str, str]) -> str:
-    """Return the Redis that the environment names, or an empty text."""
-    return env.get("BAUD_REDIS__URL") or env.get("REDIS_URL") or ""
 
 
 def without_password(url: str) -> str:

@@ -1,13 +1,14 @@
-"""`python -m tests.checks`: the project's own rules about its source, on one parse of every file."""
+"""`python -m tests.checks`: the project's own rules, on one parse of every source file, and its generated files."""
 
 import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts import make_sync_client
 from tests.checks.rules import RULES, Source
 
-_PACKAGES = ("baud", "gateway", "modem", "shared", "workflow", "tests", "benchmarks")
+_PACKAGES = ("baud", "gateway", "modem", "shared", "workflow", "scripts", "distributions", "tests", "benchmarks")
 
 
 def _sources(root: Path) -> Iterator[Source]:
@@ -20,14 +21,23 @@ def _sources(root: Path) -> Iterator[Source]:
             yield Source(str(name), text, ast.parse(text))
 
 
+def _stale_files(root: Path) -> Iterator[str]:
+    """Yield what is wrong with a generated file: it was edited by hand, or what it is made from has changed."""
+    target = make_sync_client.TARGET
+    try:
+        made = make_sync_client.synchronous(make_sync_client.SOURCE.read_text("utf-8"))
+    except make_sync_client.NotConvertibleError as error:
+        yield f"{target.relative_to(root)}: cannot be made: {error}"
+    else:
+        if made != target.read_text("utf-8"):
+            yield f"{target.relative_to(root)}: is not what it is made from; run `{make_sync_client.HOW}`"
+
+
 def main() -> int:
     """Print what breaks a rule; return 1 if anything does."""
-    broken = [
-        f"{source.name}{finding}"
-        for source in _sources(Path(__file__).parents[2])
-        for rule in RULES
-        for finding in rule(source)
-    ]
+    root = Path(__file__).parents[2]
+    broken = [f"{source.name}{finding}" for source in _sources(root) for rule in RULES for finding in rule(source)]
+    broken += _stale_files(root)
     for line in broken:
         sys.stdout.write(line + "\n")
     sys.stdout.write(f"own checks: {len(broken)} findings\n")

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from baud.command.up import serve
 from baud.stack.embedded_redis import find_binary
-from baud.stack.stack_plan import StackCommands, StackOptions
+from baud.stack.serve import serve
+from baud.stack_options import StackCommands, StackOptions
 
 _GATEWAY = (sys.executable, "-m", "tests.fakes.fake_gateway", "--modems", "2")
 _SELF = (sys.executable, "-m", "tests.fakes.fake_stack")

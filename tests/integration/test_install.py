@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.fake_package_index import FakePackageIndex, make_wheel
+from tests.integration.client_install import PYTHON
 
 pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
-# The one that made this environment; the environment itself has no pip.
-PYTHON = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
 LIMIT_SECONDS = 100  # pip alone needs seconds, and more on a busy machine
 # An editable install asks the build backend for a wheel; this one has it ready.
 _BACKEND = """

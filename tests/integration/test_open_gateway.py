@@ -7,10 +7,10 @@ import psutil
 import pytest
 
 from baud import AsyncBaud
+from baud.command.open_gateway import open_gateway
 from baud.sdk.errors import BaudClientError, StackError
 from baud.stack.data_dir import DataDir
-from baud.stack.open_gateway import open_gateway
-from baud.stack.stack_plan import StackOptions
+from baud.stack_options import StackOptions
 from baud.terminal.interruption import Interruption
 from tests.fakes.fake_stack import BROKEN_COMMANDS, COMMANDS
 

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCKS = {"requirements.lock": {"build"}, "requirements-dev.lock": {"build", "dev"}}
-COMMANDS = (ROOT / "Makefile", *(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir())
+COMMANDS = (ROOT / "Makefile", *(ROOT / "scripts").glob("*.*"), ROOT / ".ci" / "run")
 _INSTALLS = re.compile(r"\b(?:uv|pip)\b.*\b(?:install|sync)\b")
 _EXACT = re.compile(r"--no-deps|--require-hashes|\$\{exact\[@\]\}")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baud import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
@@ -60,6 +60,7 @@ BREAKS = st.builds(
 
 
 @both
+@settings(deadline=None)
 @given(breaks=st.lists(BREAKS, max_size=12), length=st.integers(1, 8))
 def test_any_sequence_of_failures_loses_no_event(read: Read, breaks: list[Break], length: int) -> None:
     stream = FrayingStream(length, breaks)

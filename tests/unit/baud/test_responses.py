@@ -32,5 +32,19 @@ def test_a_page_is_named_by_its_title() -> None:
     assert error.detail.startswith("a page titled '404 Not Found', not an answer of Baud")
 
 
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ('<HTML><TITLE class="large">Bad Gateway</TITLE>', "titled 'Bad Gateway'"),
+        ("<html><title>never closed", "titled 'never closed'"),
+        ("<html>" + " " * 100_000 + "<title>far away</title>", "a page, not"),
+        ("<html>" + "<title" * 100_000, "a page, not"),
+    ],
+    ids=["upper-case", "unclosed", "far", "never-opened"],
+)
+def test_a_title_is_looked_for_in_the_head_of_a_page(page: str, name: str) -> None:
+    assert name in error_from(502, page.encode()).detail
+
+
 def test_an_empty_answer_is_called_so() -> None:
     assert "an empty answer" in error_from(502, b"").detail

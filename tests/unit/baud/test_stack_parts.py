@@ -12,8 +12,9 @@ from baud.sdk.gateway_address import gateway_url
 from baud.stack import embedded_redis
 from baud.stack.data_dir import DataDir
 from baud.stack.network import base_url, claim_port
-from baud.stack.stack_plan import StackOptions, StackPlan, redis_url_from, without_password
+from baud.stack.stack_plan import StackPlan, without_password
 from baud.stack.supervise import backoff_seconds, describe_exit
+from baud.stack_options import StackOptions, redis_url_from
 
 SECRET = "redis://:s3cret@127.0.0.1:7000/0"
 

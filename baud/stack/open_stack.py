@@ -1,4 +1,4 @@
-"""Finds a gateway: the named one, the one that runs on this machine, or one that is started."""
+"""A local stack for as long as one command needs it, with its output in a log."""
 
 import tempfile
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -6,14 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import httpx
 from rich.console import Console
 
-from baud.sdk.errors import BaudClientError, DataDirBusyError, StackError
-from baud.sdk.gateway_address import DEFAULT_URL
-from baud.sdk.health import fetch_health
+from baud.sdk.errors import DataDirBusyError, StackError
 from baud.stack.local_stack import LocalStack
-from baud.stack.stack_plan import DEFAULT_DATA_DIR, StackOptions
+from baud.stack_options import DEFAULT_DATA_DIR, StackOptions
 from baud.terminal.console import print_to_stderr
 from baud.terminal.interruption import Interruption
 
@@ -21,38 +18,21 @@ _LOG_TAIL_BYTES = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    """A gateway that answers; `is_own` when it was started for this command and ends with it.
-
-    `options` let a later command find the same threads; None when they are not kept.
-    """
+class OpenStack:
+    """The gateway of a stack that was started; `options` let a later command find its threads, None when none can."""
 
     url: str
-    is_own: bool
-    options: str | None = ""
-
-
-async def _answers_as_baud(url: str) -> bool:
-    async with httpx.AsyncClient(base_url=url, verify=False, trust_env=False) as http:  # noqa: S501 - loopback
-        return await fetch_health(http) is not None
+    options: str | None
 
 
 @asynccontextmanager
-async def open_gateway(
-    url: str,
-    options: StackOptions,
-    interruption: Interruption,
-    *,
-    env: Mapping[str, str],
-    default_url: str = DEFAULT_URL,
-) -> AsyncGenerator[Gateway, None]:
-    """Give the gateway at `url`, else the one at the default address, else one of a stack started from `options`."""
-    named = url or (default_url if await _answers_as_baud(default_url) else "")
-    if named and options.model:
-        raise BaudClientError(f"--model is for a stack of its own, but {named} is there already; leave --model out")
-    if named:
-        yield Gateway(named, is_own=False, options=f" --url {url}" if url else "")
-        return
+async def open_stack(
+    options: StackOptions, interruption: Interruption, *, env: Mapping[str, str]
+) -> AsyncGenerator[OpenStack, None]:
+    """Start a stack and stop it at the end of the block; in a temporary folder if another works in `data_dir`.
+
+    Raises StackError, with the end of the stack's log, when it cannot be started.
+    """
     async with AsyncExitStack() as exits:
         again: str | None = "" if options.data_dir == DEFAULT_DATA_DIR else f" --data-dir {options.data_dir}"
         try:
@@ -62,7 +42,7 @@ async def open_gateway(
             folder = exits.enter_context(tempfile.TemporaryDirectory(prefix="baud-", ignore_cleanup_errors=True))
             stack = await _start(exits, replace(options, data_dir=Path(folder)), interruption, env)
             again = again if options.redis_url else None
-        yield Gateway(stack.url, is_own=True, options=again)
+        yield OpenStack(stack.url, options=again)
 
 
 async def _start(
