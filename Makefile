@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+# The commit that `make test-upgrade` rolls forward from: the last one before the folders and names of today.
+UPGRADE_FROM := 46a4c39
 VENV := .venv
 BIN := $(VENV)/bin
 TASK ?= Make a small landing page for a tea shop called Three Leaves, and check it
@@ -16,7 +18,7 @@ INSTALLED_BY := bootstrap.lock pyproject.toml scripts/install_lock.sh
 UV := $(VENV)/uv/bin/uv
 UV_COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup run up test test-brokers test-templates check figures format dist bench compare graphs soak chaos coverage lock clean
+.PHONY: help setup run up test test-brokers test-templates test-upgrade check figures format dist bench compare graphs soak chaos coverage lock clean
 
 help: ## list the targets
 	@while IFS= read -r line; do \
@@ -46,6 +48,9 @@ test-brokers: $(VENV)/.ready-dev ## run what concerns the broker on RabbitMQ (ap
 
 test-templates: $(VENV)/.ready-dev ## run what needs node, npm with its registry, and git
 	$(BIN)/python -m pytest tests/templates $(ARGS)
+
+test-upgrade: $(VENV)/.ready-dev ## roll another commit to this one under load, and back, on one Redis (REF=… SEED=…)
+	UPGRADE_REF=$(or $(REF),$(UPGRADE_FROM)) UPGRADE_SEED=$(SEED) $(BIN)/python -m pytest tests/upgrade -s $(ARGS)
 
 check: $(VENV)/.ready-dev ## lint, format, types, import rule, own checks
 	$(BIN)/ruff check .

@@ -26,9 +26,9 @@ Check = Callable[[Evidence], Iterator[str]]
 
 
 def runs_lost(evidence: Evidence) -> Iterator[str]:
-    """An accepted run that did not complete, or not within its client's time limit."""
+    """An accepted run that did not end as it should, or not within its client's time limit."""
     for run in evidence.runs:
-        if run.status != RunStatus.COMPLETED or not run.followed.has_completed:
+        if run.status != run.followed.expected or not run.followed.has_completed:
             yield f"{run.name}: {run.status} {run.stop_reason}, its client saw {len(run.followed.seen)} events"
 
 
@@ -146,7 +146,7 @@ def inits_without_one_end(evidence: Evidence) -> Iterator[str]:
                 open_calls.add(uuid)
             elif uuid not in open_calls:
                 yield f"{run.name}: {entry.data.execute_type} {uuid} is {state} and not open"
-            elif state is not ExecuteState.PROCESSING:
+            elif state not in (ExecuteState.PROCESSING, ExecuteState.INTERRUPT):
                 open_calls.remove(uuid)
         for uuid in open_calls:
             yield f"{run.name}: {uuid} has no end"

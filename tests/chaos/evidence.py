@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
 
@@ -14,7 +15,6 @@ from shared.contract.run import RunStatus
 from shared.ids import parse_stream_id
 from tests.chaos.run_client import Followed
 from tests.chaos.scripted_worker_model import EFFECTS_FILE, MODEL_CALLS_FILE
-from tests.chaos.stack import Stack
 from tests.event_data import read_data
 
 _TAG: Final = re.compile(r"<(\d+\.Task-\d+)>")
@@ -48,14 +48,19 @@ class Entry:
         return self.data.execute_type == ExecuteType.STATUS and '"status":"resumed"' in self.raw
 
     @property
+    def is_interrupt(self) -> bool:
+        """Whether the run waits for a person from here on; whoever claims it then may be another worker."""
+        return self.data.current_state is ExecuteState.INTERRUPT
+
+    @property
     def is_completion(self) -> bool:
         """Whether the run ends here."""
         return self.data.execute_type == ExecuteType.FLOW_COMPLETION
 
     @property
     def is_tool(self) -> bool:
-        """Whether it belongs to a tool call."""
-        return self.data.execute_type.startswith("tool_")
+        """Whether it belongs to a tool call; the end of ask_user has a type of its own."""
+        return self.data.execute_type.startswith("tool_") or self.data.execute_type == ExecuteType.ASK_USER
 
     @property
     def effect(self) -> str | None:
@@ -88,15 +93,15 @@ class RunEvidence:
     @cached_property
     def seen_text(self) -> list[Entry]:
         """The pieces of text that its client got, most of which the log no longer holds."""
-        return [_entry(text.id, text.raw) for text in self.followed.text]
+        return [read_entry(text.id, text.raw) for text in self.followed.text]
 
     @cached_property
     def attempts(self) -> list[list[Entry]]:
-        """All that is known to have been in the log, cut before each `resumed`."""
+        """All that is known to have been in the log, cut before each `resumed` and after each wait for a person."""
         known = {entry.id: entry for entry in (*self.seen_text, *self.entries)}
         parts: list[list[Entry]] = [[]]
         for entry in sorted(known.values(), key=lambda entry: parse_stream_id(entry.id)):
-            if entry.is_resumed:
+            if entry.is_resumed or (parts[-1] and parts[-1][-1].is_interrupt):
                 parts.append([])
             parts[-1].append(entry)
         return parts
@@ -121,11 +126,25 @@ class Evidence:
     model_calls: Counter[str]
 
 
-async def gather_evidence(stack: Stack, followed: Sequence[Followed], refused: Sequence[str]) -> Evidence:
+class Scene(Protocol):
+    """Where it all happened."""
+
+    @property
+    def redis_url(self) -> str:
+        """The Redis."""
+
+    def workspace(self, thread_id: str) -> Path:
+        """Return the folder that the tools of a thread work in."""
+
+    def printed(self, file_name: str) -> list[str]:
+        """Return the lines that the workers have written into a file of their folder."""
+
+
+async def gather_evidence(stack: Scene, followed: Sequence[Followed], refused: Sequence[str]) -> Evidence:
     """Read it all; the workers have been stopped before."""
     async with Redis.from_url(stack.redis_url, decode_responses=True) as opened:
         redis: Any = opened  # redis-py types every answer as perhaps awaitable
-        runs = [await _read_run(redis, stack, run) for run in followed]
+        runs = [await read_run(redis, stack, run) for run in followed]
         return Evidence(
             runs=runs,
             unknown_to_clients=await _unknown_to_clients(redis, followed),
@@ -135,7 +154,8 @@ async def gather_evidence(stack: Stack, followed: Sequence[Followed], refused: S
         )
 
 
-async def _read_run(redis: Any, stack: Stack, run: Followed) -> RunEvidence:
+async def read_run(redis: Any, stack: Scene, run: Followed) -> RunEvidence:
+    """Return the log, the record and the effects of a run."""
     prefix = f"thread:{run.thread_id}"
     record: Mapping[str, str] = await redis.hgetall(f"{prefix}:run:{run.run_id}")
     log: list[tuple[str, dict[str, str]]] = await redis.xrange(f"{prefix}:stream")
@@ -144,16 +164,17 @@ async def _read_run(redis: Any, stack: Stack, run: Followed) -> RunEvidence:
         status=record.get("status", "gone"),
         stop_reason=record.get("stop_reason", ""),
         crashes=int(record.get("crashes") or 0),
-        entries=[_entry(entry_id, fields["data"]) for entry_id, fields in log if fields["run_id"] == run.run_id],
+        entries=[read_entry(entry_id, fields["data"]) for entry_id, fields in log if fields["run_id"] == run.run_id],
         effects=Counter(_effects_on_disk(stack, run)),
     )
 
 
-def _entry(entry_id: str, raw: str) -> Entry:
+def read_entry(entry_id: str, raw: str) -> Entry:
+    """Return an entry of a log, or an event as a client got it."""
     return Entry(entry_id, raw, read_data(raw))
 
 
-def _effects_on_disk(stack: Stack, run: Followed) -> Iterator[str]:
+def _effects_on_disk(stack: Scene, run: Followed) -> Iterator[str]:
     file = stack.workspace(run.thread_id) / EFFECTS_FILE
     if not file.exists():
         return

@@ -98,13 +98,24 @@ class KeptProcess:
 
     async def stop(self) -> None:
         """End it for good."""
+        await self._leave_alone()
+        if self._process is not None and self._process.returncode is None:
+            self._send(signal.SIGCONT)
+            await self.end()
+
+    async def kill_for_good(self) -> None:
+        """Send SIGKILL; it is not started again."""
+        await self._leave_alone()
+        self.kill()
+        if self._process is not None:
+            await self._process.wait()
+
+    async def _leave_alone(self) -> None:
+        """Start it no more."""
         if self._keeper is not None:
             async with self._starting:  # a start that is cancelled half-way would leave a process to nobody
                 self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._process is not None and self._process.returncode is None:
-            self._send(signal.SIGCONT)
-            await self.end()
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:

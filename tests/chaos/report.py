@@ -42,7 +42,7 @@ class Report:
         events = sum(len(run.entries) for run in runs)
         effects = sum(run.effects.total() for run in runs)
         attempts = sum(len(run.attempts) for run in runs)
-        connections = sum(run.followed.connections for run in runs)
+        connections = sum(len(run.followed.connections) for run in runs)
         head = (
             f"seed {self.seed}: {len(runs)} runs in {self.seconds:.0f} s, {attempts} attempts, {events} events, "
             f"{effects} effects, {connections} client connections"

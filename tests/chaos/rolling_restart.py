@@ -3,14 +3,11 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from redis.asyncio import Redis
-
-from shared.keys import MODEM_INDEX
 from tests.chaos.checks import CHECKS
 from tests.chaos.evidence import Evidence, gather_evidence
 from tests.chaos.fault import Fault, FaultKind
@@ -20,9 +17,8 @@ from tests.chaos.scripted_worker_model import Script
 from tests.chaos.stack import Stack
 from tests.chaos.storm import keep_busy
 from tests.chaos.takeovers import find_takeovers
+from tests.chaos.waiting import until, until_it_takes_jobs
 
-_READY_SECONDS: Final = 60.0
-_POLL_SECONDS: Final = 0.05
 # The load has to be up before the first restart.
 _FIRST_RUNS: Final = 5
 
@@ -78,9 +74,9 @@ async def restart_one_by_one(folder: Path, *, modems: int, rounds: int, clients:
     load = _Load(random.Random(seed))
     async with Stack(folder) as stack:
         chances = [random.Random(load.chance.random()) for _ in range(clients)]
-        busy = asyncio.create_task(keep_busy(stack, load.followed, load.threads(), chances), name="clients")
+        busy = asyncio.create_task(keep_busy(stack.urls, load.followed, load.threads(), chances), name="clients")
         try:
-            await _until(lambda: len(load.followed) >= _FIRST_RUNS)
+            await until(lambda: len(load.followed) >= _FIRST_RUNS)
             restarts = [await _restart(modem, stack) for _ in range(rounds) for modem in stack.modems[:modems]]
         finally:
             load.is_on = False
@@ -96,18 +92,6 @@ async def _restart(modem: KeptProcess, stack: Stack) -> Fault:
     starts = modem.starts
     restart = Fault(FaultKind.DRAIN_MODEM, time.time(), modem.name, modem.pid)
     await modem.end()
-    await _until(lambda: modem.starts > starts)
-    async with asyncio.timeout(_READY_SECONDS), Redis.from_url(stack.redis_url, decode_responses=True) as redis:
-        while not await _takes_jobs(modem, redis):  # noqa: ASYNC110 - no event comes from another process
-            await asyncio.sleep(_POLL_SECONDS)
+    await until(lambda: modem.starts > starts)
+    await until_it_takes_jobs(stack.redis_url, modem.pid)
     return restart
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_READY_SECONDS):
-        while not condition():  # noqa: ASYNC110 - no event comes from another process
-            await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _takes_jobs(modem: KeptProcess, redis: Any) -> bool:
-    return any(f":{modem.pid}:" in worker for worker in await redis.zrange(MODEM_INDEX, 0, -1))

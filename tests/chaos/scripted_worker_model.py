@@ -2,7 +2,7 @@
 
 Its answers follow from the conversation alone, so that any worker can go on with it. Each delta carries a tag of the
 attempt that streamed it and its own number; each effect writes one line with its call id, each call of the model one
-with its turn.
+with its turn. Earlier versions of Baud load this file too, so it imports only what they have.
 """
 
 import asyncio
@@ -10,19 +10,32 @@ import json
 import os
 import random
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from shared.config import LLMConfig
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import Usage
 from workflow.llm.model import FinishReason, ModelAnswer, ModelRequest, StreamItem, TextDelta
 
 EFFECTS_FILE: Final = "effects.log"
 MODEL_CALLS_FILE: Final = "model_calls.log"  # in the folder that the workers are started in
+GATES_FOLDER: Final = "gates"  # beside it: a run that is held goes on once there is a file with its name
+LETTER_FILE: Final = "letter.txt"  # in the workspace: what the call that needs approval changes
+LETTER_TEXT: Final = "draft\n"
+_POLL_SECONDS: Final = 0.05
 _MIN_PAUSE_SECONDS: Final = 0.03
 _MAX_PAUSE_SECONDS: Final = 0.1
+
+
+class Pause(StrEnum):
+    """What a run waits for in the last turn that has calls."""
+
+    NONE = ""  # nothing
+    GATE = "gate"  # a file, in the middle of the model's answer
+    QUESTION = "question"  # the answer of a person
+    APPROVAL = "approval"  # the approval of a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +44,11 @@ class Script:
 
     name: str
     turns: int
+    pause: Pause = Pause.NONE
 
     def as_task(self) -> str:
         """Return the text of the task."""
-        return json.dumps({"name": self.name, "turns": self.turns})
+        return json.dumps(asdict(self))
 
 
 class ScriptedWorker:
@@ -50,11 +64,13 @@ class ScriptedWorker:
             texts.append(f"<{_tag()}> turn {turn} word {word} ")
             yield TextDelta(texts[-1])
             await asyncio.sleep(pause)
+            if word == 0 and turn == script.turns and script.pause == Pause.GATE:
+                await _until_open(script.name)
         finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
         yield ModelAnswer("".join(texts), calls, finish, Usage(input_tokens=1, output_tokens=len(texts)))
 
 
-def make_model(_config: LLMConfig) -> ScriptedWorker:
+def make_model(_config: object) -> ScriptedWorker:
     """Return the model; the adapter that the configuration names."""
     return ScriptedWorker()
 
@@ -63,6 +79,12 @@ def effects_of(script: Script) -> set[str]:
     """Return the ids of all calls of a complete run that have an effect which must not happen twice."""
     calls = [call for turn in range(1, script.turns + 1) for call in _turn(script, turn)[1]]
     return {call.call_id for call in calls if call.name == "bash"}
+
+
+async def _until_open(name: str) -> None:
+    gate = Path(GATES_FOLDER, name)
+    while not gate.exists():  # noqa: ASYNC110, ASYNC240 - no event comes from another process
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _log_call(text: str) -> None:
@@ -100,6 +122,12 @@ def _calls(script: Script, turn: int, chance: random.Random) -> tuple[ToolCall, 
         return ()
     if turn == 0:
         return (_call(script, turn, 0, "job_plan", name=script.name, plan="write one line per turn"),)
+    if turn == script.turns and script.pause == Pause.QUESTION:
+        return (_call(script, turn, 0, "ask_user", question=f"{script.name}: which colour?"),)
+    if turn == script.turns and script.pause == Pause.APPROVAL:
+        return (_call(script, turn, 0, "file_edit", path=LETTER_FILE, old_str=LETTER_TEXT, new_str="sent\n"),)
+    if turn == 1 and script.pause == Pause.APPROVAL:
+        return (_call(script, turn, 0, "files_creation", files=[{"file_path": LETTER_FILE, "content": LETTER_TEXT}]),)
     wanted = [0, *chance.sample((0, 1, 2, 3), k=chance.randint(1, 3))]
     chance.shuffle(wanted)
     return tuple(_work(script, turn, number, kind) for number, kind in enumerate(wanted))

@@ -23,7 +23,7 @@ _GATEWAYS: Final = 2
 _MODEMS: Final = 3
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "BAUD_LLM__MODEL": "python:tests.chaos.scripted_worker_model:make_model",
     "BAUD_MODEM__LEASE_SECONDS": str(LEASE_SECONDS),
     "BAUD_MODEM__RENEW_SECONDS": "1",
@@ -115,7 +115,7 @@ class Stack:
 
     def _service(self, name: str, command: tuple[str, ...], redis_port: int) -> KeptProcess:
         url = f"redis://127.0.0.1:{redis_port}/0"
-        settings = service_environment({**_SETTINGS, "REDIS_URL": url, "BAUD_DATA_DIR": str(self._folder / "data")})
+        settings = service_environment({**SETTINGS, "REDIS_URL": url, "BAUD_DATA_DIR": str(self._folder / "data")})
         return KeptProcess(name, command, settings=settings, folder=self._folder)
 
     def _redis_command(self) -> tuple[str, ...]:

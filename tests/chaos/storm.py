@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,8 @@ from tests.chaos.report import Report
 from tests.chaos.run_client import TIME_LIMITS, Followed, ThreadClient
 from tests.chaos.scripted_worker_model import Script
 from tests.chaos.stack import Stack
+
+MakeClient = Callable[[httpx.AsyncClient, Sequence[str], random.Random, list[str]], ThreadClient]
 
 # A run that is taken over takes a few leases; one that takes this long after all others is lost.
 _LOST_SECONDS: Final = 60.0
@@ -34,7 +36,7 @@ async def raise_storm(folder: Path, *, runs: int, threads_at_once: int, seed: in
         try:
             threads = iter(list(_threads(runs, chance)))
             chances = [random.Random(chance.random()) for _ in range(threads_at_once)]
-            refused = await keep_busy(stack, followed, threads, chances)
+            refused = await keep_busy(stack.urls, followed, threads, chances)
         finally:
             dealing.cancel()
             (fault,) = await asyncio.gather(dealing, return_exceptions=True)
@@ -47,9 +49,16 @@ async def raise_storm(folder: Path, *, runs: int, threads_at_once: int, seed: in
 
 
 async def keep_busy(
-    stack: Stack, followed: list[Followed], threads: Iterator[list[Script]], chances: Sequence[random.Random]
+    urls: Sequence[str],
+    followed: list[Followed],
+    threads: Iterator[list[Script]],
+    chances: Sequence[random.Random],
+    make_client: MakeClient = ThreadClient,
 ) -> list[str]:
-    """Have one client for each of `chances` take thread after thread; return what was refused to them."""
+    """Have one client for each of `chances` take thread after thread; return what was refused to them.
+
+    `urls` are the gateways; the list may change meanwhile.
+    """
     refused: list[str] = []
 
     async def work(http: httpx.AsyncClient, chance: random.Random) -> None:
@@ -57,7 +66,7 @@ async def keep_busy(
             # A lost run keeps its client waiting; the checks find it by its record.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOST_SECONDS):
-                    await ThreadClient(http, stack.urls, chance, refused).carry_out(scripts, followed)
+                    await make_client(http, urls, chance, refused).carry_out(scripts, followed)
 
     limits = httpx.Limits(max_connections=None)
     async with (

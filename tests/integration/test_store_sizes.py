@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from gateway.service.run.run_values import steer_text
 from gateway.service.stream.page_reader import SharedPages
@@ -17,7 +17,7 @@ from shared.contract.run import Answer, ContextItem, Decision, Question, Questio
 from shared.errors import SteeringFullError
 from shared.ids import StreamId
 from shared.keys import OPEN_RUNS_INDEX, run_thread
-from shared.store.records import PART_BYTES
+from shared.store.records import PART_BYTES, read_message
 from shared.store.redis.hash_pages import PAGE_BYTES
 from shared.store.run_values import RunWrite, SteerText, SubmitOutcome, WaitOutcome
 from tests.fakes.contract_strategies import TEXT
@@ -49,11 +49,11 @@ async def calls(store: StoreScene, command: str) -> int:
     return found
 
 
-async def steer_until_refused(store: StoreScene, text: SteerText) -> int:
+async def steer_until_refused(store: StoreScene, text: SteerText, name: str = "s") -> int:
     """Return how many texts were taken."""
     for number in range(1000):
         try:
-            await steer(store, f"s{number}", text)
+            await steer(store, f"{name}{number}", text)
         except SteeringFullError:
             return number
     return 1000
@@ -97,13 +97,10 @@ async def test_accepted_values_are_read_back_unchanged(store: StoreScene, value:
     assert (await store.claim("a", "again")).run.answer == answer
 
 
-async def test_too_much_steering_text_is_refused_and_costs_redis_little(store: StoreScene) -> None:
+async def test_too_much_steering_text_is_refused(store: StoreScene) -> None:
     run = await at_work(store)
     accepted = await steer_until_refused(store, texts(1)[0])
     assert accepted == 4
-    assert await store.redis.llen(f"{store.keys.run('a')}:steer") == 8, (
-        "each is an item of its own, and none is decoded"
-    )
     assert len(await store.runs.take_steering(run, nonce="n")) == accepted
     assert await steer(store, "later", texts(1)[0]) is SubmitOutcome.STEERED, "there is room again"
 
@@ -123,15 +120,6 @@ async def test_one_text_is_taken_whatever_its_size(store: StoreScene) -> None:
         await steer(store, "s2", texts(1)[0])
 
 
-async def test_steering_lives_as_long_as_its_thread_and_goes_with_it(store: StoreScene) -> None:
-    await at_work(store)
-    await steer(store, "s", texts(1)[0])
-    key = f"{store.keys.run('a')}:steer"
-    assert await store.redis.ttl(key) >= TTL
-    await store.threads.delete("t")
-    assert await store.redis.keys("*steer*") == []
-
-
 async def test_steering_text_of_an_earlier_version_is_taken(store: StoreScene) -> None:
     run = await at_work(store)
     earlier = to_json([["r1", '{"role":"user","content":"first"}', '{"run_id":"a"}'], "garbage"])
@@ -142,12 +130,31 @@ async def test_steering_text_of_an_earlier_version_is_taken(store: StoreScene) -
     assert await store.runs.finish(run, end_of("a")) is not None
 
 
-async def test_an_owner_of_an_earlier_version_gets_steering_text_in_its_format(store: StoreScene) -> None:
+async def test_a_later_owner_of_an_earlier_version_can_read_steering_text(store: StoreScene) -> None:
     await at_work(store)
-    await store.redis.hset(store.keys.run("a"), "claim_id", "taken over by an earlier version")
+    for content in ("x", 'y "quoted" \\'):
+        await steer(store, content[0], SteerText(ChatMessage(role=Role.USER, content=content), b"{}"))
+    found = from_json(await store.redis.hget(store.keys.run("a"), "steer"))
+    assert [(request, read_message(message.encode()).text(), event) for request, message, event in found] == [
+        ("x", "x", "{}"),
+        ("y", 'y "quoted" \\', "{}"),
+    ]
+    assert await store.redis.keys("*steer*") == [], "it reads the record alone"
+
+
+async def test_texts_that_an_earlier_version_took_no_longer_count(store: StoreScene) -> None:
+    await at_work(store)
+    text = SteerText(ChatMessage(role=Role.USER, content="x"), b"{}")
+    await steer_until_refused(store, text)
+    await store.redis.hdel(store.keys.run("a"), "steer")
+    assert await steer_until_refused(store, text, "later") == 100
+
+
+async def test_steering_text_that_was_broken_by_hand_is_replaced(store: StoreScene) -> None:
+    run = await at_work(store)
+    await store.redis.hset(store.keys.run("a"), "steer", "[[garbage")
     await steer(store, "s", SteerText(ChatMessage(role=Role.USER, content="x"), b"{}"))
-    assert await store.redis.hexists(store.keys.run("a"), "steer")
-    assert not await store.redis.exists(f"{store.keys.run('a')}:steer")
+    assert [message.text() for message in await store.runs.take_steering(run, nonce="n")] == ["x"]
 
 
 async def test_a_claim_reads_a_long_conversation_in_parts(store: StoreScene) -> None:

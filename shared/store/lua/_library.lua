@@ -27,15 +27,11 @@ local function field_of(key, field)
   return redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, field)
 end
 
--- Key of the steering texts that a run has not taken yet: message, event, message, event, …
-local function steering_of(run) return run .. ':steer' end
-
 -- A write extends the TTL of all keys of the thread. The keys of its runs get an eighth more, so that they outlive the
 -- thread although those of earlier runs are renewed only once in an eighth: a thread may have many thousands.
 local RENEW_BATCH = 2000
 local function renew_run_keys(run, longer)
   redis.call('EXPIRE', run, longer)
-  redis.call('EXPIRE', steering_of(run), longer)
   local legacy = field_of(run, 'legacy_stream')
   if legacy then redis.call('EXPIRE', legacy, longer) end
 end
@@ -200,29 +196,29 @@ local function promote_next(run_id, run_prefix)
   return candidate or ''
 end
 
--- Whether a run has steering texts that it has not taken; `earlier` is its field `steer`.
-local function has_steering(run, earlier)
-  return earlier or redis.call('EXISTS', steering_of(run)) == 1
+-- The steering texts that a run has not taken are its field `steer`, [[request, message, event], …]: the next owner may be
+-- of an earlier version, which reads and writes this alone. Returns the field with one more text.
+local function with_steering(steer, text)
+  local added = cjson.encode(text)
+  -- Joined as text, so that what waits already is not decoded for each one more.
+  if steer and string.sub(steer, 1, 2) == '[[' and string.sub(steer, -2) == ']]' then
+    return string.sub(steer, 1, -2) .. ',' .. added .. ']'
+  end
+  local texts = decode(steer) or {}
+  texts[#texts + 1] = text
+  return cjson.encode(texts)
 end
 
 -- Move the steering texts of a run into its conversation and its log; returns the position of the first, and how many.
-local STEER_BATCH = 20
 local function take_steering(run, legacy, run_id, max_length, event)
-  local function take(message, data)
-    redis.call('RPUSH', MESSAGES, message)
-    append(run, legacy, max_length, run_id, event, data, false)
-  end
-  local first, steering = redis.call('LLEN', MESSAGES), steering_of(run)
-  -- The format of earlier versions, also written for their workers: [[request, message, event], …].
+  local first = redis.call('LLEN', MESSAGES)
   for _, text in ipairs(decode(redis.call('HGET', run, 'steer')) or {}) do
-    if type(text) == 'table' and type(text[2]) == 'string' and type(text[3]) == 'string' then take(text[2], text[3]) end
+    if type(text) == 'table' and type(text[2]) == 'string' and type(text[3]) == 'string' then
+      redis.call('RPUSH', MESSAGES, text[2])
+      append(run, legacy, max_length, run_id, event, text[3], false)
+    end
   end
-  repeat
-    local batch = redis.call('LRANGE', steering, 0, STEER_BATCH - 1)
-    for index = 1, #batch - 1, 2 do take(batch[index], batch[index + 1]) end
-    redis.call('LTRIM', steering, STEER_BATCH, -1)
-  until #batch < STEER_BATCH
-  redis.call('HDEL', run, 'steer', 'steer_bytes', 'steer_taken')
+  redis.call('HDEL', run, 'steer', 'steer_count', 'steer_taken')
   return first, redis.call('LLEN', MESSAGES) - first
 end
 

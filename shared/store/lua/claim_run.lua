@@ -24,8 +24,6 @@ else
   add(run, 'attempts', 1)
   redis.call('HSETNX', run, 'started_at', ARGV[5])
   redis.call('HSET', run, 'status', 'processing', 'owner', ARGV[2], 'claim_id', ARGV[3], 'sequence', 0,
-    -- This owner reads the list of steering texts; an earlier version does not.
-    'steer_claim', ARGV[3],
     'token', string.format('%.0f', token), 'released', 0, 'after_crash', after_crash,
     'claimed_at', ARGV[5], 'lease_until', now_ms() + ARGV[7])
   keep_alive(ARGV[4], run)

@@ -7,7 +7,7 @@ local left = RUNS .. ':' .. ARGV[2]
 local function drop(run)
   local legacy = field_of(run, 'legacy_stream')
   if legacy then redis.call('UNLINK', legacy) end
-  redis.call('UNLINK', run, steering_of(run))
+  redis.call('UNLINK', run)
 end
 -- A thread with the same id may be created meanwhile: the runs left to remove are on a list of their own.
 if ARGV[5] == '1' and redis.call('EXISTS', left) == 0

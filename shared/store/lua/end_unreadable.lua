@@ -21,7 +21,6 @@ end
 local kinds = {'hash', 'stream', 'list', 'list', 'hash', 'list', 'hash'}
 for index = 2, 7 do drop_unless(KEYS[index], kinds[index]) end
 drop_unless(run, 'hash')
-drop_unless(steering_of(run), 'list')
 drop_unless(legacy, 'stream')
 -- Without the thread's record this run counts as the active one, so that the runs queued after it are promoted.
 if not drop_unless(METADATA, 'hash') then redis.call('HSET', METADATA, 'active_run_id', ARGV[2]) end

@@ -6,5 +6,5 @@ local found = redis.call('HMGET', run, 'status', 'token', 'completion_id', 'next
 if found[2] ~= ARGV[1] then return false end
 if found[3] then return {found[3], found[4]} end
 if found[1] ~= 'processing' then return false end
-if ARGV[9] == 'completed' and has_steering(run, found[5]) then return {} end
+if ARGV[9] == 'completed' and found[5] then return {} end
 return finish(run, KEYS[9], 2)

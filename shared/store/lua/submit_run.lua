@@ -22,30 +22,19 @@ if is_busy and on_busy == 'steer' then
   -- A text for a run that waits for a person is its answer, which is another call.
   if redis.call('HGET', run_prefix .. active, 'status') == 'waiting' then return {'waiting', active, active} end
   local target = run_prefix .. active
-  local steering = steering_of(target)
-  local count = redis.call('LLEN', steering) / 2
-  local found = redis.call('HMGET', target, 'claim_id', 'steer_claim', 'steer_bytes')
-  local bytes = count > 0 and number(found[3]) or 0
-  local waiting = bytes + redis.call('HSTRLEN', target, 'steer')
-  local size = #ARGV[7] + #ARGV[8]
+  local found = redis.call('HMGET', target, 'steer', 'steer_count')
+  local waiting, size = found[1], #ARGV[7] + #ARGV[8]
+  -- Earlier versions neither count the texts that they add nor begin anew when they take them all.
+  local count = waiting and number(found[2]) or 0
   -- The first is always accepted, whatever its size.
-  if waiting > 0 and (count >= tonumber(ARGV[9]) or waiting + size > tonumber(ARGV[10])) then
+  if waiting and (count >= tonumber(ARGV[9]) or #waiting + size > tonumber(ARGV[10])) then
     return {'full', active, active}
   end
   -- Message and event were made before the active run was known: replace the request's id by the active run's.
   local requested = '"run_id":"' .. run_id:gsub('%p', '%%%0') .. '"'
   local function active_member() return '"run_id":' .. cjson.encode(active) end
   local message, event = (ARGV[7]:gsub(requested, active_member)), (ARGV[8]:gsub(requested, active_member))
-  if found[1] and found[1] == found[2] then
-    redis.call('RPUSH', steering, message, event)
-    redis.call('HSET', target, 'steer_bytes', bytes + size)
-    redis.call('EXPIRE', steering, ttl + math.ceil(ttl / 8))
-  else
-    -- The present or next owner may be of an earlier version, which does not read the list.
-    local steer = decode(redis.call('HGET', target, 'steer')) or {}
-    steer[#steer + 1] = {run_id, message, event}
-    redis.call('HSET', target, 'steer', cjson.encode(steer))
-  end
+  redis.call('HSET', target, 'steer', with_steering(waiting, {run_id, message, event}), 'steer_count', count + 1)
   if idempotency_key ~= '' then redis.call('HSET', IDEMPOTENCY, idempotency_key, active) end
   keep_alive(ttl, run_prefix .. active)
   return {'steered', active, active}

@@ -8,7 +8,7 @@ if found[1] ~= 'processing' or found[2] ~= ARGV[2] then return false end
 -- Only the owner writes to the conversation, and it waits for this answer: the texts it took are still the last.
 local function taken(first, count) return redis.call('LRANGE', MESSAGES, first, first + count - 1) end
 if found[4] == ARGV[8] then return taken(number(found[5]), number(found[6])) end
-if not has_steering(run, found[3]) then return {} end
+if not found[3] then return {} end
 local first, count = take_steering(run, legacy, ARGV[1], tonumber(ARGV[4]), ARGV[7])
 trim(tonumber(ARGV[4]))
 redis.call('HSET', run, 'steer_nonce', ARGV[8], 'steer_first', first, 'steer_count', count)

@@ -9,7 +9,7 @@ if found[1] == 'waiting' and found[3] == ARGV[7] then return 'waiting' end
 if found[1] ~= 'processing' then return false end
 -- Both need a worker, and the run would have none until the question is answered.
 if found[4] then return 'cancelled' end
-if has_steering(run, found[5]) then return 'steered' end
+if found[5] then return 'steered' end
 append(run, legacy, tonumber(ARGV[4]), ARGV[1], ARGV[8], ARGV[9], false)
 trim(tonumber(ARGV[4]))
 redis.call('HDEL', run, 'owner', 'lease_until', 'answer')
