@@ -7,6 +7,7 @@ from inspect import Parameter, signature
 from typing import Any, Final
 
 from shared.config import ToolConfig
+from shared.contract.state import Phase
 from shared.errors import ConfigurationError
 from workflow.tool.base import Effect, Parameters, Tool
 
@@ -68,6 +69,14 @@ def _fault(tool: Tool[Any], name: str) -> str | None:
         return "has no parameters, a subclass of Parameters"
     if not isinstance(getattr(tool, "effect", None), Effect):
         return "has no effect, an instance of Effect"
+    return _contradiction(tool)
+
+
+def _contradiction(tool: Tool[Any]) -> str | None:
+    if tool.ends_planning and tool.phase != Phase.PLANNING:
+        return "ends the planning but is not offered in it: set phase = Phase.PLANNING"
+    if tool.asks_user and not (tool.exclusive and (tool.effect.idempotent or tool.effect.read_only)):
+        return "asks the user, so it must be exclusive, and idempotent or read_only: it runs again with the answer"
     return None
 
 
