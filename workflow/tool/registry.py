@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import Any
 
 from shared.config import ToolConfig
 from shared.contract.state import Phase
+from shared.entry_points import installed, origin
 from shared.errors import ConfigurationError
 from workflow.errors import ToolError
 from workflow.llm.model import ToolSpec
@@ -24,7 +25,7 @@ from workflow.tool.grep import GrepTool
 from workflow.tool.job_plan import JobPlanTool
 from workflow.tool.ls import LsTool
 from workflow.tool.multi_edit import MultiEditTool
-from workflow.tool.plugin import ENTRY_POINT_GROUP, load_plugin, origin
+from workflow.tool.plugin import ENTRY_POINT_GROUP, load_plugin
 from workflow.tool.schema import plain_schema
 from workflow.tool.suggest_next_steps import SuggestNextStepsTool
 from workflow.tool.todo_read import TodoReadTool
@@ -74,7 +75,7 @@ class ToolRegistry:
         Blocks while plug-ins are imported. Raises ConfigurationError for a table that belongs to no tool
         and for a plug-in that cannot be used.
         """
-        points = entry_points(group=ENTRY_POINT_GROUP) if plugins is None else plugins
+        points = installed(ENTRY_POINT_GROUP) if plugins is None else plugins
         web_search = _config(configs, WebSearchTool.name)
         if search is None and web_search.enabled:
             search = build_search(web_search.options)
