@@ -18,6 +18,7 @@ from baud.command.up import up
 from baud.command.why import why
 from baud.sdk.errors import BaudClientError
 from baud.terminal.console import print_to_stderr
+from shared.entry_points import installed
 
 _HELP = """Run tool-using AI agents on a backend of your own: every run survives, every event arrives once.
 
@@ -78,7 +79,7 @@ def build_app(arguments: Sequence[str], points: Iterable[EntryPoint]) -> typer.T
 def main() -> None:
     """Run the `baud` command: exit code 1 with one line on standard error when something goes wrong."""
     try:
-        build_app(sys.argv[1:], plugins.installed())()
+        build_app(sys.argv[1:], installed(plugins.GROUP))()
     except BaudClientError as error:
         print_to_stderr(f"error: {error}")
         sys.exit(1)

@@ -1,21 +1,13 @@
 """Finds further `baud` commands: each entry point of the group `baud.commands` names a typer.Typer."""
 
 from collections.abc import Callable, Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 import typer
 
+from shared.entry_points import LOADING_FAILURES
+
 GROUP = "baud.commands"
-# What loading third-party code may raise (not KeyboardInterrupt or SystemExit); a bad plug-in must not end `baud`.
-_LOADING_FAILURES = (
-    ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, RuntimeError, OSError,
-    AssertionError,
-)  # fmt: skip
-
-
-def installed() -> tuple[EntryPoint, ...]:
-    """Return the entry points of installed plug-ins, by name."""
-    return tuple(sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
 
 def add_commands(app: typer.Typer, points: Iterable[EntryPoint], *, warn: Callable[[str], None]) -> None:
@@ -23,7 +15,7 @@ def add_commands(app: typer.Typer, points: Iterable[EntryPoint], *, warn: Callab
     for point in points:
         try:
             command = point.load()
-        except _LOADING_FAILURES as error:
+        except LOADING_FAILURES as error:
             warn(f"the command `{point.name}` ({point.value}) cannot be loaded: {type(error).__name__}: {error}")
             continue
         if isinstance(command, typer.Typer):

@@ -107,6 +107,9 @@ class ThreadConfig(Section):
 class LLMConfig(Section):
     """How one model is reached; `[llm.NAME]` overrides single keys under a name of yours."""
 
+    provider: str = Field(
+        "auto", description="auto: by the model's name; litellm | offline | python, or one that a package brings"
+    )
     model: str = Field(
         "auto",
         min_length=1,
@@ -169,7 +172,7 @@ class Network(StrEnum):
 class SandboxConfig(Section):
     """Where the agent's tools work."""
 
-    provider: str = Field("local", description="local")
+    provider: str = Field("local", description="local, or one that a package brings")
     isolation: IsolationKind = Field(IsolationKind.AUTO, description="local: auto | bubblewrap | process")
     network: Network = Field(Network.OPEN, description="none | open; allow-list is refused by the local provider")
     root: str = Field("", description="folder that holds the workspaces; empty: {data_dir}/sandboxes")

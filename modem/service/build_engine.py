@@ -57,6 +57,11 @@ class EngineBuilder:
                 self._models = await asyncio.to_thread(self._build_models)
                 self._registry = await asyncio.to_thread(self._make_registry)
 
+    @property
+    def tools(self) -> ToolRegistry:
+        """The tools that `prepare` has loaded; none before it, or after it failed."""
+        return self._registry or ToolRegistry(())
+
     async def build(self, thread_id: str, today: date) -> Engine:
         """Return the engine for a run of this thread. Raises ConfigurationError."""
         await self.prepare()

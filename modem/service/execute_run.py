@@ -223,7 +223,8 @@ async def _outcome(
     try:
         with services.priority_gate.priority():
             task = task_message(run, claim.thread, claim.messages)
-            await journal.begin(task, partial(services.engines.place, run.thread_id))
+            find_place = partial(services.engines.place, run.thread_id)
+            await journal.begin(task, find_place, tools=services.engines.tools)
         now = services.clock.now()
         engine = await services.engines.build(run.thread_id, now.date())
         agent = Agent(engine, journal, ToolCallRunner(engine, journal, thread_id=run.thread_id, run_id=run.run_id))

@@ -39,6 +39,7 @@ from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
 from shared.store.workers import WorkerStore
 from workflow.service.sandbox.pool import SandboxPool
+from workflow.service.sandbox.provider import build_sandbox_provider
 from workflow.service.sandbox.workspaces import Workspaces
 from workflow.tool.registry import ToolRegistry
 
@@ -69,9 +70,10 @@ class Runtime:
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
         unreadable = UnreadableRuns(runs, leases, publisher, clock)
         self._reaper = Reaper(leases, publisher, settings.modem, expiry, unreadable=unreadable, active=active)
-        self._sandboxes = SandboxPool(
+        provider = build_sandbox_provider(
             settings.sandbox, settings.sandbox_root, is_production=settings.env == "prod", env=environment
         )
+        self._sandboxes = SandboxPool(provider, idle_timeout_seconds=settings.sandbox.idle_timeout)
         self._sweeper = WorkspaceSweeper(ThreadPresence(connection), Workspaces(settings.sandbox_root), self._sandboxes)
         self.threads = ThreadStore(connection, ttl_seconds=settings.thread.ttl)
         self.services = RunServices(

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.config import IsolationKind, LLMConfig, Network
+from shared.providers import MODELS, SANDBOXES
 from shared.settings.check_urls import broker_fault, cluster_fault, is_same_server, redis_fault
 from shared.settings.model import Settings
 from shared.settings.problem import Problem
 
-_PROVIDERS: Final = ("local",)
 _NO_BROKER_IN_A_CLUSTER: Final = (
     "must name another server when redis.cluster is true, since Celery's queue cannot live in a Redis Cluster: "
     "name a Redis of its own, as in redis://host:6379/0, or a RabbitMQ, as in amqp://host:5672//"
@@ -22,6 +22,7 @@ def find_conflicts(settings: Settings) -> Iterator[Problem]:
     yield from _proxies(settings)
     yield from _times(settings)
     yield from _models(settings)
+    yield from _model_providers(settings)
     yield from _sandbox(settings)
     if settings.cors.allow_credentials and "*" in settings.cors.allow_origins:
         yield Problem(("cors", "allow_origins"), '"*" does not go with cors.allow_credentials: list the origins')
@@ -81,10 +82,19 @@ def _models(settings: Settings) -> Iterator[Problem]:
             yield Problem((*table, "retry_min_wait"), f"must not exceed retry_max_wait = {model.retry_max_wait:g}")
 
 
+def _model_providers(settings: Settings) -> Iterator[Problem]:
+    inherited = settings.llm.provider
+    chosen = {("llm",): inherited} | {("llm", name): model.provider for name, model in settings.named_llm.items()}
+    for table, provider in chosen.items():
+        is_own = len(table) == 1 or provider != inherited
+        if is_own and provider != "auto" and not MODELS.has(provider):
+            yield Problem((*table, "provider"), f"unknown provider (allowed: {', '.join(('auto', *MODELS.names()))})")
+
+
 def _sandbox(settings: Settings) -> Iterator[Problem]:
     sandbox = settings.sandbox
-    if sandbox.provider not in _PROVIDERS:
-        yield Problem(("sandbox", "provider"), f"unknown provider (allowed: {', '.join(_PROVIDERS)})")
+    if not SANDBOXES.has(sandbox.provider):
+        yield Problem(("sandbox", "provider"), f"unknown provider (allowed: {', '.join(SANDBOXES.names())})")
     if sandbox.provider == "local" and sandbox.network is Network.ALLOW_LIST:
         yield Problem(("sandbox", "network"), "the local provider has no allow-list: use none or open")
     if settings.env == "prod" and sandbox.isolation is IsolationKind.PROCESS:

@@ -17,6 +17,7 @@ from tests.integration.sandbox.processes import eventually, is_running, unique_s
 from tests.integration.store_scene import StoreScene, open_store
 from workflow.service.sandbox.base import Command
 from workflow.service.sandbox.folders import SandboxFolders
+from workflow.service.sandbox.local_provider import LocalProvider
 from workflow.service.sandbox.pool import SandboxPool
 from workflow.service.sandbox.workspaces import Workspaces
 
@@ -33,7 +34,8 @@ class Sweeping:
         self.sweeper = self.new_sweeper(self.pool)
 
     def new_pool(self) -> SandboxPool:
-        return SandboxPool(SandboxConfig(), self.root, is_production=False, env=os.environ)
+        local = LocalProvider(SandboxConfig(), self.root, is_production=False, env=os.environ)
+        return SandboxPool(local, idle_timeout_seconds=1800)
 
     def new_sweeper(self, pool: SandboxPool) -> WorkspaceSweeper:
         return WorkspaceSweeper(self.presence, self.workspaces, pool)

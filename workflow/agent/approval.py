@@ -60,14 +60,8 @@ def approval_of(call: ToolCall, answer: Answer | None) -> Approval:
     return Approval(call.model_copy(update={"arguments": orjson.dumps(answer.arguments).decode()}))
 
 
-def question_of(call: ToolCall, result: ToolResult) -> Question:
-    """Return the question of an ask_user call."""
-    asked = result.result["interrupt_result"]
-    return Question.model_validate({"kind": QuestionKind.ASK_USER, **(asked if isinstance(asked, dict) else {})})
-
-
 def answered(question: Question, answer: Answer) -> ToolResult:
-    """Return the result of ask_user with the user's answer."""
+    """Return the result of a tool that asked the user, with the answer."""
     asked = question.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
     return ToolResult(
         text=f"The user answered: {answer.text}",

@@ -10,18 +10,17 @@ from pydantic import JsonValue
 from shared.contract.message import ToolCall
 from shared.contract.run import Question
 from shared.contract.state import Phase
-from workflow.agent.approval import answered, approval_of, approval_question, question_of
+from workflow.agent.approval import answered, approval_of, approval_question
 from workflow.agent.engine import Engine
 from workflow.journal.journal import Journal
 from workflow.service.sandbox.base import Sandbox
 from workflow.tool.base import ToolContext, ToolResult
 from workflow.tool.checked_result import plain_json
 from workflow.tool.executor import execute_call
+from workflow.tool.question import question_of
 from workflow.tool.registry import RegisteredTool
+from workflow.tool.streamed_output import StreamedOutput
 
-_ASK: Final = "ask_user"
-# These change the meaning of the rest of the turn, so each must be the only call.
-_EXCLUSIVE: Final = frozenset({_ASK, "job_plan"})
 _BESIDE: Final = "Not carried out: {name} must be the only call of its turn. Make this call again in the next one."
 # A call that was in flight when this many workers died may be the cause; it is not made again.
 _MAX_WORKERS_LOST: Final = 2
@@ -47,7 +46,7 @@ class ToolCallRunner:
         Raises SandboxUnavailableError, once the concurrent calls have their results.
         """
         phase = self._journal.state.phase
-        exclusive = next((call for call in calls if call.name in _EXCLUSIVE), None)
+        exclusive = next((call for call in calls if self._engine.registry.is_exclusive(call.name)), None)
         if exclusive:
             await self._refuse([call for call in calls if call is not exclusive], exclusive.name)
         for group in self._groups([exclusive] if exclusive else calls):
@@ -74,7 +73,8 @@ class ToolCallRunner:
         left_open = frozenset(call.call_id for call in calls if self._journal.is_in_flight(call))
         new = [call for call in calls if call.call_id not in left_open]
         if new:
-            await self._journal.begin_calls(new)
+            uses_workspace = any(self._engine.registry.uses_workspace(call.name) for call in new)
+            await self._journal.begin_calls(new, uses_workspace=uses_workspace)
         return left_open
 
     async def _refuse(self, calls: Sequence[ToolCall], exclusive: str) -> None:
@@ -111,8 +111,8 @@ class ToolCallRunner:
         if result is None:
             async with self._slots:
                 result = await execute_call(self._engine.registry, approval.call, phase, self._context_for(call))
-        if call.name == _ASK and not result.is_error:
-            question = question_of(call, result)
+        if self._engine.registry.asks_user(call.name) and not result.is_error:
+            question = question_of(call.call_id, result)
             if answer is None:
                 return question
             result = answered(question, answer)
@@ -126,15 +126,19 @@ class ToolCallRunner:
         return registered is None or registered.tool.effect.idempotent or registered.tool.effect.read_only
 
     def _context_for(self, call: ToolCall) -> Callable[[RegisteredTool], ToolContext]:
-        async def progress(result: Mapping[str, JsonValue]) -> None:
-            await self._journal.progress(call, plain_json(result))
-
         async def sandbox() -> Sandbox:
             found = await self._engine.sandbox()
             self._journal.note_workspace_use()
             return found
 
         def make(registered: RegisteredTool) -> ToolContext:
+            streamed = StreamedOutput(registered.tool.streamed_field)
+
+            async def progress(result: Mapping[str, JsonValue]) -> None:
+                piece = streamed.piece(plain_json(result))
+                if piece is not None:
+                    await self._journal.progress(call, piece)
+
             return ToolContext(
                 thread_id=self._thread_id,
                 run_id=self._run_id,

@@ -14,10 +14,11 @@ from shared.errors import LeaseLostError
 from workflow.journal.calls_in_flight import count_lost_worker, with_unique_ids, without_call
 from workflow.journal.events import EventFactory, EventSpan
 from workflow.journal.ports import RunLog
-from workflow.journal.workspace_note import FindPlace, files_note, nowhere, processes_note, uses_sandbox, works_on_files
+from workflow.journal.workspace_note import FindPlace, files_note, nowhere, processes_note, uses_sandbox
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
 from workflow.service.sandbox.base import WorkspacePlace
 from workflow.tool.base import ToolResult
+from workflow.tool.registry import ToolRegistry
 
 StateChange = Callable[[AgentState], AgentState]
 
@@ -50,20 +51,20 @@ class Journal:
         self._uses_workspace = False
         self._late_note: str | None = None  # written once all open calls are answered
 
-    async def begin(self, message: ChatMessage, find_place: FindPlace | None = None) -> None:
+    async def begin(self, message: ChatMessage, find_place: FindPlace = nowhere, *, tools: ToolRegistry) -> None:
         """Write the task as the run's first event and message, unless an earlier attempt did.
 
         `find_place` returns where the thread's files are kept on this machine; it is called once there are any. A note
-        tells the model when they are not as it left them.
+        tells the model when they are not as it left them; `tools` say which earlier calls were about files.
         """
         if self._has_begun:
             return
         self._has_begun = True
-        self._find_place = find_place or nowhere
-        self._place = await self._find_place() if uses_sandbox(self.state, self.messages) else None
-        moved = files_note(self.state, self.messages, self._place)
+        self._find_place = find_place
+        self._place = await find_place() if uses_sandbox(self.state, self.messages, tools) else None
+        moved = files_note(self.state, self._place)
         if any(earlier.run_id == self._run.run_id for earlier in self.messages):
-            await self._resume(moved)
+            await self._resume(moved, tools)
             return
         events, messages = [self._events.user_message(self._run)], [message]
         if moved:
@@ -146,16 +147,16 @@ class Journal:
         written = await self._commit(events, [message] if has_content else [])
         return replace(answer, text=written[0].text(), tool_calls=written[0].tool_calls) if written else answer
 
-    async def begin_calls(self, calls: Sequence[ToolCall]) -> None:
-        """Write that these calls are about to be made."""
+    async def begin_calls(self, calls: Sequence[ToolCall], *, uses_workspace: bool = False) -> None:
+        """Write that these calls are about to be made, and whether on the thread's files."""
         self._raise_if_sealed()
         events: list[AgentExecuteData] = []
         for call in calls:
             step = self._events.begin(f"tool_{call.name}")
             self._in_flight[call.call_id] = (step, call)
             events.append(self._events.tool_init(step, call))
-            # Before the call: its worker may die, and its files are on this disk only.
-            self._uses_workspace = self._uses_workspace or works_on_files(call.name)
+        # Before the calls: their worker may die, and its files are on this disk only.
+        self._uses_workspace = self._uses_workspace or uses_workspace
         await self._commit(events, [], change=self._with_in_flight)
 
     async def progress(self, call: ToolCall, result: Mapping[str, JsonValue]) -> None:
@@ -244,7 +245,7 @@ class Journal:
                 del self._in_flight[ended]
             return written.messages
 
-    async def _resume(self, moved: str | None) -> None:
+    async def _resume(self, moved: str | None, tools: ToolRegistry) -> None:
         """Write that another attempt continues, and what was lost; after a person's answer only if files moved.
 
         The note to the model waits until no call is open: it may not stand between a call and its result. Calls in
@@ -252,7 +253,7 @@ class Journal:
         """
         change = count_lost_worker if self._run.after_crash else None
         is_answered = any(self.decision_for(call) for call in self.unanswered_calls())
-        note = moved or (None if is_answered else processes_note(self.messages))
+        note = moved or (None if is_answered else processes_note(self.messages, tools))
         events = [] if is_answered else [self._events.resumed(self._run.attempts)]
         if note:
             events.append(self._events.sandbox_replaced())

@@ -6,11 +6,8 @@ from typing import Final
 from shared.contract.message import ChatMessage
 from shared.contract.state import AgentState
 from workflow.service.sandbox.base import WorkspacePlace
+from workflow.tool.registry import ToolRegistry
 
-_WITH_PROCESSES: Final = frozenset({"bash", "url_expose"})
-_WITH_FILES: Final = frozenset({
-    "file_edit", "file_read", "files_creation", "glob", "grep", "ls", "multi_edit", "use_template",
-})  # fmt: skip
 _PROCESSES_GONE: Final = (
     "Note: the worker was replaced while you worked. The files are as they were, but processes that you had started in"
     " the background are gone. Start again what you still need."
@@ -36,28 +33,26 @@ async def nowhere() -> WorkspacePlace | None:
     return None
 
 
-def works_on_files(tool: str) -> bool:
-    """Whether a built-in tool may leave files or processes in the sandbox."""
-    return tool in _WITH_PROCESSES or tool in _WITH_FILES
-
-
-def uses_sandbox(state: AgentState, messages: Iterable[ChatMessage]) -> bool:
+def uses_sandbox(state: AgentState, messages: Iterable[ChatMessage], tools: ToolRegistry) -> bool:
     """Whether the thread has worked in a sandbox before."""
     return bool(state.workspace_disk) or any(
-        works_on_files(call.name) for message in messages for call in message.tool_calls
+        tools.uses_workspace(call.name) for message in messages for call in message.tool_calls
     )
 
 
-def files_note(state: AgentState, messages: Iterable[ChatMessage], place: WorkspacePlace | None) -> str | None:
-    """Return the note about files that changed or are gone; None when they are unchanged or never existed."""
-    if place is None or not uses_sandbox(state, messages):
+def files_note(state: AgentState, place: WorkspacePlace | None) -> str | None:
+    """Return the note about files that changed or are gone; None when they are unchanged or never existed.
+
+    `place` is None for a thread that has not worked in a sandbox.
+    """
+    if place is None:
         return None
     if state.workspace_disk and state.workspace_disk != place.disk_id:
         return _FILES_ELSEWHERE.format(here=_OLDER if place.has_files else _EMPTY)
     return None if place.has_files else _FILES_GONE
 
 
-def processes_note(messages: Iterable[ChatMessage]) -> str | None:
+def processes_note(messages: Iterable[ChatMessage], tools: ToolRegistry) -> str | None:
     """Return the note about lost processes for a takeover on the same machine; None when there can be none."""
-    may_run = any(call.name in _WITH_PROCESSES for message in messages for call in message.tool_calls)
+    may_run = any(tools.keeps_processes(call.name) for message in messages for call in message.tool_calls)
     return _PROCESSES_GONE if may_run else None

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field, StringConstraints
 
 from shared.contract.event import ExecuteType
+from shared.contract.state import Phase
 from workflow.tool.base import Effect, Parameters, Tool, ToolContext, ToolResult
 
 MAX_OPTIONS: Final = 10  # more is no longer a choice at a glance
@@ -33,6 +34,9 @@ class AskUserTool(Tool[AskUserParameters]):
     )
     parameters = AskUserParameters
     effect = Effect(read_only=True, idempotent=True, destructive=False)
+    phase = Phase.PLANNING
+    exclusive = True
+    asks_user = True
     takes_mask = True
 
     async def run(self, params: AskUserParameters, context: ToolContext) -> ToolResult:

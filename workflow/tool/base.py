@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from shared.contract.state import AgentState
+from shared.contract.state import AgentState, Phase
 from workflow.service.sandbox.base import Sandbox
 
 
@@ -65,16 +65,31 @@ class ToolContext:
 class Tool(ABC, Generic[P]):
     """One thing the model can do. Raise ToolError for a failure that the model should read.
 
-    Calls that only read run side by side; with `concurrent`, adjacent calls of this tool do too. With `takes_mask`
-    the arguments may hold the mask of a secret: they are not run or written to a file.
+    The class variables are all that the engine knows of a tool: no list of names stands beside them.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     parameters: ClassVar[type[Parameters]]
     effect: ClassVar[Effect]
+    # From which phase on it is offered, and whether its change of state begins the execution: without a tool that
+    # does, there is no planning, and all tools are offered from the start.
+    phase: ClassVar[Phase] = Phase.EXECUTION
+    ends_planning: ClassVar[bool] = False
+    # A call changes the meaning of the rest of its turn, so it must be the only one; the others are refused.
+    exclusive: ClassVar[bool] = False
+    # Adjacent calls of it run side by side, as those of all tools that only read do.
     concurrent: ClassVar[bool] = False
+    # Its result is a question (`interrupt_result`); the run waits for the answer, which becomes the result.
+    asks_user: ClassVar[bool] = False
+    # Its arguments may hold the mask of a secret: they are not run or written to a file.
     takes_mask: ClassVar[bool] = False
+    # A call may depend on the thread's files or leave some, or processes that go on after it: what the model is
+    # told when its run continues on another worker.
+    uses_workspace: ClassVar[bool] = False
+    keeps_processes: ClassVar[bool] = False
+    # The field of its result that `progress` sends in pieces: what one call sends of it is limited.
+    streamed_field: ClassVar[str] = ""
     timeout_seconds: ClassVar[float] = 60.0
     max_output_chars: ClassVar[int] = 30_000
 

@@ -12,7 +12,6 @@ from workflow.tool.workspace import file_errors
 
 DEFAULT_TIMEOUT_SECONDS: Final = 120.0
 MAX_TIMEOUT_SECONDS: Final = 600.0
-LIVE_OUTPUT_CHARS: Final = 200_000  # of one call; a command that prints without end must not fill the event log
 SHOWN_COMMAND_CHARS: Final = 2000  # the command is repeated in the event of every piece of output
 _KILL_SECONDS: Final = 5.0  # kept back from the tool's own limit, so that a late command can be ended cleanly
 _FRAME_CHARS: Final = 200  # for the text around the output, so that the result fits the limit
@@ -43,6 +42,8 @@ class BashTool(Tool[BashParameters]):
     )
     parameters = BashParameters
     effect = Effect(read_only=False, idempotent=False, destructive=True, open_world=True)
+    keeps_processes = True
+    streamed_field = "result"
     timeout_seconds = MAX_TIMEOUT_SECONDS + _KILL_SECONDS
 
     async def run(self, params: BashParameters, context: ToolContext) -> ToolResult:
@@ -92,16 +93,8 @@ def _result(
 
 
 def _live_output(cmd: str, cwd: str, context: ToolContext) -> OutputSink:
-    left = LIVE_OUTPUT_CHARS
-
     async def show(piece: str) -> None:
-        nonlocal left
-        if left <= 0:
-            return
-        shown, left = piece[:left], left - len(piece)
-        if left <= 0:
-            shown += "\n[further output is not shown as it comes]\n"
-        await context.progress(_result(cmd, cwd, shown))
+        await context.progress(_result(cmd, cwd, piece))
 
     return show
 

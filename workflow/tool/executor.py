@@ -15,6 +15,7 @@ from workflow.tool.checked_result import checked_result
 from workflow.tool.cut_output import cut_output
 from workflow.tool.end_task import end_task
 from workflow.tool.masked_arguments import REFUSED, hold_mask
+from workflow.tool.question import question_of
 from workflow.tool.registry import RegisteredTool, ToolRegistry
 
 # Enough for a command, which gets two seconds to end by itself and is then killed.
@@ -87,7 +88,10 @@ async def _in_time(
 
 async def _run(registered: RegisteredTool, params: Parameters, context: ToolContext) -> ToolResult:
     try:
-        return checked_result(await registered.tool.run(params, context), context.state)
+        result = checked_result(await registered.tool.run(params, context), context.state)
+        if registered.tool.asks_user and not result.is_error:
+            question_of(context.call_id, result)  # raises where it is none
+        return result
     except (asyncio.CancelledError, Exception):
         raise
     except BaseException as error:  # such as SystemExit, with which asyncio would end the loop with all other runs
@@ -110,7 +114,8 @@ def _allowed(registry: ToolRegistry, call: ToolCall, phase: Phase) -> Registered
     registered = registry.get(call.name)
     on_offer = {spec.name for spec in registry.specs(phase)}
     if call.name not in on_offer:
-        raise ToolError(f"{call.name} is not to be had while planning. Call job_plan first, or answer in text.")
+        first = " or ".join(registry.planners)
+        raise ToolError(f"{call.name} is not to be had while planning. Call {first} first, or answer in text.")
     return registered
 
 

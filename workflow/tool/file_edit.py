@@ -31,6 +31,7 @@ class FileEditTool(Tool[FileEditParameters]):
     )
     parameters = FileEditParameters
     effect = Effect(read_only=False, idempotent=False, destructive=True)
+    uses_workspace = True
 
     async def run(self, params: FileEditParameters, context: ToolContext) -> ToolResult:
         """Return the lines around the changed place."""

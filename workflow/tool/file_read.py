@@ -38,6 +38,7 @@ class FileReadTool(Tool[FileReadParameters]):
     )
     parameters = FileReadParameters
     effect = Effect(read_only=True, idempotent=True, destructive=False)
+    uses_workspace = True
     max_output_chars = 100_000
 
     async def run(self, params: FileReadParameters, context: ToolContext) -> ToolResult:

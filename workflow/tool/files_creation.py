@@ -44,6 +44,7 @@ class FilesCreationTool(Tool[FilesCreationParameters]):
     )
     parameters = FilesCreationParameters
     effect = Effect(read_only=False, idempotent=True, destructive=True)
+    uses_workspace = True
 
     async def run(self, params: FilesCreationParameters, context: ToolContext) -> ToolResult:
         """Return the size of each file and whether it was there before."""

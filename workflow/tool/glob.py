@@ -37,6 +37,7 @@ class GlobTool(Tool[GlobParameters]):
     )
     parameters = GlobParameters
     effect = Effect(read_only=True, idempotent=True, destructive=False)
+    uses_workspace = True
 
     async def run(self, params: GlobParameters, context: ToolContext) -> ToolResult:
         """Return the paths, at most MAX_PATHS of them."""

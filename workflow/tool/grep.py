@@ -48,6 +48,7 @@ class GrepTool(Tool[GrepParameters]):
     )
     parameters = GrepParameters
     effect = Effect(read_only=True, idempotent=True, destructive=False)
+    uses_workspace = True
 
     async def run(self, params: GrepParameters, context: ToolContext) -> ToolResult:
         """Return the matching lines, at most MAX_MATCHES of them."""

@@ -28,6 +28,9 @@ class JobPlanTool(Tool[JobPlanParameters]):
     )
     parameters = JobPlanParameters
     effect = Effect(read_only=False, idempotent=True, destructive=False)
+    phase = Phase.PLANNING
+    ends_planning = True
+    exclusive = True
     takes_mask = True
 
     async def run(self, params: JobPlanParameters, context: ToolContext) -> ToolResult:

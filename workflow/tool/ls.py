@@ -39,6 +39,7 @@ class LsTool(Tool[LsParameters]):
     )
     parameters = LsParameters
     effect = Effect(read_only=True, idempotent=True, destructive=False)
+    uses_workspace = True
 
     async def run(self, params: LsParameters, context: ToolContext) -> ToolResult:
         """Return the tree, at most MAX_ENTRIES lines."""

@@ -45,6 +45,7 @@ class MultiEditTool(Tool[MultiEditParameters]):
     )
     parameters = MultiEditParameters
     effect = Effect(read_only=False, idempotent=False, destructive=True)
+    uses_workspace = True
 
     async def run(self, params: MultiEditParameters, context: ToolContext) -> ToolResult:
         """Return how often each edit applied and the lines around the last changed place."""

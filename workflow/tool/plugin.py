@@ -7,30 +7,14 @@ from inspect import Parameter, signature
 from typing import Any, Final
 
 from shared.config import ToolConfig
+from shared.contract.state import Phase
+from shared.entry_points import LOADING_FAILURES, origin
 from shared.errors import ConfigurationError
 from workflow.tool.base import Effect, Parameters, Tool
 
 ENTRY_POINT_GROUP: Final = "baud.tools"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # what every provider takes as a function name
-# Exceptions that importing and calling faulty plug-in code raises.
-_FAILURES: Final = (
-    ImportError,
-    AttributeError,
-    SyntaxError,
-    NameError,
-    TypeError,
-    ValueError,
-    LookupError,
-    OSError,
-    RuntimeError,
-)
-
-
-def origin(point: EntryPoint) -> str:
-    """Return the distribution of the plug-in and the location of its tool."""
-    distribution = point.dist.name if point.dist else "an unnamed distribution"
-    return f"{distribution} ({point.value})"
 
 
 def load_plugin(point: EntryPoint, config: ToolConfig) -> Tool[Any]:
@@ -42,7 +26,7 @@ def load_plugin(point: EntryPoint, config: ToolConfig) -> Tool[Any]:
     try:
         target = point.load()
         tool = _make(target, config) if callable(target) else target
-    except _FAILURES as error:
+    except LOADING_FAILURES as error:
         raise _broken(point, f"cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(tool, Tool):
         raise _broken(point, f"is no Tool but {type(tool).__name__}")
@@ -68,6 +52,14 @@ def _fault(tool: Tool[Any], name: str) -> str | None:
         return "has no parameters, a subclass of Parameters"
     if not isinstance(getattr(tool, "effect", None), Effect):
         return "has no effect, an instance of Effect"
+    return _contradiction(tool)
+
+
+def _contradiction(tool: Tool[Any]) -> str | None:
+    if tool.ends_planning and tool.phase != Phase.PLANNING:
+        return "ends the planning but is not offered in it: set phase = Phase.PLANNING"
+    if tool.asks_user and not (tool.exclusive and (tool.effect.idempotent or tool.effect.read_only)):
+        return "asks the user, so it must be exclusive, and idempotent or read_only: it runs again with the answer"
     return None
 
 

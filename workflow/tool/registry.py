@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from shared.config import ToolConfig
 from shared.contract.state import Phase
+from shared.entry_points import installed, origin
 from shared.errors import ConfigurationError
 from workflow.errors import ToolError
 from workflow.llm.model import ToolSpec
@@ -24,7 +25,7 @@ from workflow.tool.grep import GrepTool
 from workflow.tool.job_plan import JobPlanTool
 from workflow.tool.ls import LsTool
 from workflow.tool.multi_edit import MultiEditTool
-from workflow.tool.plugin import ENTRY_POINT_GROUP, load_plugin, origin
+from workflow.tool.plugin import ENTRY_POINT_GROUP, load_plugin
 from workflow.tool.schema import plain_schema
 from workflow.tool.suggest_next_steps import SuggestNextStepsTool
 from workflow.tool.todo_read import TodoReadTool
@@ -32,8 +33,6 @@ from workflow.tool.todo_write import TodoWriteTool
 from workflow.tool.url_expose import UrlExposeTool
 from workflow.tool.use_template import UseTemplateTool
 from workflow.tool.web_search import WebSearchTool
-
-PLANNING_TOOLS: Final = (JobPlanTool.name, AskUserTool.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,14 @@ class RegisteredTool:
 
 
 class ToolRegistry:
-    """The enabled tools by name, in a fixed order, so that a prompt cache holds."""
+    """The enabled tools by name, in a fixed order, so that a prompt cache holds.
+
+    `planners` are the names of those that end the planning phase.
+    """
 
     def __init__(self, tools: Iterable[RegisteredTool]) -> None:
         self._tools = {registered.tool.name: registered for registered in tools}
+        self.planners = tuple(name for name, each in self._tools.items() if each.tool.ends_planning)
 
     @classmethod
     def from_config(
@@ -72,7 +75,7 @@ class ToolRegistry:
         Blocks while plug-ins are imported. Raises ConfigurationError for a table that belongs to no tool
         and for a plug-in that cannot be used.
         """
-        points = entry_points(group=ENTRY_POINT_GROUP) if plugins is None else plugins
+        points = installed(ENTRY_POINT_GROUP) if plugins is None else plugins
         web_search = _config(configs, WebSearchTool.name)
         if search is None and web_search.enabled:
             search = build_search(web_search.options)
@@ -88,15 +91,29 @@ class ToolRegistry:
         return cls(_register(tool, _config(configs, tool.name)) for tool in tools)
 
     def specs(self, phase: Phase) -> tuple[ToolSpec, ...]:
-        """Return the specs for the model: of all tools, or while planning of the planning tools."""
-        tools = self._tools.values()
-        if phase is Phase.PLANNING and JobPlanTool.name in self._tools:
-            return tuple(each.spec for each in tools if each.tool.name in PLANNING_TOOLS)
-        return tuple(each.spec for each in tools)
+        """Return the specs for the model: of all tools, or while planning of those that are offered then."""
+        is_planning = phase is Phase.PLANNING and bool(self.planners)
+        return tuple(each.spec for each in self._tools.values() if not is_planning or each.tool.phase == Phase.PLANNING)
 
     def find(self, name: str) -> RegisteredTool | None:
         """Return the tool of this name, or None."""
         return self._tools.get(name)
+
+    def is_exclusive(self, name: str) -> bool:
+        """Whether a call of this tool must be the only one of its turn; as all of these, False for no tool."""
+        return name in self._tools and self._tools[name].tool.exclusive
+
+    def asks_user(self, name: str) -> bool:
+        """Whether the result of this tool is a question to the user."""
+        return name in self._tools and self._tools[name].tool.asks_user
+
+    def uses_workspace(self, name: str) -> bool:
+        """Whether a call of this tool may depend on the thread's sandbox, or leave something in it."""
+        return self.keeps_processes(name) or (name in self._tools and self._tools[name].tool.uses_workspace)
+
+    def keeps_processes(self, name: str) -> bool:
+        """Whether a call of this tool may leave processes in the sandbox, or give out the address of one."""
+        return name in self._tools and self._tools[name].tool.keeps_processes
 
     def get(self, name: str) -> RegisteredTool:
         """Return the tool of this name; a ToolError for the model where there is none."""

@@ -24,6 +24,7 @@ class UrlExposeTool(Tool[UrlExposeParameters]):
     )
     parameters = UrlExposeParameters
     effect = Effect(read_only=False, idempotent=True, destructive=False, open_world=True)
+    keeps_processes = True
 
     async def run(self, params: UrlExposeParameters, context: ToolContext) -> ToolResult:
         """Return the address."""

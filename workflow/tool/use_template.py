@@ -38,6 +38,7 @@ class UseTemplateTool(Tool[UseTemplateParameters]):
     description = "Begin a web app from a template in a new folder of the workspace. The answer says how to start it."
     parameters = UseTemplateParameters
     effect = Effect(read_only=False, idempotent=False, destructive=False)
+    uses_workspace = True
 
     async def run(self, params: UseTemplateParameters, context: ToolContext) -> ToolResult:
         """Return the files that were made and how to start the app."""

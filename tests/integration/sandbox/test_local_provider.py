@@ -111,7 +111,8 @@ async def test_an_allow_list_is_refused_with_what_to_choose(tmp_path: Path) -> N
 async def test_the_pool_works_over_a_root_behind_a_symlink(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    pool = SandboxPool(SandboxConfig(), tmp_path / "link", is_production=False, env=os.environ)
+    local = LocalProvider(SandboxConfig(), tmp_path / "link", is_production=False, env=os.environ)
+    pool = SandboxPool(local, idle_timeout_seconds=60)
     sandbox = await pool.get("../t1")
     await sandbox.write_files({"a": b"1"})
     assert (await sandbox.run(Command(argv=["cat", await sandbox.display_path("a")]))).output == "1"

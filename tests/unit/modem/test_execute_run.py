@@ -52,7 +52,7 @@ class FakeEngineBuilder(EngineBuilder):
         self, script: list[Script], registry: ToolRegistry | None = None, *, error: Exception | None = None
     ) -> None:
         self.model = ScriptedModel(script)
-        self._engine_registry = registry or registry_with()
+        self._registry = registry or registry_with()
         self._error = error
 
     async def prepare(self) -> None:
@@ -67,7 +67,7 @@ class FakeEngineBuilder(EngineBuilder):
         return Engine(
             models=dict.fromkeys(Phase, self.model),
             counters={phase: EstimatingCounter(LLMConfig()) for phase in Phase},
-            registry=self._engine_registry,
+            registry=self.tools,
             sandbox=_sandbox,
             config=AgentConfig(),
             prompt_facts=PromptFacts(today=today.isoformat(), network="open"),

@@ -145,6 +145,11 @@ def test_secrets_in_variables_are_masked_in_errors(name: str, value: str, tmp_pa
         pytest.param({"BAUD_AGENT__PLANNING_LLM": "nobody"}, "agent.planning_llm", id="planning-llm"),
         pytest.param({"BAUD_AGENT__EXECUTION_LLM": "nobody"}, "agent.execution_llm", id="execution-llm"),
         pytest.param({"BAUD_SANDBOX__PROVIDER": "moon"}, "sandbox.provider", id="provider"),
+        pytest.param({"BAUD_LLM__PROVIDER": "moon"}, "llm.provider", id="model-provider"),
+        pytest.param({"BAUD_LLM__X__PROVIDER": "moon"}, "llm.x.provider", id="named-model-provider"),
+        pytest.param(
+            {"BAUD_LLM__PROVIDER": "moon", "BAUD_LLM__X__MODEL": "m"}, "llm.provider", id="inherited-model-provider"
+        ),
         pytest.param({"BAUD_SANDBOX__NETWORK": "allow-list"}, "sandbox.network", id="network"),
         pytest.param({"BAUD_SANDBOX__ISOLATION": "process", "ENV": "prod"}, "sandbox.isolation", id="isolation"),
         pytest.param({"BAUD_STREAM__IDLE_TIMEOUT": "15"}, "stream.keep_alive_interval", id="idle-timeout"),

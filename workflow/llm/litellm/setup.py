@@ -1,7 +1,7 @@
 """Prepares LiteLLM in a process: its settings (quiet, no callbacks), made once, and its late imports.
 
 LiteLLM downloads its price table while it is imported unless LITELLM_LOCAL_MODEL_COST_MAP is
-"True" by then. The entry points of processes set that, and `factory.load` does before the first import.
+"True" by then. The entry points of processes set that, and the factory does before the first import.
 """
 
 import functools

@@ -1,65 +1,18 @@
 """SandboxPool: one sandbox per thread, made on first use, stopped when idle."""
 
 import asyncio
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final, Protocol
 
-from shared.config import SandboxConfig
-from shared.errors import ConfigurationError
 from workflow.errors import SandboxUnavailableError
 from workflow.service.sandbox.base import Sandbox, WorkspacePlace
-from workflow.service.sandbox.local_provider import LocalProvider
-
-
-class PooledSandbox(Sandbox, Protocol):
-    """A sandbox that knows when it was last used."""
-
-    def idle_seconds(self) -> float:
-        """Return how long ago the last call ended, 0 while one goes on."""
-
-
-class SandboxProvider(Protocol):
-    """Where sandboxes come from."""
-
-    async def create(self, thread_id: str) -> PooledSandbox:
-        """Return the thread's sandbox, its files as they were left. Raises SandboxUnavailableError."""
-
-    async def place(self, thread_id: str) -> WorkspacePlace:
-        """Return where the thread's files are kept from here, without making any."""
-
-
-class ProviderFactory(Protocol):
-    """Makes a provider from the configuration."""
-
-    def __call__(
-        self, config: SandboxConfig, root: Path, *, is_production: bool, env: Mapping[str, str]
-    ) -> SandboxProvider:
-        """Return the provider; nothing is started yet."""
-
-
-PROVIDERS: Final[Mapping[str, ProviderFactory]] = {"local": LocalProvider}
+from workflow.service.sandbox.provider import PooledSandbox, SandboxProvider
 
 
 class SandboxPool:
     """Owns the sandboxes of one worker."""
 
-    def __init__(
-        self,
-        config: SandboxConfig,
-        root: Path,
-        *,
-        is_production: bool,
-        env: Mapping[str, str],
-        providers: Mapping[str, ProviderFactory] = PROVIDERS,
-    ) -> None:
-        """Take the folder for workspaces and the worker's environment. Raises ConfigurationError."""
-        factory = providers.get(config.provider)
-        if factory is None:
-            allowed = ", ".join(sorted(providers))
-            raise ConfigurationError(f"sandbox.provider is {config.provider!r}; it can be: {allowed}.")
-        self._provider = factory(config, root, is_production=is_production, env=env)
-        self._idle_timeout_seconds = config.idle_timeout
+    def __init__(self, provider: SandboxProvider, *, idle_timeout_seconds: float) -> None:
+        self._provider = provider
+        self._idle_timeout_seconds = idle_timeout_seconds
         self._sandboxes: dict[str, asyncio.Task[PooledSandbox]] = {}
         self._is_closed = False
 

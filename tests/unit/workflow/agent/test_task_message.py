@@ -33,7 +33,7 @@ async def test_a_second_run_goes_on_with_the_conversation_and_plans_anew() -> No
 
 async def test_a_second_attempt_of_a_run_writes_its_task_only_once() -> None:
     first = Scene([says("cut")])
-    await first.journal.begin(first.task_message())
+    await first.journal.begin(first.task_message(), tools=first.registry)
     again = Scene([says("done")], messages=first.log.messages, state=first.journal.state)
     await again.play()
     assert ("user_message", "complete") not in again.log.kinds()

@@ -84,3 +84,28 @@ def test_the_tokens_of_a_custom_model_are_estimated() -> None:
 @pytest.mark.parametrize("name", ["anthropic/claude-sonnet-5-5", "openai/gpt-5.5"])
 def test_the_models_of_auto_are_in_the_price_table(name: str) -> None:
     assert build_counter(LLMConfig(model=name), {}).context_window > 200_000
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LLMConfig(provider="python", model=f"{HERE}:OwnModel"),
+        LLMConfig(provider="python", model=f"python:{HERE}:OwnModel"),
+    ],
+    ids=["name alone", "with prefix"],
+)
+async def test_a_provider_that_is_named_takes_the_model_as_it_is(config: LLMConfig) -> None:
+    (answer,) = [item async for item in build_model(config, {"OPENAI_API_KEY": "k"}).stream(REQUEST)]
+    assert isinstance(answer, ModelAnswer)
+    assert answer.text == "own 8192"
+
+
+async def test_the_offline_provider_answers_whatever_the_model_is_called() -> None:
+    config = LLMConfig(provider="offline", model="openai/gpt-5.5", native_tool_calling=False)
+    *_, answer = [item async for item in build_model(config, {"OPENAI_API_KEY": "k"}).stream(REQUEST)]
+    assert isinstance(answer, ModelAnswer)
+
+
+def test_litellm_by_name_needs_the_name_of_a_model() -> None:
+    with pytest.raises(ConfigurationError, match=r"Set llm\.model to a name"):
+        build_model(LLMConfig(provider="litellm"), {"OPENAI_API_KEY": "k"})

@@ -114,7 +114,7 @@ class Scene:
         agent = Agent(engine, self.journal, call_runner)
         limits = Limits.of(self.config, self.parameters)
         runner = Runner(agent, self.journal, limits, grace_seconds=self.grace_seconds)
-        await self.journal.begin(self.task_message(), self.find_place)
+        await self.journal.begin(self.task_message(), self.find_place, tools=self.registry)
         return await runner.run(self.cancellation)
 
     def task_message(self) -> ChatMessage:

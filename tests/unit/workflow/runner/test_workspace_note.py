@@ -123,7 +123,7 @@ async def test_a_note_that_was_not_written_is_written_by_the_next_attempt() -> N
     open_calls = tuple(ToolCall(call_id=name, name=name, arguments=text) for name, text in arguments.items())
     messages = (WORK[0], WORK[1].model_copy(update={"tool_calls": open_calls}))
     first = Scene([], messages=messages, state=state("there"), attempts=2, place=HERE_EMPTY)
-    await first.journal.begin(messages[0], first.find_place)
+    await first.journal.begin(messages[0], first.find_place, tools=first.registry)
     await first.journal.begin_calls(open_calls[:1])
     first.journal.note_workspace_use()
     assert of(first.log.commits).workspace_disk == "there", "a note that was not written is written later"

@@ -1,13 +1,9 @@
 """The pool gives one sandbox per thread, stops idle ones, and survives sandboxes that fail to start."""
 
 import asyncio
-from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
-from shared.config import SandboxConfig
-from shared.errors import ConfigurationError
 from tests.fakes.fake_sandbox import FakeSandbox
 from workflow.errors import SandboxUnavailableError
 from workflow.service.sandbox.base import WorkspacePlace
@@ -32,11 +28,6 @@ class FakeProvider:
         self.gate.set()
         self.failures = 0
 
-    def __call__(
-        self, config: SandboxConfig, root: Path, *, is_production: bool, env: Mapping[str, str]
-    ) -> "FakeProvider":
-        return self
-
     async def create(self, thread_id: str) -> FakeIdleSandbox:
         await self.gate.wait()
         if self.failures:
@@ -55,14 +46,8 @@ def provider() -> FakeProvider:
 
 
 @pytest.fixture
-def pool(provider: FakeProvider, tmp_path: Path) -> SandboxPool:
-    config = SandboxConfig(provider="fake", idle_timeout=60)
-    return SandboxPool(config, tmp_path, is_production=False, env={}, providers={"fake": provider})
-
-
-def test_an_unknown_provider_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"'teleport'; it can be: local\."):
-        SandboxPool(SandboxConfig(provider="teleport"), tmp_path, is_production=False, env={})
+def pool(provider: FakeProvider) -> SandboxPool:
+    return SandboxPool(provider, idle_timeout_seconds=60)
 
 
 async def test_concurrent_callers_of_a_thread_get_the_same_sandbox(pool: SandboxPool, provider: FakeProvider) -> None:

@@ -9,7 +9,8 @@ from tests.fakes.fake_sandbox import CommandReply, FakeSandbox, prints
 from tests.fakes.fake_tool_context import FakeToolContext, member
 from workflow.errors import ToolError
 from workflow.service.sandbox.base import BackgroundProcess, Command
-from workflow.tool.bash import LIVE_OUTPUT_CHARS, BashTool
+from workflow.tool.bash import BashTool
+from workflow.tool.streamed_output import LIVE_OUTPUT_CHARS, StreamedOutput
 
 
 class DyingSandbox(FakeSandbox):
@@ -75,7 +76,9 @@ async def test_endless_output_stops_being_shown() -> None:
     pieces = ["x" * 50_000] * 10
     context = FakeToolContext(FakeSandbox(replies=[prints(*pieces)]))
     await context.call(BashTool(), cmd="yes")
-    shown = "".join(piece["tool_bash_result"]["result"] for piece in context.progress)
+    streamed = StreamedOutput(BashTool.streamed_field)
+    sent: list[Any] = [piece for piece in map(streamed.piece, context.progress) if piece is not None]
+    shown = "".join(piece["tool_bash_result"]["result"] for piece in sent)
     assert shown == "x" * LIVE_OUTPUT_CHARS + "\n[further output is not shown as it comes]\n"
 
 

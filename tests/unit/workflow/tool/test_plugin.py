@@ -43,6 +43,20 @@ class ShapelessTool(PingTool):
     parameters = dict  # type: ignore[assignment]  # what a plug-in without types may do
 
 
+class LateEndTool(PingTool):
+    ends_planning = True
+
+
+class CrowdedAskingTool(PingTool):
+    asks_user = True
+
+
+class OnceAskingTool(PingTool):
+    effect = Effect(read_only=False, idempotent=False, destructive=False)
+    exclusive = True
+    asks_user = True
+
+
 class ConfiguredTool(PingTool):
     """Takes its configuration."""
 
@@ -102,6 +116,9 @@ async def test_plugin_is_a_tool_like_any_other(value: str, answer: str) -> None:
         ("MuteTool", "has no description"),
         ("EffectlessTool", "has no effect"),
         ("ShapelessTool", "has no parameters"),
+        ("LateEndTool", "ends the planning but is not offered in it"),
+        ("CrowdedAskingTool", "asks the user, so it must be exclusive"),
+        ("OnceAskingTool", "idempotent or read_only"),
     ],
 )
 def test_broken_plugin_is_refused_with_its_origin_and_the_reason(value: str, words: str) -> None:

@@ -11,6 +11,7 @@ from shared.config import ToolConfig
 from shared.contract.state import Phase
 from tests.fakes.fake_sandbox import FakeSandbox
 from tests.fakes.fake_tool_context import FakeToolContext
+from workflow.tool.base import Tool
 from workflow.tool.plugin import ENTRY_POINT_GROUP
 from workflow.tool.registry import ToolRegistry
 
@@ -30,6 +31,12 @@ def test_table_says_what_the_tools_declare() -> None:
         declared[spec.name] = ["yes" if flag else "no" for flag in flags]
     rows = re.findall(r"^\| `(\w+)` \| .* \| (\w+) \| (\w+) \| (\w+) \| (\w+) \|$", DOC, re.MULTILINE)
     assert {name: list(flags) for name, *flags in rows} == declared
+
+
+def test_class_variables_are_described_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| [^|]+ \|$", DOC, re.MULTILINE)
+    defaults = {name: vars(Tool)[name] for name in Tool.__annotations__ if name in vars(Tool)}
+    assert {name: eval(default, {"Phase": Phase}) for name, default in rows} == defaults
 
 
 def test_configuration_example_is_valid() -> None:
