@@ -24,6 +24,7 @@ MODEL_CALLS_FILE: Final = "model_calls.log"  # in the folder that the workers ar
 GATES_FOLDER: Final = "gates"  # beside it: a run that is held goes on once there is a file with its name
 LETTER_FILE: Final = "letter.txt"  # in the workspace: what the call that needs approval changes
 LETTER_TEXT: Final = "draft\n"
+_TO_WORKER_FOLDER: Final = "../../../.."  # from a workspace in its folder of data, without isolation
 _POLL_SECONDS: Final = 0.05
 _MIN_PAUSE_SECONDS: Final = 0.03
 _MAX_PAUSE_SECONDS: Final = 0.1
@@ -34,6 +35,7 @@ class Pause(StrEnum):
 
     NONE = ""  # nothing
     GATE = "gate"  # a file, in the middle of the model's answer
+    COMMAND = "command"  # the same file, in a command whose effect must not happen twice
     QUESTION = "question"  # the answer of a person
     APPROVAL = "approval"  # the approval of a person
 
@@ -112,8 +114,10 @@ def _position(messages: Sequence[ChatMessage]) -> tuple[Script, int]:
     for message in reversed(messages):
         if message.role is Role.ASSISTANT:
             turn += 1
-        elif message.role is Role.USER and message.text().startswith('{"name"'):
-            return Script(**json.loads(message.text())), turn
+            continue
+        task = message.text().rpartition("\n")[2]  # what else was posted with it comes before
+        if message.role is Role.USER and task.startswith('{"name"'):
+            return Script(**json.loads(task)), turn
     raise AssertionError("the conversation holds no task")
 
 
@@ -128,6 +132,8 @@ def _calls(script: Script, turn: int, chance: random.Random) -> tuple[ToolCall, 
         return (_call(script, turn, 0, "file_edit", path=LETTER_FILE, old_str=LETTER_TEXT, new_str="sent\n"),)
     if turn == 1 and script.pause == Pause.APPROVAL:
         return (_call(script, turn, 0, "files_creation", files=[{"file_path": LETTER_FILE, "content": LETTER_TEXT}]),)
+    if turn == script.turns and script.pause == Pause.COMMAND:
+        return (_waiting_command(script, turn),)
     wanted = [0, *chance.sample((0, 1, 2, 3), k=chance.randint(1, 3))]
     chance.shuffle(wanted)
     return tuple(_work(script, turn, number, kind) for number, kind in enumerate(wanted))
@@ -145,6 +151,12 @@ def _work(script: Script, turn: int, number: int, kind: int) -> ToolCall:
     if kind == 2:
         return _call(script, turn, number, "ls", path=".")
     return _call(script, turn, number, "todo_read")
+
+
+def _waiting_command(script: Script, turn: int) -> ToolCall:
+    line, gate = f"{script.name} {_call_id(script, turn, 0)}", f"{_TO_WORKER_FOLDER}/{GATES_FOLDER}/{script.name}"
+    cmd = f"echo '{line}' >> {EFFECTS_FILE}; until [ -e {gate} ]; do sleep {_POLL_SECONDS}; done"
+    return _call(script, turn, 0, "bash", cmd=cmd)
 
 
 def _call(script: Script, turn: int, number: int, name: str, /, **arguments: object) -> ToolCall:

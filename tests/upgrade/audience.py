@@ -54,15 +54,7 @@ class Audience:
 
     def publish_legacy(self, script: Script) -> None:
         """Publish a task as programs of the older interface do, and follow its stream."""
-        flow = Followed(str(uuid4()), str(uuid4()), script)
-        message = {
-            "flow_uuid": flow.thread_id,
-            "flow_input_uuid": flow.run_id,
-            "user_uuid": "user-1",
-            "context_data": [{"type": "text", "content": script.as_task()}],
-        }
-        with Celery(broker=self._stack.redis_url, set_as_current=False) as celery:
-            celery.send_task(LEGACY_TASK, args=[json.dumps(message)])
+        flow = publish_legacy(self._stack.redis_url, script)
         self._witness.legacy.append(flow)
         source = Source("/agent/event-stream", 1, {"flowUuid": flow.thread_id, "flowInputUuid": flow.run_id})
         self._begin(StreamReader(self._http, self._stack.urls, self._chance, flow).read(source))
@@ -86,7 +78,7 @@ class Audience:
 
     async def _run_program(self, version: Version, view: Followed, ends: int, urls: Sequence[str]) -> None:
         command = version.command(sdk_reader.__file__, version.sdk, view.thread_id, str(ends), *urls)
-        environment = version.environment(self._stack.folder, self._stack.redis_url)
+        environment = self._stack.environment(version)
         name = view.script.name.replace(" ", "-")
         with (self._stack.folder / f"{name}.log").open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
@@ -101,6 +93,20 @@ class Audience:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+def publish_legacy(redis_url: str, script: Script) -> Followed:
+    """Publish a task straight to the queue, as programs of the older interface do."""
+    flow = Followed(str(uuid4()), str(uuid4()), script)
+    message = {
+        "flow_uuid": flow.thread_id,
+        "flow_input_uuid": flow.run_id,
+        "user_uuid": "user-1",
+        "context_data": [{"type": "text", "content": script.as_task()}],
+    }
+    with Celery(broker=redis_url, set_as_current=False) as celery:
+        celery.send_task(LEGACY_TASK, args=[json.dumps(message)])
+    return flow
 
 
 def _take_line(view: Followed, line: bytes) -> None:

@@ -1,7 +1,7 @@
 """The runs that the story needs at certain places: begun, awaited at their pause, and found at their worker."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -9,24 +9,23 @@ from redis.asyncio import Redis
 
 from shared.contract.run import RunStatus
 from tests.chaos.run_client import Followed
-from tests.chaos.scripted_worker_model import MODEL_CALLS_FILE, Pause, Script
+from tests.chaos.scripted_worker_model import EFFECTS_FILE, MODEL_CALLS_FILE, Pause, Script
 from tests.chaos.waiting import until, until_async
-from tests.upgrade.audience import Audience
 from tests.upgrade.person import Person
 from tests.upgrade.stack import MixedStack, Service
 
 _TURNS: Final = 2
-_MOST_HELD: Final = 30
+_MOST_HELD: Final = 10
 
 
 class Cast:
-    """Begins runs of one act; `name` is the act's."""
+    """Begins runs of one act, which `follow` is told of; `name` is the act's."""
 
-    def __init__(self, name: str, stack: MixedStack, redis: "Redis", audience: Audience) -> None:
+    def __init__(self, name: str, stack: MixedStack, redis: "Redis", follow: Callable[[Followed], None]) -> None:
         self._name = name
         self._stack = stack
         self._redis: Any = redis  # redis-py types every answer as perhaps awaitable
-        self._audience = audience
+        self._follow = follow
         self._scripts: list[Script] = []
 
     def script(self, pause: Pause = Pause.NONE) -> Script:
@@ -38,7 +37,7 @@ class Cast:
     async def begin(self, person: Person, pause: Pause, expected: RunStatus = RunStatus.COMPLETED) -> Followed:
         """Return a run that somebody follows, once it waits at its pause."""
         run = await person.begin(self.script(pause), expected=expected)
-        self._audience.follow(run)
+        self._follow(run)
         await self.until_it_waits(run)
         return run
 
@@ -48,18 +47,23 @@ class Cast:
         """Return a run for each of these pauses, begun side by side."""
         return await asyncio.gather(*(self.begin(person, pause, expected) for pause in pauses))
 
-    async def hold_in_each(self, person: Person, modems: Sequence[Service], count: int) -> list[list[Followed]]:
-        """Return, for each worker, at least so many runs that it holds at their gates."""
-        held: dict[int, list[Followed]] = {modem.pid: [] for modem in modems}
-        while any(len(runs) < count for runs in held.values()):
-            assert sum(map(len, held.values())) < _MOST_HELD, f"{_MOST_HELD} runs did not reach every worker"
-            for run in await self.begin_all(person, (Pause.GATE,) * len(modems)):
-                held[await self._owner(run)].append(run)
-        return list(held.values())
+    async def hold_in_each(self, person: Person, modems: Sequence[Service], pause: Pause) -> list[Followed]:
+        """Return, for each worker, a run that it holds; each may hold more."""
+        held: dict[int, Followed] = {}
+        for _ in range(_MOST_HELD):
+            for run in await self.begin_all(person, (pause,) * len(modems)):
+                held[await self._owner(run)] = run
+            if all(modem.pid in held for modem in modems):
+                return [held[modem.pid] for modem in modems]
+        raise AssertionError(f"{_MOST_HELD} runs did not reach every worker")
 
     async def until_it_waits(self, run: Followed) -> None:
-        """Return once a run is at its pause: its model has been asked and holds its answer, or a person has."""
-        if run.script.pause == Pause.GATE:
+        """Return once a run is at its pause: its model holds its answer, its command waits, or a person is asked."""
+        if run.script.pause == Pause.COMMAND:
+            effects = self._stack.workspace(run.thread_id) / EFFECTS_FILE
+            call = f"{run.script.name}-{run.script.turns}-0\n"
+            await until(lambda: effects.exists() and call in effects.read_text())
+        elif run.script.pause == Pause.GATE:
             call = f"{run.script.name} {run.script.turns}"
             await until(lambda: call in self._stack.printed(MODEL_CALLS_FILE))
         else:
@@ -75,6 +79,13 @@ class Cast:
         """Let everything that is held go on."""
         for script in self._scripts:
             self._stack.open_gate(script.name)
+
+    async def until_it_ends(self, run: Followed) -> None:
+        """Return once the record says so."""
+        await until_async(partial(self._has_ended, run))
+
+    async def _has_ended(self, run: Followed) -> bool:
+        return bool(await self._field(run, "completion_id"))
 
     async def _is(self, run: Followed, status: RunStatus) -> bool:
         return await self._field(run, "status") == status

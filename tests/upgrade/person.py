@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import httpx
 
 from shared.contract.run import RunStatus
 from tests.chaos.run_client import Followed
 from tests.chaos.scripted_worker_model import Script
+
+Body = Mapping[str, Any]
+NOTHING: Final[Body] = MappingProxyType({})
 
 
 class Person:
@@ -18,10 +22,16 @@ class Person:
         self._http = http
         self._url = url
 
-    async def begin(self, script: Script, *, expected: RunStatus = RunStatus.COMPLETED) -> Followed:
-        """Post a task on a new thread."""
-        thread = await self._post("/api/agent/initiate", {})
-        return await self._execute(str(thread["thread_id"]), script, expected, {})
+    async def begin(
+        self, script: Script, *, expected: RunStatus = RunStatus.COMPLETED, thread: Body = NOTHING, task: Body = NOTHING
+    ) -> Followed:
+        """Post a task on a new thread; `thread` and `task` are further members of the two requests."""
+        made = await self._post("/api/agent/initiate", thread)
+        return await self._execute(str(made["thread_id"]), script, expected, task)
+
+    async def queue(self, run: Followed, script: Script) -> Followed:
+        """Post a task that waits for an active run to end."""
+        return await self._execute(run.thread_id, script, RunStatus.COMPLETED, NOTHING)
 
     async def interrupt(self, run: Followed, script: Script) -> Followed:
         """Post a task that takes the place of an active run."""
@@ -46,17 +56,13 @@ class Person:
         """Cancel a run."""
         await self._post(self._of_run(run, "cancel"), {})
 
-    async def _execute(
-        self, thread_id: str, script: Script, expected: RunStatus, further: Mapping[str, str]
-    ) -> Followed:
+    async def _execute(self, thread_id: str, script: Script, expected: RunStatus, further: Body) -> Followed:
         body = {"task": script.as_task(), **further}
         answer = await self._post(f"/api/agent/{thread_id}/execute", body, {"Idempotency-Key": script.name})
         return Followed(thread_id, str(answer["run_id"]), script, self._url, expected)
 
-    async def _post(
-        self, path: str, body: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> Mapping[str, Any]:
-        answer = await self._http.post(self._url + path, json=body, headers=headers)
+    async def _post(self, path: str, body: Body, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+        answer = await self._http.post(self._url + path, json=dict(body), headers=headers)
         answer.raise_for_status()
         decoded: Mapping[str, Any] = json.loads(answer.content or b"{}")
         return decoded

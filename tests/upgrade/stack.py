@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,9 @@ class Service:
 class MixedStack:
     """`async with` starts Redis; the services come and go as the test says. `urls` are the gateways in use."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._settings = settings or {}
         self._opened = AsyncExitStack()
         self._redis = RedisProcess(folder=folder)
         self.services: list[Service] = []  # all that ever ran
@@ -50,6 +52,10 @@ class MixedStack:
     def redis_url(self) -> str:
         """The Redis of all."""
         return self._redis.url
+
+    def environment(self, version: Version) -> Mapping[str, str]:
+        """Return the environment of a program of this version."""
+        return version.environment(self._folder, self.redis_url, self._settings)
 
     def workspace(self, thread_id: str) -> Path:
         """Return the folder that the tools of a thread work in."""
@@ -102,7 +108,7 @@ class MixedStack:
         process = KeptProcess(
             f"{version.label}-{module}-{len(self.services)}",
             version.command("-m", module, *arguments),
-            settings=version.environment(self._folder, self.redis_url),
+            settings=self.environment(version),
             folder=self._folder,
         )
         self._opened.push_async_callback(process.stop)

@@ -59,7 +59,7 @@ async def roll_forward_and_back(folder: Path, *, old: Version, new: Version, see
         try:
             async with Redis.from_url(stack.redis_url, decode_responses=True) as redis:
                 for coming in (new, old):
-                    cast = Cast(f"to-{coming.label}", stack, redis, audience)
+                    cast = Cast(f"to-{coming.label}", stack, redis, audience.follow)
                     turnover = Turnover(stack, audience, witness, cast, versions=(old, new))
                     services = await turnover.play(services, coming)
         finally:

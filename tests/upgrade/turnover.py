@@ -19,7 +19,6 @@ from tests.upgrade.version import Version
 from tests.upgrade.witness import Witness
 
 EACH: Final = 2  # gateways and workers of one version: one of each is asked to stop, one is killed
-_HELD_IN_EACH: Final = 2
 _LOAD_RUNS: Final = 6  # that end in each part
 
 
@@ -36,7 +35,7 @@ class Turnover:
         self._versions = versions
         self._questions: list[Followed] = []
         self._letters: list[Followed] = []
-        self._held: list[list[Followed]] = []
+        self._held: list[Followed] = []  # by the workers that leave, one each
 
     async def play(self, leaving: Sequence[Service], coming: Version) -> list[Service]:
         """Return the services that run in the end."""
@@ -62,20 +61,21 @@ class Turnover:
         self._letters = await cast.begin_all(here, (Pause.APPROVAL,) * 2)
         doomed = await cast.begin_all(here, (Pause.QUESTION, Pause.GATE, Pause.GATE), RunStatus.CANCELLED)
         self._audience.publish_legacy(cast.script(Pause.GATE))
-        self._held = await cast.hold_in_each(here, modems, _HELD_IN_EACH)
-        for runs in self._held:
-            await self._steer(here, runs[0], "before")
+        self._held = await cast.hold_in_each(here, modems, Pause.GATE)
+        await cast.hold_in_each(here, modems, Pause.COMMAND)
+        for run in self._held:
+            await self._steer(here, run, "before")
         return doomed
 
     async def _mix(self, there: Person, doomed: Sequence[Followed], gateways: Sequence[Service]) -> None:
         """While both versions serve, reach runs of leaving workers through a coming gateway."""
         urls = [gateway.url for gateway in gateways]
-        for version, runs in zip(self._versions, self._held, strict=True):
-            self._audience.follow_by_sdk(version, runs[0], 1, urls)
-            self._audience.follow_thread(runs[0], 1)
+        for version, run in zip(self._versions, self._held, strict=True):
+            self._audience.follow_by_sdk(version, run, 1, urls)
+            self._audience.follow_thread(run, 1)
         self._audience.publish_legacy(self._cast.script())
-        for runs in self._held:
-            await self._steer(there, runs[0], "across")
+        for run in self._held:
+            await self._steer(there, run, "across")
         unanswered, running, replaced = doomed
         await there.cancel(unanswered)
         await there.cancel(running)
@@ -89,7 +89,7 @@ class Turnover:
         self._witness.drained.add(drained.pid)
         self._witness.killed.add(killed.pid)
         await asyncio.gather(drained.process.stop(), killed.process.kill_for_good())
-        await self._cast.until_owned_by([run for runs in self._held for run in runs], coming)
+        await self._cast.until_owned_by(self._held, coming)
 
     async def _use_old_gateway(self, here: Person) -> None:
         """Reach runs of coming workers through a leaving gateway."""

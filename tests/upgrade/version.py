@@ -11,7 +11,7 @@ from tests.e2e.service_process import service_environment
 from tests.other_commit import Checkout
 
 MODEL_MODULE: Final = "scripted_by_both_versions"
-_SETTINGS: Final = {
+SETTINGS_OF_BOTH: Final = {
     **SETTINGS,
     "BAUD_LLM__MODEL": f"python:{MODEL_MODULE}:make_model",
     # The tool that a script with Pause.APPROVAL calls.
@@ -35,8 +35,8 @@ class Version:
         """Return the command that runs a module with this version's code, e.g. ("-m", "modem")."""
         return (self.checkout.python, "-P", *arguments)
 
-    def environment(self, folder: Path, redis_url: str) -> Mapping[str, str]:
+    def environment(self, folder: Path, redis_url: str, further: Mapping[str, str]) -> Mapping[str, str]:
         """Return the environment of its programs; in `folder` are their data and the model of both versions."""
-        settings = {**_SETTINGS, "REDIS_URL": redis_url, "BAUD_DATA_DIR": str(folder / "data")}
+        settings = {**SETTINGS_OF_BOTH, **further, "REDIS_URL": redis_url, "BAUD_DATA_DIR": str(folder / "data")}
         path = os.pathsep.join((str(self.checkout.folder), str(folder / "model")))
         return {**service_environment(settings), "PYTHONPATH": path}
