@@ -13,6 +13,7 @@ from typing import Final
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.lease.active_runs import ActiveRun, ActiveRuns
+from modem.service.observers import LogObserver, Observers
 from modem.service.redis_retry import redis_retry
 from modem.service.run_log.masking import SecretMask
 from modem.service.run_log.run_log import MASKED_IN_PLACE, StoreRunLog
@@ -41,6 +42,15 @@ from workflow.agent.tool_call_runner import ToolCallRunner
 from workflow.journal.events import EventFactory
 from workflow.journal.journal import Journal
 from workflow.journal.limits import Limits
+from workflow.journal.observer import (
+    RunClaimed,
+    RunEnded,
+    RunHandedOver,
+    RunObserver,
+    RunResumed,
+    RunTakenOver,
+    RunWaiting,
+)
 from workflow.journal.outcome import Outcome
 from workflow.runner.runner import Runner
 
@@ -74,6 +84,7 @@ class RunServices:
     clock: SystemClock
     mask: SecretMask = field(default_factory=SecretMask)
     priority_gate: PriorityGate = field(default_factory=PriorityGate)
+    observer: RunObserver = field(default_factory=lambda: Observers([LogObserver()]))
 
 
 async def execute_run(job: RunJob, services: RunServices) -> None:
@@ -100,7 +111,7 @@ async def _execute(job: RunJob, services: RunServices) -> None:
     if claim is None:
         _log.info("nothing to do: the run is claimed, ended or queued")
         return
-    _log.info("run begins, attempt %d", claim.run.attempts)
+    _note_claim(claim.run, services.observer)
     with services.active.enter(claim.run, services.clock.now()) as active:
         try:
             await _carry_out(claim, services, active)
@@ -112,6 +123,14 @@ async def _execute(job: RunJob, services: RunServices) -> None:
         except UnreadableRecordError as error:
             raise UnreadableRunError(error.message, str(claim.run.token)) from error
     await _give_back(claim.run, services)
+
+
+def _note_claim(run: RunRecord, observer: RunObserver) -> None:
+    observer.observe(RunClaimed(run))
+    if run.after_crash:
+        observer.observe(RunTakenOver(run))
+    elif run.attempts > 1:
+        observer.observe(RunResumed(run))
 
 
 async def _claim(job: RunJob, services: RunServices) -> Claim | None:
@@ -140,34 +159,41 @@ async def _give_back(run: RunRecord, services: RunServices) -> None:
 
 
 async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:
-    is_legacy = claim.run.legacy_stream is not None
-    events = EventFactory(claim.run.thread_id, claim.run.run_id, services.clock, full_deltas=is_legacy)
-    log = StoreRunLog(
-        services.runs, claim.run, services.stream, mask=services.mask, priority_gate=services.priority_gate
-    )
+    run = claim.run
+    events = EventFactory(run.thread_id, run.run_id, services.clock, full_deltas=run.legacy_stream is not None)
+    log = StoreRunLog(services.runs, run, services.stream, mask=services.mask, priority_gate=services.priority_gate)
     try:
         messages, state = await _masked(claim, services.mask)
-        journal = Journal(log, events, claim.run, messages=messages, state=state)
+        journal = Journal(log, events, run, messages=messages, state=state, observer=services.observer)
         ended: Ended | None = None
         while ended is None:  # a run that was steered while it ended or began to wait goes on
             outcome = await _outcome(claim, services, journal, active)
             if outcome is None:
                 await log.commit([])
-                await _hand_over(claim.run, services)
+                await _hand_over(run, services)
                 return
             if isinstance(outcome, Question):
-                wait_outcome = await _wait(claim.run, outcome, journal, log, services)
+                wait_outcome = await _wait(run, outcome, journal, log, services)
                 if wait_outcome is WaitOutcome.WAITING:
                     return
                 if wait_outcome is WaitOutcome.STEERED:
                     await journal.withdraw(outcome.call_id, _OVERTAKEN)
                     continue
                 outcome = await _close(journal, StopReason.CANCELLED, _CANCELLED)
-            ended = await log.finish(_end_of(outcome, events))
-            _log.info("run ended: %s", outcome.stop_reason)
+            ended = await _end(run, outcome, events, log, services.observer)
     finally:
         await log.close()
-    await settle_end(claim.run, ended, services)
+    await settle_end(run, ended, services)
+
+
+async def _end(
+    run: RunRecord, outcome: Outcome, events: EventFactory, log: StoreRunLog, observer: RunObserver
+) -> Ended | None:
+    """Write the end of a run; None when it would complete but was steered meanwhile."""
+    ended = await log.finish(_end_of(outcome, events))
+    if ended is not None:
+        observer.observe(RunEnded(run, outcome))
+    return ended
 
 
 async def _masked(claim: Claim, mask: SecretMask) -> tuple[Sequence[ChatMessage], AgentState]:
@@ -191,7 +217,7 @@ async def _hand_over(run: RunRecord, services: RunServices) -> None:
     if await services.leases.release(run):
         await services.leases.schedule_check(job, due_in_seconds=_HAND_OVER_CHECK_SECONDS)
         await services.publisher.publish(job)
-        _log.info("run handed over")
+        services.observer.observe(RunHandedOver(run))
 
 
 async def _wait(
@@ -208,7 +234,7 @@ async def _wait(
     if outcome is WaitOutcome.WAITING:
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
         await services.leases.schedule_question_check(job, due_in_seconds=timeout_seconds)
-        _log.info("the run waits for a person")
+        services.observer.observe(RunWaiting(run, question))
     return outcome
 
 

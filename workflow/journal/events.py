@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
@@ -46,6 +46,10 @@ class EventFactory:
     def begin(self, execute_type: str) -> EventSpan:
         """Begin a span now."""
         return EventSpan(str(uuid.uuid4()), self.now(), execute_type)
+
+    def seconds_since(self, span: EventSpan) -> float:
+        """Return how long ago a span began, by the clock of whoever asks."""
+        return (self._clock.now() - datetime.fromisoformat(span.began_at)).total_seconds()
 
     def user_message(self, run: RunRecord) -> AgentExecuteData:
         """The task, as the first event of its run."""

@@ -9,10 +9,17 @@ from pydantic import JsonValue
 from shared.contract.event import AgentExecuteData
 from shared.contract.message import ChatMessage, Role, ToolCall
 from shared.contract.run import Answer, Question, RunRecord
-from shared.contract.state import AgentState, CallInFlight, Phase
+from shared.contract.state import AgentState, Phase
 from shared.errors import LeaseLostError
-from workflow.journal.calls_in_flight import count_lost_worker, with_unique_ids, without_call
+from workflow.journal.calls_in_flight import (
+    calls_begun,
+    count_lost_worker,
+    with_calls,
+    with_unique_ids,
+    without_call,
+)
 from workflow.journal.events import EventFactory, EventSpan
+from workflow.journal.observer import NoObserver, RunObserver, StepEnded, ToolCallEnded
 from workflow.journal.ports import RunLog
 from workflow.journal.workspace_note import FindPlace, files_note, nowhere, processes_note, uses_sandbox
 from workflow.llm.model import ModelAnswer, StreamRestarted, TextDelta
@@ -34,17 +41,19 @@ class Journal:
         *,
         messages: Sequence[ChatMessage],
         state: AgentState,
+        observer: RunObserver | None = None,
     ) -> None:
         self._log = log
         self._events = events
         self._run = run
+        self._observer = observer or NoObserver()
         self._has_begun = False
         self._is_sealed = False
         self._lock = asyncio.Lock()
         self._writes: set[asyncio.Task[Sequence[ChatMessage]]] = set()
         self.messages: list[ChatMessage] = list(messages)
         self.state = state
-        self._in_flight: dict[str, tuple[EventSpan, ToolCall]] = self._restore_in_flight()
+        self._in_flight: dict[str, tuple[EventSpan, ToolCall]] = calls_begun(self.state, self._own_messages())
         self.usage = run.usage
         self._find_place: FindPlace = nowhere
         self._place: WorkspacePlace | None = None
@@ -140,11 +149,13 @@ class Journal:
         """
         self._raise_if_sealed()
         answer = replace(answer, tool_calls=with_unique_ids(answer.tool_calls, self.messages))
-        self.usage = self.usage.plus(answer.usage.model_copy(update={"steps": 1}))
+        used = answer.usage.model_copy(update={"steps": 1})
+        self.usage = self.usage.plus(used)
         events = [self._events.response(step, answer.text)] if answer.text else []
         message = ChatMessage(role=Role.ASSISTANT, content=answer.text, tool_calls=answer.tool_calls)
         has_content = bool(answer.text or answer.tool_calls)
         written = await self._commit(events, [message] if has_content else [])
+        self._observer.observe(StepEnded(self._run, used, self._events.seconds_since(step)))
         return replace(answer, text=written[0].text(), tool_calls=written[0].tool_calls) if written else answer
 
     async def begin_calls(self, calls: Sequence[ToolCall], *, uses_workspace: bool = False) -> None:
@@ -199,6 +210,8 @@ class Journal:
         step, _ = self._in_flight[call.call_id]
         message = ChatMessage(role=Role.TOOL, content=result.text, tool_call_id=call.call_id)
         await self._commit([self._events.tool_end(step, result)], [message], change=result.state, ended=call.call_id)
+        seconds = self._events.seconds_since(step)
+        self._observer.observe(ToolCallEnded(self._run, call.name, result.is_error, seconds))
 
     def _raise_if_sealed(self) -> None:
         if self._is_sealed:
@@ -274,26 +287,12 @@ class Journal:
             return messages, self._late_note
         return [*messages, ChatMessage(role=Role.USER, content=self._late_note)], None
 
-    def _restore_in_flight(self) -> dict[str, tuple[EventSpan, ToolCall]]:
-        calls = {call.call_id: call for message in self._own_messages() for call in message.tool_calls}
-        return {
-            each.call_id: (EventSpan(each.uuid, each.began_at, f"tool_{calls[each.call_id].name}"), calls[each.call_id])
-            for each in self.state.in_flight
-            if each.call_id in calls
-        }
-
     def _own_messages(self) -> list[ChatMessage]:
         """Return this run's part of the conversation: open calls of an earlier run ended with that run."""
         return [message for message in self.messages if message.run_id == self._run.run_id]
 
     def _with_in_flight(self, state: AgentState) -> AgentState:
-        known = {each.call_id: each for each in state.in_flight}
-        in_flight = tuple(
-            known.get(call.call_id)
-            or CallInFlight(call_id=call.call_id, name=call.name, uuid=step.uuid, began_at=step.began_at)
-            for step, call in self._in_flight.values()
-        )
-        return state.model_copy(update={"in_flight": in_flight})
+        return with_calls(state, self._in_flight.values())
 
 
 def _plan_anew(state: AgentState) -> AgentState:
