@@ -60,15 +60,15 @@ install_by_uv() {
 }
 
 install_by_pip() {
-    local pip=("$python" -m pip --python "$venv/bin/python") strangers
+    local pip=("$python" -m pip --python "$venv/bin/python") extra
     "$venv/bin/python" -c '' 2>/dev/null || "$python" -m venv --without-pip "$venv" ||
         fail "$python cannot make virtual environments: install its module venv (Debian: apt-get install python3-venv)"
     "${pip[@]}" install "${exact[@]}" --requirement "$lock"
     "${pip[@]}" install "${quiet[@]}" --no-deps --no-build-isolation --editable .
-    strangers=$("$venv/bin/python" scripts/strangers.py "$lock")
+    extra=$("$venv/bin/python" scripts/not_in_lock.py "$lock")
     # Words on purpose: a name of a distribution has no space in it.
     # shellcheck disable=SC2086
-    [ -z "$strangers" ] || "${pip[@]}" uninstall "${quiet[@]}" --yes $strangers
+    [ -z "$extra" ] || "${pip[@]}" uninstall "${quiet[@]}" --yes $extra
 }
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||

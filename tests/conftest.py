@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.integration.redis_process import RedisProcess
 
 
 def pytest_configure() -> None:
-    """Lend the tests programs that they call and that no wheel brings, where the machine has none."""
+    """Let examples take any time, as a busy machine may; lend programs that no wheel brings, where there are none."""
+    settings.register_profile("no time limits", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("no time limits")
     if shutil.which("setsid") is None:
         os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parent / 'programs'}"
 

@@ -1,4 +1,4 @@
-"""What may be seen of streamed text, and what the log keeps of it: pieces give way to the message that they begin."""
+"""What may be seen of streamed text, and what the log keeps of it: the complete message replaces the pieces."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -52,7 +52,7 @@ def faults_in_text(seen: Sequence[Event], log: Sequence[Event]) -> Iterator[str]
         elif message.data.execute_type == ExecuteType.ASSISTANT_RESPONSE:
             yield from _faults_against(uuid, text, message)
         elif message.data.execute_type != ExecuteType.STATUS and text.strip():
-            yield f"{uuid}: {text!r} was said and has no message"
+            yield f"{uuid}: {text!r} was streamed and has no message"
 
 
 def _key(piece: Event, log: Sequence[Event]) -> tuple[str, str]:
@@ -61,11 +61,11 @@ def _key(piece: Event, log: Sequence[Event]) -> tuple[str, str]:
 
 
 def _faults_against(uuid: str, text: str, message: Event) -> Iterator[str]:
-    whole = str((message.data.execute_result or {}).get("assistant_response_result"))
+    complete = str((message.data.execute_result or {}).get("assistant_response_result"))
     if text and message.data.uuid != uuid:
-        yield f"{uuid}: {text!r} was said, and the next message is another's: {whole!r}"
-    elif not whole.startswith(text) and whole != text.rstrip():
-        yield f"{uuid}: {text!r} is not the beginning of {whole!r}"
+        yield f"{uuid}: {text!r} was streamed, and the next message is another's: {complete!r}"
+    elif not complete.startswith(text) and complete != text.rstrip():
+        yield f"{uuid}: {text!r} is not the beginning of {complete!r}"
 
 
 def _content(piece: Event) -> str:

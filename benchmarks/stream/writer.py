@@ -32,7 +32,7 @@ class _Stream:
 class StreamWriter:
     """Appends to many streams in turn, in an order that is shuffled once."""
 
-    line: socket.socket
+    connection: socket.socket
     streams: list[_Stream]
     _replies: hiredis.Reader = field(default_factory=hiredis.Reader)
     _unanswered: int = 0
@@ -61,13 +61,13 @@ class StreamWriter:
     def _append(self, now_ns: int) -> None:
         stream = self.streams[self._next]
         self._next = (self._next + 1) % len(self.streams)
-        self.line.sendall(stream.command.packed(now_ns, stream.written))
+        self.connection.sendall(stream.command.packed(now_ns, stream.written))
         stream.written += 1
         self._unanswered += _REPLIES
 
     def _collect(self, at_most: int) -> None:
         while self._unanswered > at_most:
-            data = self.line.recv(65536)
+            data = self.connection.recv(65536)
             if not data:
                 raise RuntimeError("Redis closed the connection of the writer")
             self._replies.feed(data)
@@ -80,13 +80,13 @@ class StreamWriter:
 def connect(redis_url: str) -> socket.socket:
     """Return a connection to Redis, signed in when the URL has a password."""
     parts = urlsplit(redis_url)
-    line = socket.create_connection((parts.hostname, parts.port))
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = socket.create_connection((parts.hostname, parts.port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if parts.password:
-        line.sendall(pack("AUTH", parts.password))
-        if line.recv(64) != b"+OK\r\n":
+        connection.sendall(pack("AUTH", parts.password))
+        if connection.recv(64) != b"+OK\r\n":
             raise RuntimeError("Redis does not take the password")
-    return line
+    return connection
 
 
 def main() -> None:

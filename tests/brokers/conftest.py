@@ -1,4 +1,4 @@
-"""What the tests of RabbitMQ share with those of whole stacks."""
+"""What the tests of RabbitMQ share with those of complete stacks."""
 
 from tests.e2e.conftest import new_broker as new_broker
 from tests.e2e.conftest import openai_server as openai_server

@@ -202,6 +202,6 @@ def test_a_stopping_worker_ends_though_rabbitmq_hangs(
             assert old.wait(_LIMIT_SECONDS) == 0
         finally:
             rabbit.resume()
-        stack.start_modem("heir")
+        stack.start_modem("successor")
         ended = run.end()
     assert (ended.stop_reason, ended.record.attempts, ended.record.crashes) == (StopReason.COMPLETED, 2, 0)

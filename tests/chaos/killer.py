@@ -14,7 +14,7 @@ from shared.broker.queue import make_celery
 from shared.config import ModemConfig, RedisConfig
 from shared.keys import EXECUTE_RUN_TASK
 from tests.chaos.fault import DECK, Fault, FaultKind
-from tests.chaos.fraying_proxy import FrayingProxy
+from tests.chaos.faulty_proxy import FaultyProxy
 from tests.chaos.kept_process import KeptProcess
 from tests.chaos.run_client import Followed
 from tests.chaos.stack import LEASE_SECONDS, Stack
@@ -39,8 +39,8 @@ class Killer:
         self._celery: Celery = make_celery(
             ModemConfig(), RedisConfig.model_validate({"url": stack.redis_url}), socket_timeout=2.0
         )
-        self._lasting: set[asyncio.Task[None]] = set()
-        self._tormented: set[str] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._disturbed: set[str] = set()
         self._do: dict[FaultKind, Callable[[], Awaitable[None]]] = {
             FaultKind.KILL_MODEM: self._kill_modem,
             FaultKind.PAUSE_MODEM: self._pause_modem,
@@ -66,14 +66,14 @@ class Killer:
                     await asyncio.sleep(self._chance.uniform(0.4, 1.6) * _MEAN_PAUSE_SECONDS)
                     await self._do[kind]()
         finally:
-            while self._lasting:
-                await asyncio.wait(self._lasting)
+            while self._running:
+                await asyncio.wait(self._running)
             await asyncio.to_thread(self._celery.close)
 
     async def _pick(self, processes: Sequence[KeptProcess]) -> KeptProcess:
         """Return a healthy process, once another one is healthy too: one has to go on."""
         while True:
-            well = [each for each in processes if each.name not in self._tormented and each.is_well(_WARM_SECONDS)]
+            well = [each for each in processes if each.name not in self._disturbed and each.is_well(_WARM_SECONDS)]
             if len(well) > 1:
                 return self._chance.choice(well)
             await asyncio.sleep(0.1)
@@ -81,17 +81,17 @@ class Killer:
     def _note(self, kind: FaultKind, victim: KeptProcess) -> None:
         self.faults.append(Fault(kind, time.time(), victim.name, victim.pid))
 
-    def _let_last(self, victim: KeptProcess, suffering: Awaitable[None]) -> None:
-        async def suffer() -> None:
-            self._tormented.add(victim.name)
+    def _run_fault(self, victim: KeptProcess, fault: Awaitable[None]) -> None:
+        async def run() -> None:
+            self._disturbed.add(victim.name)
             try:
-                await suffering
+                await fault
             finally:
-                self._tormented.discard(victim.name)
+                self._disturbed.discard(victim.name)
 
-        task = asyncio.create_task(suffer(), name=f"what is done to {victim.name}")
-        self._lasting.add(task)
-        task.add_done_callback(self._lasting.discard)
+        task = asyncio.create_task(run(), name=f"fault of {victim.name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _kill_modem(self) -> None:
         modem = await self._pick(self._stack.modems)
@@ -101,22 +101,22 @@ class Killer:
     async def _pause_modem(self) -> None:
         modem = await self._pick(self._stack.modems)
         self._note(FaultKind.PAUSE_MODEM, modem)
-        self._let_last(modem, modem.pause(self._chance.uniform(*_LONGER_THAN_A_LEASE)))
+        self._run_fault(modem, modem.pause(self._chance.uniform(*_LONGER_THAN_A_LEASE)))
 
     async def _drain_modem(self) -> None:
         modem = await self._pick(self._stack.modems)
         self._note(FaultKind.DRAIN_MODEM, modem)
-        self._let_last(modem, modem.end())
+        self._run_fault(modem, modem.end())
 
     async def _partition_modem(self) -> None:
         modem = await self._pick(self._stack.modems)
         self._note(FaultKind.PARTITION_MODEM, modem)
-        self._let_last(modem, _close_off(self._line_of(modem), self._chance.uniform(*_LONGER_THAN_A_LEASE)))
+        self._run_fault(modem, _refuse_connections(self._proxy_of(modem), self._chance.uniform(*_LONGER_THAN_A_LEASE)))
 
     async def _cut_modem(self) -> None:
         modem = await self._pick(self._stack.modems)
         self._note(FaultKind.CUT_MODEM, modem)
-        self._let_last(modem, self._line_of(modem).cut_before_answers(_LOST_ANSWERS_SECONDS))
+        self._run_fault(modem, self._proxy_of(modem).drop_responses_for(_LOST_ANSWERS_SECONDS))
 
     async def _kill_gateway(self) -> None:
         gateway = await self._pick(self._stack.gateways)
@@ -126,12 +126,12 @@ class Killer:
     async def _pause_gateway(self) -> None:
         gateway = await self._pick(self._stack.gateways)
         self._note(FaultKind.PAUSE_GATEWAY, gateway)
-        self._let_last(gateway, gateway.pause(self._chance.uniform(*_LONGER_THAN_A_LEASE)))
+        self._run_fault(gateway, gateway.pause(self._chance.uniform(*_LONGER_THAN_A_LEASE)))
 
     async def _end_gateway(self) -> None:
         gateway = await self._pick(self._stack.gateways)
         self._note(FaultKind.END_GATEWAY, gateway)
-        self._let_last(gateway, gateway.end())
+        self._run_fault(gateway, gateway.end())
 
     async def _cut_clients(self) -> None:
         number = self._chance.randrange(len(self._stack.client_proxies))
@@ -155,13 +155,13 @@ class Killer:
                 return  # Redis is away: nothing was delivered
             self._note(FaultKind.DELIVER_TWICE, self._stack.redis)
 
-    def _line_of(self, modem: KeptProcess) -> FrayingProxy:
+    def _proxy_of(self, modem: KeptProcess) -> FaultyProxy:
         return self._stack.modem_proxies[self._stack.modems.index(modem)]
 
 
-async def _close_off(proxy: FrayingProxy, seconds: float) -> None:
-    proxy.close_off()
+async def _refuse_connections(proxy: FaultyProxy, seconds: float) -> None:
+    proxy.refuse_connections()
     try:
         await asyncio.sleep(seconds)
     finally:
-        proxy.let_through()
+        proxy.accept_connections()

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from baud.stack.embedded_redis import find_binary
 from shared.keys import MODEM_INDEX
-from tests.chaos.fraying_proxy import FrayingProxy
+from tests.chaos.faulty_proxy import FaultyProxy
 from tests.chaos.kept_process import KeptProcess
 from tests.e2e.service_process import service_environment
 from tests.integration.redis_process import free_port
@@ -49,8 +49,8 @@ class Stack:
         self.redis = KeptProcess("redis", self._redis_command(), settings={}, folder=folder)
         self.gateways: list[KeptProcess] = []
         self.modems: list[KeptProcess] = []
-        self.client_proxies: list[FrayingProxy] = []
-        self.modem_proxies: list[FrayingProxy] = []
+        self.client_proxies: list[FaultyProxy] = []
+        self.modem_proxies: list[FaultyProxy] = []
 
     @property
     def processes(self) -> list[KeptProcess]:
@@ -104,10 +104,10 @@ class Stack:
         gateway = self._service(f"gateway-{number}", command, self.redis_port)
         await self._start(gateway)
         self.gateways.append(gateway)
-        self.client_proxies.append(await self._opened.enter_async_context(FrayingProxy(port)))
+        self.client_proxies.append(await self._opened.enter_async_context(FaultyProxy(port)))
 
     async def _add_modem(self, number: int) -> None:
-        proxy = await self._opened.enter_async_context(FrayingProxy(self.redis_port))
+        proxy = await self._opened.enter_async_context(FaultyProxy(self.redis_port))
         modem = self._service(f"modem-{number}", (sys.executable, "-P", "-m", "modem"), proxy.port)
         await self._start(modem)
         self.modems.append(modem)

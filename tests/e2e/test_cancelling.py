@@ -37,7 +37,7 @@ def test_a_run_without_a_worker_is_cancelled_at_once_and_its_call_closed(
     (closed,) = ended.of_kind("tool_bash", ExecuteState.ERROR)
     assert "its worker was lost" in str(closed.result("error"))
     assert why(run).doing == "It has ended: cancelled. The run was cancelled."
-    stack.start_modem("heir")
+    stack.start_modem("successor")
     following = stack.run("And now?", thread_id=run.thread_id)
     assert (following.stop_reason, following.record.attempts) == (StopReason.COMPLETED, 1)
     asked = openai_server.requests[-1]["messages"]

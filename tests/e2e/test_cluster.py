@@ -74,7 +74,7 @@ def threads_by_node(stack: Stack, cluster: ClusterProcesses) -> dict[int, list[s
 
 def script(thread_id: str) -> list[Answer]:
     """Return the model's answers to a task that names the thread."""
-    wait = "touch begun; until [ -e go ]; do sleep 0.05; done; echo done >> deeds"
+    wait = "touch begun; until [ -e go ]; do sleep 0.05; done; echo done >> effects"
     plan, work = (
         Call(name="job_plan", arguments={"name": "wait", "plan": "wait"}),
         Call(name="bash", arguments={"cmd": wait}),
@@ -105,7 +105,7 @@ def assert_whole(stack: Stack, thread_id: str, run_id: str, seen: list[LogEvent]
     ended = EndedRun(thread_id, run_id, seen, stack.record(thread_id, run_id))
     assert (ended.stop_reason, ended.record.attempts) == (StopReason.COMPLETED, 1)
     assert_every_call_ended_once(ended)
-    assert (stack.workspace(thread_id) / "deeds").read_text() == "done\n"
+    assert (stack.workspace(thread_id) / "effects").read_text() == "done\n"
 
 
 @pytest.mark.parametrize("with_the_lists", [False, True], ids=["any node", "the node that lists runs"])

@@ -53,7 +53,7 @@ def test_a_run_goes_on_over_the_loss_of_the_master(
     group: SentinelGroup, openai_server: OpenAIServer, tmp_path: Path, way: str
 ) -> None:
     openai_server.play(
-        [PLAN, shell("touch begun; until [ -e go ]; do sleep 0.05; done; echo done >> deeds"), AFTER, AFTER]
+        [PLAN, shell("touch begun; until [ -e go ]; do sleep 0.05; done; echo done >> effects"), AFTER, AFTER]
     )
     settings = {**model_settings(openai_server, SMALL_MODEL), **SETTINGS}
     with Stack(group.url, tmp_path, settings, redis=group.redis) as stack:
@@ -76,5 +76,5 @@ def test_a_run_goes_on_over_the_loss_of_the_master(
         assert list(ended.events) == list(stack.log(thread_id))
         assert (ended.stop_reason, ended.record.attempts) == (StopReason.COMPLETED, 1)
         assert_every_call_ended_once(ended)
-        assert (workspace / "deeds").read_text() == "done\n"
+        assert (workspace / "effects").read_text() == "done\n"
         assert stack.run("And now?", thread_id=thread_id).stop_reason == StopReason.COMPLETED

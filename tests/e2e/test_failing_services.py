@@ -130,7 +130,7 @@ def test_a_stopping_modem_hands_its_runs_over_and_exits(fresh_stack: FreshStack,
     wait_for_event(stack, thinking[0], "I think")
     wait_for_event(stack, working[0], '"begun\\n"')
     old = stack.modems[0]
-    stack.start_modem("heir")
+    stack.start_modem("successor")
     old.terminate()
     assert old.wait() == 0
     for thread_id, run_id in (thinking, working):

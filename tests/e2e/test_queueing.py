@@ -12,6 +12,7 @@ from tests.e2e.service_process import wait_until
 from tests.e2e.stack import Stack
 from tests.fakes.openai_script import Answer, Call
 from tests.fakes.openai_server import OpenAIServer
+from tests.streamed_text import is_text
 
 pytestmark = pytest.mark.brokers
 
@@ -139,7 +140,8 @@ def test_many_threads_at_once_do_not_disturb_each_other(stack: Stack, openai_ser
     for thread_id, run_id, name in zip(threads, runs, names, strict=True):
         run = stack.follow(thread_id, run_id)
         assert run.of_kind("assistant_response")[0].result("assistant_response_result") == f"This is {name}."
-        assert {event.data.thread_id for event in run.events} == {thread_id}
+        assert {event.data.thread_id for event in run.events if not is_text(event)} == {thread_id}
+        assert {event.data.run_id for event in run.events} == {run_id}
 
 
 def test_a_thread_deleted_while_it_works_is_gone(stack: Stack, openai_server: OpenAIServer) -> None:

@@ -106,7 +106,7 @@ def test_why_explains_a_run_and_what_comes_next(stack: Stack, openai_server: Ope
         found = why(run)
         assert (found.status, found.doing) == (RunStatus.PROCESSING, "It carries out 1 tool call(s).")
         assert (found.since, found.is_owner_alive) == (begun.data.create_at, True)
-        assert found.next.what == "If its worker falls silent, another one takes it over."
+        assert found.next.what == "If its worker stops renewing its lease, another one takes it over."
         queued = stack.execute(run.thread_id, "Another")
         explained = stack.http.get(f"/api/agent/{run.thread_id}/runs/{queued}/why").json()
         assert explained["doing"] == "It waits behind 1 run(s) of its thread."

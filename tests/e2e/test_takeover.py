@@ -109,19 +109,19 @@ def assert_every_call_ended_once(run: EndedRun) -> None:
 def test_a_killed_worker_is_replaced_and_the_client_reads_on(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
-    openai_server.play([PLAN, shell("echo once >> deeds; sleep 20"), END])
+    openai_server.play([PLAN, shell("echo once >> effects; sleep 20"), END])
     stack = fresh_stack(modems=2, BAUD_LLM__MODEL=MODEL, **SETTINGS)
     with watched(stack) as run:
         run.until(is_begun)
-        deeds = stack.workspace(run.thread_id) / "deeds"
-        wait_until(deeds.exists, "the command has begun")
+        effects = stack.workspace(run.thread_id) / "effects"
+        wait_until(effects.exists, "the command has begun")
         run.owner().send(signal.SIGKILL)
         ended = run.end()
     assert ended.stop_reason == StopReason.COMPLETED
     assert attempts_announced(ended) == [{"status": "resumed", "attempt": 2}]
     assert (ended.record.attempts, ended.record.crashes) == (2, 1)
     assert_every_call_ended_once(ended)
-    assert deeds.read_text() == "once\n"
+    assert effects.read_text() == "once\n"
     asked = openai_server.requests[-1]["messages"]
     assert "may have been carried out fully, partly, or not at all" in str(asked)
 

@@ -141,7 +141,7 @@ class FakeGateway:
             "attempts": 2,
             "crashes": 1,
             "usage": {"steps": 3, "input_tokens": 1234, "output_tokens": 5, "cost_usd": 0.5},
-            "next": {"what": "If its worker falls silent, another one takes it over.", "at": NOW},
+            "next": {"what": "If its worker stops renewing its lease, another one takes it over.", "at": NOW},
         }
         return JSONResponse({**request.path_params, **found})
 

@@ -267,15 +267,15 @@ async def test_the_built_model_retries_a_rate_limit_and_a_cut() -> None:
     script = [
         Answer(status=429, headers={"Retry-After": "0.02"}),
         Answer(text="half an answer", cut_after=2),
-        Answer(text="whole"),
+        Answer(text="complete"),
     ]
     with OpenAIServer(script) as server:
         items, answer = await ask(build_model(config_for(server), {}))
-    assert answer.text == "whole"
+    assert answer.text == "complete"
     assert len(server.requests) == 3
     void = next(index for index, item in enumerate(items) if isinstance(item, StreamRestarted))
     assert shown(items[:void]) == "half an"
-    assert shown(items[void:]) == "whole"
+    assert shown(items[void:]) == "complete"
 
 
 async def test_the_built_model_does_not_retry_a_bad_key() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.chaos.fraying_proxy import FrayingProxy
+from tests.chaos.faulty_proxy import FaultyProxy
 from tests.integration.conftest import StartGateway
 from tests.integration.fake_worker import open_worker
 from tests.integration.nginx_process import LIMIT_SECONDS, NginxProcess
@@ -61,7 +61,7 @@ async def test_a_stream_continues_over_reloads_restarts_and_a_gateway_that_is_do
     run_id = await gateway.execute(thread_id)
     async with (
         open_worker(redis_url) as worker,
-        FrayingProxy(gateway.port) as proxy,  # so that the gateway may come back on another port
+        FaultyProxy(gateway.port) as proxy,  # so that the gateway may come back on another port
         NginxProcess(tmp_path / "nginx", proxy.port) as nginx,
         reading(read_async, nginx.url, thread_id, run_id) as reader,
     ):
@@ -78,9 +78,9 @@ async def test_a_stream_continues_over_reloads_restarts_and_a_gateway_that_is_do
         await gateway.stop()
         await worker.write(run, "five")
         async with asyncio.timeout(LIMIT_SECONDS):
-            await proxy.found_nobody.wait()
+            await proxy.target_refused.wait()
         gateway = await start_gateway(redis_url)
-        proxy.aim_at(gateway.port)
+        proxy.set_target(gateway.port)
         await worker.finish(run)
         await reader.until_end()
         assert reader.ids == await worker.logged_ids(thread_id)

@@ -9,7 +9,7 @@ import pytest
 
 from baud import AsyncBaud, Baud, Event, StreamPolicy
 from shared.contract.run import RunRecord
-from tests.chaos.fraying_proxy import FrayingProxy
+from tests.chaos.faulty_proxy import FaultyProxy
 from tests.integration.conftest import StartGateway
 from tests.integration.fake_worker import FakeWorker, open_worker
 from tests.integration.gateway_process import LIMIT_SECONDS, GatewayProcess
@@ -32,7 +32,7 @@ async def test_a_stream_outlives_killed_and_restarted_gateways(
     gateway = await start_gateway(redis_url)
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
-    async with open_worker(redis_url) as worker, FrayingProxy(gateway.port) as proxy:
+    async with open_worker(redis_url) as worker, FaultyProxy(gateway.port) as proxy:
         run = await worker.claim(thread_id, run_id)
         async with reading(read, f"http://127.0.0.1:{proxy.port}", thread_id, run_id) as reader:
             for end in (GatewayProcess.stop, _terminate):
@@ -40,7 +40,7 @@ async def test_a_stream_outlives_killed_and_restarted_gateways(
                 await end(gateway)
                 await worker.write(run, "nobody", "is there")
                 gateway = await start_gateway(redis_url)
-                proxy.aim_at(gateway.port)
+                proxy.set_target(gateway.port)
             await worker.finish(run)
             await reader.until_end()
         assert reader.ids == await worker.logged_ids(thread_id)
@@ -78,8 +78,8 @@ async def test_a_connection_cut_at_any_byte_loses_nothing(
     thread_id = await gateway.new_thread()
     run_id = await gateway.execute(thread_id)
     lengths = random.Random(11)
-    async with open_worker(redis_url) as worker, FrayingProxy(gateway.port) as proxy:
-        proxy.fray(lambda: lengths.randint(1, 3000))
+    async with open_worker(redis_url) as worker, FaultyProxy(gateway.port) as proxy:
+        proxy.cut_after(lambda: lengths.randint(1, 3000))
         run = await worker.claim(thread_id, run_id)
         async with reading(read, f"http://127.0.0.1:{proxy.port}", thread_id, run_id) as reader:
             for number in range(10):

@@ -8,20 +8,20 @@ import pytest
 from shared.contract.api import OnBusy
 from shared.contract.run import RunStatus
 from shared.store.run_values import RunWrite
-from tests.chaos.fraying_proxy import FrayingProxy
+from tests.chaos.faulty_proxy import FaultyProxy
 from tests.integration.store_scene import StoreScene, end_of, open_store
 
 
 @pytest.fixture
-async def proxy(redis_url: str) -> AsyncIterator[FrayingProxy]:
+async def proxy(redis_url: str) -> AsyncIterator[FaultyProxy]:
     port = urlsplit(redis_url).port
     assert port is not None
-    async with FrayingProxy(port) as proxy:
+    async with FaultyProxy(port) as proxy:
         yield proxy
 
 
 @pytest.fixture
-async def store(proxy: FrayingProxy) -> AsyncIterator[StoreScene]:
+async def store(proxy: FaultyProxy) -> AsyncIterator[StoreScene]:
     async with open_store(f"redis://127.0.0.1:{proxy.port}/0") as scene:
         for run_id in "abc":
             await scene.runs.submit(scene.run(run_id), on_busy=OnBusy.QUEUE)
@@ -33,31 +33,31 @@ async def store(proxy: FrayingProxy) -> AsyncIterator[StoreScene]:
 
 
 async def test_the_end_of_a_run_whose_answer_is_lost_names_the_next_run_once(
-    store: StoreScene, proxy: FrayingProxy
+    store: StoreScene, proxy: FaultyProxy
 ) -> None:
     run = (await store.claim("b")).run
-    proxy.lose_answer_to(b"EVALSHA")
+    proxy.drop_response_to(b"EVALSHA")
     ended = await store.runs.finish(run, end_of("b"))
-    assert proxy.has_lost_it
+    assert proxy.has_dropped_response
     assert ended is not None
     assert ended.next_run_id == "c"
     assert await store.completions() == ["a", "b"]
     assert (await store.runs.get("t", "b")).status is RunStatus.COMPLETED
 
 
-async def test_a_claim_whose_answer_is_lost_is_the_same_claim(store: StoreScene, proxy: FrayingProxy) -> None:
-    proxy.lose_answer_to(b"EVALSHA")
+async def test_a_claim_whose_answer_is_lost_is_the_same_claim(store: StoreScene, proxy: FaultyProxy) -> None:
+    proxy.drop_response_to(b"EVALSHA")
     claim = await store.claim("b")
-    assert proxy.has_lost_it
+    assert proxy.has_dropped_response
     assert (claim.run.attempts, claim.run.crashes) == (1, 0)
     assert claim.run == await store.runs.get("t", "b")
 
 
-async def test_events_whose_answer_is_lost_are_in_the_log_once(store: StoreScene, proxy: FrayingProxy) -> None:
+async def test_events_whose_answer_is_lost_are_in_the_log_once(store: StoreScene, proxy: FaultyProxy) -> None:
     run = (await store.claim("b")).run
-    proxy.lose_answer_to(b"EVALSHA")
+    proxy.drop_response_to(b"EVALSHA")
     await store.runs.append(run, RunWrite(1, events=[b"second"]))
-    assert proxy.has_lost_it
+    assert proxy.has_dropped_response
     entries = await store.events.page(store.keys.stream, after="0-0", limit=100)
     assert [entry.data for entry in entries if entry.run_id == "b"] == [b"second"]
 

@@ -158,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert processing in ([], [self.active]), "at most one run is executed at a time"
 
     @invariant()
-    def the_stream_tells_each_run_to_its_one_end(self) -> None:
+    def the_stream_has_one_end_of_each_run(self) -> None:
         entries = self.loop.run(self.store.events.page(self.store.keys.stream, after="0-0", limit=1000))
         assert [(entry.run_id, entry.data) for entry in entries] == self.written
         for run_id, known in self.known.items():

@@ -6,34 +6,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from shared.contract.api import OnBusy
-from shared.contract.message import ChatMessage, Role
-from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
-from shared.contract.state import AgentState, Phase, Plan
-from shared.errors import LeaseLostError, RunNotFoundError, ThreadBusyError, ThreadNotFoundError
-from shared.keys import THREAD_INDEX, ThreadKeys
-from shared.store.run_values import Ended, RunWrite, SteerText, SubmitOutcome, Submitted
-from tests.integration.store_scene import TTL, StoreScene, end_of, open_store
-
-LEGACY = "stream:t:old"
-WRITE = RunWrite(
-    1,
-    events=[b"one", b"two"],
-    messages=[ChatMessage(role=Role.USER, content="hello")],
-    state=AgentState(phase=Phase.EXECUTION, plan=Plan(name="a", plan="b")),
-    usage=Usage(steps=2, cost_usd=0.5),
-)
+from shared.contract.run import RunStatus, StopReason, Usage
+from shared.contract.state import AgentState
+from shared.errors import LeaseLostError
+from shared.keys import ThreadKeys
+from shared.store.run_values import Ended, RunWrite, SubmitOutcome, Submitted
+from tests.integration.run_scene import WRITE, submit
+from tests.integration.store_scene import StoreScene, end_of, open_store
 
 
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[StoreScene]:
     async with open_store(redis_url) as scene:
         yield scene
-
-
-async def submit(
-    store: StoreScene, run_id: str, *, on_busy: OnBusy = OnBusy.QUEUE, idempotency_key: str = ""
-) -> Submitted:
-    return await store.runs.submit(store.run(run_id), on_busy=on_busy, idempotency_key=idempotency_key)
 
 
 async def test_a_run_goes_from_submission_to_its_end(store: StoreScene) -> None:
@@ -183,56 +168,6 @@ async def test_two_ends_of_a_run_answer_the_same_and_leave_one_completion(store:
     assert (await store.runs.get("t", "a")).status is RunStatus.COMPLETED
 
 
-async def test_queued_runs_follow_in_order_of_submission(store: StoreScene) -> None:
-    outcomes = [(await submit(store, run_id)).outcome for run_id in "abcd"]
-    assert outcomes == [SubmitOutcome.ACTIVE, *[SubmitOutcome.QUEUED] * 3]
-    assert await store.runs.fail_pending(store.run("c"), end_of("c")) == Ended(
-        await store.events.last_id(store.keys.stream), None
-    )
-    order = []
-    current: str | None = "a"
-    while current:
-        order.append(current)
-        claim = await store.claim(current, claim_id=current)
-        ended = await store.runs.finish(claim.run, end_of(current))
-        assert ended is not None
-        current = ended.next_run_id
-    assert order == ["a", "b", "d"]
-    assert [run.run_id for run in (await store.runs.newest("t", start=0, limit=10)).runs] == ["d", "c", "b", "a"]
-    assert await store.completions() == ["c", "a", "b", "d"]
-
-
-async def test_a_busy_thread_refuses_when_asked_to(store: StoreScene) -> None:
-    await submit(store, "a", on_busy=OnBusy.REJECT)
-    with pytest.raises(ThreadBusyError):
-        await submit(store, "b", on_busy=OnBusy.REJECT)
-    with pytest.raises(RunNotFoundError):
-        await store.runs.get("t", "b")
-
-
-async def test_an_unknown_thread_takes_no_run(store: StoreScene) -> None:
-    stray = RunRecord(run_id="a", thread_id="nowhere", task="x", created_at="2026-01-02T03:04:05+00:00")
-    with pytest.raises(ThreadNotFoundError):
-        await store.runs.submit(stray, on_busy=OnBusy.QUEUE)
-
-
-async def test_the_same_key_gives_the_same_run_even_after_its_end(store: StoreScene) -> None:
-    await submit(store, "a", idempotency_key="k")
-    again = await submit(store, "b", idempotency_key="k", on_busy=OnBusy.REJECT)
-    assert (again.outcome, again.run.run_id) == (SubmitOutcome.REPEATED, "a")
-    run = (await store.claim("a")).run
-    await store.runs.finish(run, end_of("a"))
-    again = await submit(store, "c", idempotency_key="k")
-    assert (again.outcome, again.run.run_id, again.run.status) == (SubmitOutcome.REPEATED, "a", RunStatus.COMPLETED)
-
-
-async def test_a_run_that_never_started_frees_its_key(store: StoreScene) -> None:
-    await submit(store, "a", idempotency_key="k")
-    await store.runs.fail_pending(store.run("a"), end_of("a", RunStatus.FAILED))
-    again = await submit(store, "b", idempotency_key="k")
-    assert (again.outcome, again.run.run_id) == (SubmitOutcome.ACTIVE, "b")
-
-
 async def test_a_claimed_or_ended_run_cannot_be_failed_as_pending(store: StoreScene) -> None:
     await submit(store, "a")
     run = (await store.claim("a")).run
@@ -240,94 +175,6 @@ async def test_a_claimed_or_ended_run_cannot_be_failed_as_pending(store: StoreSc
     await store.runs.finish(run, end_of("a"))
     assert await store.runs.fail_pending(run, end_of("a")) is None
     assert await store.completions() == ["a"]
-
-
-async def _shared_and(store: StoreScene, *runs: str) -> set[str]:
-    present = set(await store.lifetimes())
-    return present & {*store.keys.shared, *(store.keys.run(run_id) for run_id in runs)}
-
-
-async def test_every_write_renews_the_ttl_of_its_keys(store: StoreScene) -> None:
-    await submit(store, "old", idempotency_key="k")
-    old = (await store.claim("old")).run
-    await store.runs.append(old, WRITE)
-    await store.runs.finish(old, end_of("old"))
-
-    async def check(*renewed_runs: str) -> None:
-        lifetimes = await store.lifetimes()
-        assert all(left > 0 for left in lifetimes.values()), lifetimes
-        for key in await _shared_and(store, *renewed_runs):
-            assert TTL - 100 < lifetimes[key] <= TTL + TTL / 8, key
-        await store.grow_old()
-
-    await store.grow_old()
-    await submit(store, "a")
-    await check("old", "a")
-    await submit(store, "b")
-    await check("old", "a", "b")
-    run = (await store.claim("a")).run
-    await check("old", "a", "b")
-    await store.runs.append(run, RunWrite(1, events=[b"x"]))
-    await check("old", "a", "b")
-    await store.runs.finish(run, end_of("a"))
-    await check("old", "a", "b")
-    await store.runs.fail_pending(store.run("b"), end_of("b"))
-    await check("old", "a", "b")
-
-
-async def test_no_run_of_a_thread_is_gone_before_the_thread(store: StoreScene) -> None:
-    async def check() -> None:
-        lifetimes = await store.lifetimes()
-        of_thread = {key: left for key, left in lifetimes.items() if key.startswith(("thread:t:", LEGACY))}
-        assert min(of_thread.values()) >= TTL - 2, of_thread
-        await store.grow_old(70)  # more than half of what lies between two renewals
-
-    await store.runs.submit(store.run("old", legacy_stream=LEGACY), on_busy=OnBusy.QUEUE)
-    old = (await store.claim("old")).run
-    await store.runs.append(old, WRITE)
-    await store.runs.finish(old, end_of("old"))
-    await check()
-    await submit(store, "a")
-    await check()
-    run = (await store.claim("a")).run
-    for sequence in range(1, 6):
-        await store.runs.append(run, RunWrite(sequence, events=[b"x"]))
-        await check()
-    await submit(store, "b")
-    await check()
-    await store.runs.finish(run, end_of("a"))
-    await check()
-
-
-async def test_earlier_runs_of_a_thread_are_not_renewed_with_every_write(store: StoreScene) -> None:
-    await submit(store, "old")
-    await store.runs.finish((await store.claim("old")).run, end_of("old"))
-    await store.redis.expire(store.keys.run("old"), 500)
-    await submit(store, "a")
-    run = (await store.claim("a")).run
-    await store.runs.append(run, WRITE)
-    await store.runs.finish(run, end_of("a"))
-    assert await store.redis.ttl(store.keys.run("old")) <= 500
-
-
-async def test_a_task_that_is_not_stored_leaves_no_index_entry(store: StoreScene) -> None:
-    await submit(store, "a", idempotency_key="k")
-    with pytest.raises(ThreadBusyError):
-        await store.runs.submit(store.run("refused"), on_busy=OnBusy.REJECT)
-    with pytest.raises(ThreadNotFoundError):
-        await store.runs.submit(store.run("lost", thread_id="nowhere"), on_busy=OnBusy.QUEUE)
-    await submit(store, "again", idempotency_key="k")
-    steer = SteerText(ChatMessage(role=Role.USER, content="x"), b"steer")
-    await store.runs.submit(store.run("steer"), on_busy=OnBusy.STEER, steer=steer)
-    await submit(store, "b")
-    assert {key for key in await store.lifetimes() if key.startswith("run:")} == {"run:a:thread", "run:b:thread"}
-
-
-async def test_a_task_keeps_its_thread_in_the_list_of_threads(store: StoreScene) -> None:
-    await store.grow_old()
-    await submit(store, "a")
-    assert TTL - 100 < (await store.lifetimes())[THREAD_INDEX] <= TTL
-    assert [thread.thread_id for thread in (await store.threads.newest(cursor=None, limit=10)).items] == ["t"]
 
 
 async def test_a_write_notifies_once_and_only_when_it_appends_entries(store: StoreScene) -> None:
@@ -346,39 +193,3 @@ async def test_a_write_notifies_once_and_only_when_it_appends_entries(store: Sto
             if message is not None:
                 received.append(message["data"])
     assert received == [b"", b"", b"that was all"]
-
-
-async def test_a_long_log_is_trimmed_to_about_its_length(redis_url: str) -> None:
-    async with open_store(redis_url, max_length=200) as store:
-        await submit(store, "a")
-        run = (await store.claim("a")).run
-        await store.runs.append(run, RunWrite(1, events=[b"x"] * 2000))
-        assert 200 <= await store.redis.xlen(store.keys.stream) <= 400
-
-
-async def test_a_run_is_found_by_its_id_alone(store: StoreScene) -> None:
-    await submit(store, "a")
-    await store.grow_old()
-    assert (await store.runs.find("a")).thread_id == "t"
-    assert (await store.lifetimes())["run:a:thread"] > 100
-    with pytest.raises(RunNotFoundError):
-        await store.runs.find("unknown")
-    await store.threads.delete("t")
-    with pytest.raises(RunNotFoundError):
-        await store.runs.find("a")
-
-
-async def test_of_two_runs_with_one_id_the_later_is_found(store: StoreScene) -> None:
-    await store.threads.create("other")
-    await submit(store, "a")
-    await store.runs.submit(store.run("a", thread_id="other"), on_busy=OnBusy.QUEUE)
-    assert (await store.runs.find("a")).thread_id == "other"
-    assert (await store.runs.get("t", "a")).thread_id == "t"
-
-
-async def test_the_id_of_a_run_that_was_refused_finds_none(store: StoreScene) -> None:
-    await submit(store, "a")
-    with pytest.raises(ThreadBusyError):
-        await store.runs.submit(store.run("b"), on_busy=OnBusy.REJECT)
-    with pytest.raises(RunNotFoundError):
-        await store.runs.find("b")

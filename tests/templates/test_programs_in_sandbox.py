@@ -7,7 +7,7 @@ import pytest
 
 from shared.config import IsolationKind, SandboxConfig
 from tests.integration.sandbox.conftest import LocalSandboxes
-from tests.integration.sandbox.test_local_sandbox import shell
+from tests.integration.sandbox.processes import shell
 from tests.integration.test_tools_on_local_sandbox import call, write
 from workflow.errors import ToolError
 from workflow.service.sandbox.base import Command

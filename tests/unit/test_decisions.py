@@ -36,6 +36,7 @@ ALLOWED_IN: dict[str, tuple[str, ...]] = {
     "aiohttp": (),
     "httpx2": (),
     "sse_starlette": (),
+    "matplotlib": (),
     "litellm": ("workflow/llm/", "workflow/service/litellm_search.py"),
     "redis": ("shared/store/", "shared/broker/address.py"),
     "jinja2": ("workflow/agent/prompts.py",),

@@ -67,7 +67,9 @@ def _next(diagnosis: RunDiagnosis) -> WhatNext:
         )
     if not _has_lease(diagnosis):
         return WhatNext(what="A reaper publishes its job again.", at=_text(diagnosis.next_check_at))
-    return WhatNext(what="If its worker falls silent, another one takes it over.", at=_text(diagnosis.lease_until))
+    return WhatNext(
+        what="If its worker stops renewing its lease, another one takes it over.", at=_text(diagnosis.lease_until)
+    )
 
 
 def _is_owner_alive(diagnosis: RunDiagnosis) -> bool:

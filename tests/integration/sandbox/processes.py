@@ -1,4 +1,4 @@
-"""What runs on this machine, and waiting until that is as it should be."""
+"""Commands for sandboxes, what runs on this machine, and waiting until that is as it should be."""
 
 import asyncio
 import secrets
@@ -7,6 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
+
+from workflow.service.sandbox.base import Command
+
+
+def shell(script: str, **options: object) -> Command:
+    """Return a command for bash; `options` are Command's own fields."""
+    return Command(argv=["bash", "-c", script], **options)  # type: ignore[arg-type] # options are Command's own fields
 
 
 def unique_sleep() -> list[str]:

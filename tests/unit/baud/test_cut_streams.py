@@ -9,21 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baud import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
-from tests.fakes.fraying_stream import TEXT, Break, Fate, FrayingStream
+from tests.fakes.faulty_stream_server import TEXT, Break, Failure, FaultyStreamServer
 
 URL = "http://gateway.test"
 POLICY = StreamPolicy(first_pause_seconds=0.0, longest_pause_seconds=0.0, longest_outage_seconds=None)
-WHOLE_BYTES = len(FrayingStream(4, ()).payload(0))
+COMPLETE_BYTES = len(FaultyStreamServer(4, ()).payload(0))
 
-Read = Callable[[FrayingStream], tuple[list[Event], StreamCounts]]
+Read = Callable[[FaultyStreamServer], tuple[list[Event], StreamCounts]]
 
 
-def read_sync(stream: FrayingStream) -> tuple[list[Event], StreamCounts]:
+def read_sync(stream: FaultyStreamServer) -> tuple[list[Event], StreamCounts]:
     with Baud(URL, stream_policy=POLICY, transport=httpx.MockTransport(stream)) as baud:
         return list(baud.run_stream("t1", "r1")), baud.stream_counts
 
 
-def read_async(stream: FrayingStream) -> tuple[list[Event], StreamCounts]:
+def read_async(stream: FaultyStreamServer) -> tuple[list[Event], StreamCounts]:
     async def read() -> tuple[list[Event], StreamCounts]:
         async with AsyncBaud(URL, stream_policy=POLICY, transport=httpx.MockTransport(stream)) as baud:
             return [event async for event in baud.run_stream("t1", "r1")], baud.stream_counts
@@ -34,16 +34,16 @@ def read_async(stream: FrayingStream) -> tuple[list[Event], StreamCounts]:
 both = pytest.mark.parametrize("read", [read_sync, read_async], ids=["sync", "async"])
 
 
-def assert_complete(stream: FrayingStream, events: list[Event]) -> None:
+def assert_complete(stream: FaultyStreamServer, events: list[Event]) -> None:
     assert [event.id for event in events] == stream.ids
     assert all(event.data["text"] == TEXT for event in events)
 
 
 @both
-@pytest.mark.parametrize("fate", [Fate.RESET, Fate.SILENCE, Fate.CLOSED])
-def test_a_stream_cut_at_any_byte_resumes(read: Read, fate: Fate) -> None:
-    for position in range(WHOLE_BYTES):
-        stream = FrayingStream(4, [Break(fate, position)])
+@pytest.mark.parametrize("failure", [Failure.RESET, Failure.SILENCE, Failure.CLOSED])
+def test_a_stream_cut_at_any_byte_resumes(read: Read, failure: Failure) -> None:
+    for position in range(COMPLETE_BYTES):
+        stream = FaultyStreamServer(4, [Break(failure, position)])
         events, counts = read(stream)
         assert_complete(stream, events)
         assert counts.duplicates == 0
@@ -52,8 +52,8 @@ def test_a_stream_cut_at_any_byte_resumes(read: Read, fate: Fate) -> None:
 
 BREAKS = st.builds(
     Break,
-    fate=st.sampled_from(Fate),
-    after_bytes=st.integers(0, WHOLE_BYTES),
+    failure=st.sampled_from(Failure),
+    after_bytes=st.integers(0, COMPLETE_BYTES),
     chunk_bytes=st.integers(1, 200),
     repeats=st.integers(0, 3),
 )
@@ -63,14 +63,16 @@ BREAKS = st.builds(
 @settings(deadline=None)
 @given(breaks=st.lists(BREAKS, max_size=12), length=st.integers(1, 8))
 def test_any_sequence_of_failures_loses_no_event(read: Read, breaks: list[Break], length: int) -> None:
-    stream = FrayingStream(length, breaks)
+    stream = FaultyStreamServer(length, breaks)
     events, _ = read(stream)
     assert_complete(stream, events)
 
 
 @both
 def test_repeated_events_are_dropped_and_counted(read: Read) -> None:
-    stream = FrayingStream(4, [Break(Fate.RESET, WHOLE_BYTES - 1), Break(Fate.CLOSED, WHOLE_BYTES, repeats=2)])
+    stream = FaultyStreamServer(
+        4, [Break(Failure.RESET, COMPLETE_BYTES - 1), Break(Failure.CLOSED, COMPLETE_BYTES, repeats=2)]
+    )
     events, counts = read(stream)
     assert_complete(stream, events)
     assert counts == StreamCounts(connections=2, duplicates=2)

@@ -50,7 +50,7 @@ def test_a_run_in_tool_calls_names_how_many_and_since_when() -> None:
     calls = tuple(CallInFlight(call_id=name, name="bash", uuid=name, began_at=RUN.created_at) for name in "ab")
     found = explain_run(diagnosis(RunStatus.PROCESSING, state=AgentState(in_flight=calls)))
     assert (found.doing, found.since) == ("It carries out 2 tool call(s).", RUN.created_at)
-    assert found.next.what == "If its worker falls silent, another one takes it over."
+    assert found.next.what == "If its worker stops renewing its lease, another one takes it over."
     assert found.next.at == isoformat(LATER)
     assert (found.owner, found.is_owner_alive) == ("w", True)
 

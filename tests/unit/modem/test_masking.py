@@ -118,7 +118,7 @@ def output(text: str) -> AgentExecuteData:
 
 def test_output_held_back_is_passed_on_before_the_end_of_its_command() -> None:
     pieces = PieceMask(SecretMask(["long-enough"]))
-    end = EVENTS.tool_end(COMMAND, ToolResult("", {"tool_bash_result": {"cmd": "x", "cwd": "/", "result": "whole"}}))
+    end = EVENTS.tool_end(COMMAND, ToolResult("", {"tool_bash_result": {"cmd": "x", "cwd": "/", "result": "complete"}}))
     passed = [each for text in ("a long-", "enough. ", " long-") for each in pieces.pass_on(output(text))]
     assert texts(passed) == ["a ", f"{MASK}. ", " "]
     rest, last = pieces.pass_on(end)

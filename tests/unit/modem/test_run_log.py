@@ -1,4 +1,4 @@
-"""The log of a run over the store: in order, at once where possible; failures are raised."""
+"""The log of a run over the store: in order, at once where possible, without secrets."""
 
 import asyncio
 
@@ -9,36 +9,11 @@ from modem.service.run_log.masking import SecretMask
 from modem.service.run_log.run_log import StoreRunLog
 from modem.service.run_log.write_timing import pause_seconds
 from shared.config import StreamConfig
-from shared.contract.event import AssistantDelta
 from shared.contract.message import ChatMessage, Role
-from shared.contract.run import Question, QuestionKind, RunRecord, RunStatus, StopReason, Usage
+from shared.contract.run import Question, QuestionKind, Usage
 from shared.contract.secret import MASKED
-from shared.errors import LeaseLostError, StoreUnavailableError
-from shared.store.run_values import RunEnd
-from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
-from workflow.journal.events import EventFactory, EventSpan
-from workflow.llm.model import TextDelta
-
-RUN = RunRecord(run_id="r", thread_id="t", task="x", created_at="2026-01-02T03:04:05+00:00", token=1)
-EVENTS = EventFactory("t", "r", FakeClock())
-STEP = EventSpan("s", EVENTS.now(), "assistant_response")
-END = RunEnd(RunStatus.COMPLETED, StopReason.COMPLETED, "", Usage(), b"end")
-NEVER = StreamConfig(flush_interval=1000.0)  # only what must not wait is written
-AUDIT = NEVER.model_copy(update={"drop_deltas": False})
-
-
-def delta(text: str) -> AssistantDelta:
-    return EVENTS.delta(STEP, TextDelta(text))
-
-
-def texts(store: FakeWorkerRunStore) -> list[str]:
-    results = [orjson.loads(data)["execute_result"] for data in store.data]
-    return [result["assistant_delta"]["text"] if "assistant_delta" in result else "complete" for result in results]
-
-
-async def until_written(store: FakeWorkerRunStore, count: int) -> None:
-    await asyncio.wait_for(store.wrote(count), 5)
+from tests.unit.modem.log_scene import AUDIT, END, EVENTS, NEVER, RUN, STEP, delta, texts, until_written
 
 
 async def test_the_first_piece_is_written_at_once() -> None:
@@ -141,6 +116,10 @@ async def test_waiting_text_is_written_after_the_pause() -> None:
     await log.close()
 
 
+def at_rest(interval_seconds: float, write_seconds: float, turn_seconds: float) -> float:
+    return pause_seconds(interval_seconds, write_seconds, 0.0)
+
+
 async def test_each_piece_is_written_at_once_while_the_process_is_not_busy() -> None:
     store = FakeWorkerRunStore()
     log = StoreRunLog(
@@ -222,45 +201,6 @@ async def test_the_sequence_grows_with_each_write_and_nothing_is_written_for_not
     await log.close()
 
 
-async def test_a_write_that_failed_is_sent_again_with_the_same_sequence() -> None:
-    store = FakeWorkerRunStore()
-    store.failures = [StoreUnavailableError(), None]
-    log = StoreRunLog(store, RUN, NEVER)
-    await log.commit([EVENTS.response(STEP, "x")])
-    assert [write.sequence for write in store.writes] == [1]
-    await log.close()
-
-
-@pytest.mark.parametrize("failure", [LeaseLostError(), ValueError("WRONGTYPE")], ids=["lease", "fault"])
-async def test_a_failure_in_the_background_is_raised_at_the_next_call(failure: Exception) -> None:
-    store = FakeWorkerRunStore()
-    store.failures = [failure]
-    log = StoreRunLog(store, RUN, NEVER)
-    await log.emit(delta("a"))
-    await asyncio.wait_for(store.asked.wait(), 5)
-    await asyncio.sleep(0)
-    for call in (log.emit(delta("b")), log.commit([EVENTS.response(STEP, "x")])):
-        with pytest.raises(type(failure)):
-            await call
-    await log.close()
-    assert store.writes == []
-
-
-async def test_a_commit_that_waited_for_a_failing_write_is_not_written() -> None:
-    store = FakeWorkerRunStore()
-    store.gate, store.failures = asyncio.Event(), [ValueError("the write under way is lost")]
-    log = StoreRunLog(store, RUN, NEVER)
-    await log.emit(delta("a"))
-    await asyncio.wait_for(store.asked.wait(), 5)
-    commit = asyncio.create_task(log.commit([EVENTS.response(STEP, "a")]))
-    await asyncio.sleep(0)
-    store.gate.set()
-    with pytest.raises(ValueError, match="under way"):
-        await asyncio.wait_for(commit, 5)
-    assert store.writes == []
-    await log.close()
-
-
 async def test_finish_writes_what_waits_and_then_the_end() -> None:
     store = FakeWorkerRunStore(next_run_id="r2")
     log = StoreRunLog(store, RUN, NEVER)
@@ -271,99 +211,6 @@ async def test_finish_writes_what_waits_and_then_the_end() -> None:
     assert store.ends == [END]
     assert ended is not None
     assert ended.next_run_id == "r2"
-
-
-async def test_a_run_is_ended_though_an_earlier_write_failed() -> None:
-    store = FakeWorkerRunStore()
-    store.failures = [ValueError("WRONGTYPE")]
-    log = StoreRunLog(store, RUN, NEVER)
-    with pytest.raises(ValueError, match="WRONGTYPE"):
-        await log.commit([EVENTS.response(STEP, "x")])
-    await log.finish(END)
-    assert store.ends == [END]
-
-
-async def test_a_run_whose_lease_is_lost_is_not_ended() -> None:
-    store = FakeWorkerRunStore()
-    store.failures = [LeaseLostError()]
-    log = StoreRunLog(store, RUN, NEVER)
-    with pytest.raises(LeaseLostError):
-        await log.commit([EVENTS.response(STEP, "x")])
-    with pytest.raises(LeaseLostError):
-        await log.finish(END)
-    assert store.ends == []
-
-
-async def test_a_flood_waits_for_redis() -> None:
-    store = FakeWorkerRunStore()
-    store.gate = asyncio.Event()
-    log = StoreRunLog(store, RUN, NEVER)
-    await log.emit(delta("a"))
-    await asyncio.wait_for(store.asked.wait(), 5)
-    flood = asyncio.create_task(log.emit(delta("b" * 2_000_000)))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not flood.done()
-    store.gate.set()
-    await asyncio.wait_for(flood, 5)
-    await log.close()
-
-
-async def test_a_cancelled_writer_loses_no_text() -> None:
-    store = FakeWorkerRunStore()
-    store.gate = asyncio.Event()
-    log = StoreRunLog(store, RUN, NEVER)
-    flood = asyncio.create_task(log.emit(delta("b" * 2_000_000)))
-    await asyncio.wait_for(store.asked.wait(), 5)
-    flood.cancel()
-    await asyncio.gather(flood, return_exceptions=True)
-    store.gate.set()
-    await log.commit([EVENTS.response(STEP, "x")])
-    assert [len(text) for text in texts(store)] == [2_000_000, len("complete")]
-    await log.close()
-
-
-async def test_a_flood_goes_on_once_redis_has_taken_it() -> None:
-    store = FakeWorkerRunStore()
-    log = StoreRunLog(store, RUN, NEVER)
-    for letter in "abc":
-        await asyncio.wait_for(log.emit(delta(letter * 2_000_000)), 5)
-    await asyncio.wait_for(log.commit([EVENTS.response(STEP, "x")]), 5)
-    assert [len(text) for text in texts(store)] == [2_000_000] * 3 + [len("complete")]
-    await log.close()
-
-
-async def test_a_failure_is_raised_to_a_run_that_waits_for_room() -> None:
-    store = FakeWorkerRunStore()
-    store.failures = [LeaseLostError()]
-    log = StoreRunLog(store, RUN, NEVER)
-    await log.emit(delta("a"))
-    await asyncio.wait_for(store.asked.wait(), 5)
-    with pytest.raises(LeaseLostError):
-        await asyncio.wait_for(log.emit(delta("a" * 2_000_000)), 5)
-    await log.close()
-
-
-async def test_closing_leaves_no_task_behind() -> None:
-    store = FakeWorkerRunStore()
-    store.gate = asyncio.Event()
-    log = StoreRunLog(store, RUN, NEVER)
-    await log.emit(delta("a"))
-    await asyncio.wait_for(store.asked.wait(), 5)
-    await log.close()
-    await log.close()
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-async def test_steering_is_taken_again_with_the_same_nonce_after_a_failure() -> None:
-    store = FakeWorkerRunStore()
-    store.steering, store.steer_failures = [ChatMessage(role=Role.USER, content="milk")], [StoreUnavailableError()]
-    log = StoreRunLog(store, RUN, NEVER)
-    assert [message.text() for message in await log.take_steering()] == ["milk"]
-    assert len(store.nonces) == 2
-    assert len(set(store.nonces)) == 1
-    assert await log.take_steering() == []
-    assert len(set(store.nonces)) == 2
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,9 @@ def test_a_long_call_shows_its_beginning_and_its_end() -> None:
     text = shown(orjson.dumps({"cmd": command}).decode())
     assert "echo begin" in text
     assert text.endswith('; rm -rf ~ end"}?')
-    whole = len(f'May the agent call bash with {{"cmd":"{command}"}}?')
-    assert text.startswith(f"(Shown in part: {whole - 2000} of {whole} characters in the middle are left out.)")
-    assert f"\n[{whole - 2000} characters left out]\n" in text
+    length = len(f'May the agent call bash with {{"cmd":"{command}"}}?')
+    assert text.startswith(f"(Shown in part: {length - 2000} of {length} characters in the middle are left out.)")
+    assert f"\n[{length - 2000} characters left out]\n" in text
     assert len(text) < 2300
 
 

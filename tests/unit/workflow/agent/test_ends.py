@@ -115,16 +115,16 @@ async def test_a_conversation_that_stays_too_long_ends_the_run() -> None:
 
 
 async def test_text_of_a_failed_attempt_is_declared_void_in_its_own_step() -> None:
-    answer = says("whole").answer
-    deltas = (TextDelta("ha"), StreamRestarted(2, "connection lost"), TextDelta("whole"))
+    answer = says("complete").answer
+    deltas = (TextDelta("ha"), StreamRestarted(2, "connection lost"), TextDelta("complete"))
     scene = Scene([Reply(deltas=deltas, answer=answer)])
     await scene.play()
-    _, half, void, whole, response = scene.log.events
+    _, half, void, complete, response = scene.log.events
     assert void.execute_type == "status"
     assert void.execute_result == {
         "status_result": {"status": "restarted", "reason": "connection lost", "attempt": 2},
     }
-    assert len({half.uuid, void.uuid, whole.uuid, response.uuid}) == 1
+    assert len({half.uuid, void.uuid, complete.uuid, response.uuid}) == 1
 
 
 async def test_a_model_that_ends_without_an_answer_ends_the_run() -> None:

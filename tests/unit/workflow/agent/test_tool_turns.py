@@ -21,7 +21,7 @@ async def answer_number(params: ScriptedParameters, context: ToolContext) -> Too
     return ToolResult(f"number {params.number}")
 
 
-class Meeting:
+class Rendezvous:
     """A body that goes on only when `parties` calls are inside at once; notes who began and who ended."""
 
     def __init__(self, parties: int) -> None:
@@ -85,11 +85,11 @@ async def test_each_failure_stays_alone_among_parallel_calls() -> None:
 
 
 async def test_readers_run_side_by_side() -> None:
-    meeting = Meeting(parties=3)
+    rendezvous = Rendezvous(parties=3)
     turn = looks(0, 1, 2)
-    scene = Scene([PLAN, turn, says("done")], registry=registry_with(LookTool(meeting)))
+    scene = Scene([PLAN, turn, says("done")], registry=registry_with(LookTool(rendezvous)))
     await scene.play()
-    assert meeting.most_inside == 3
+    assert rendezvous.most_inside == 3
 
 
 async def test_a_writer_runs_alone_and_in_its_place() -> None:
@@ -121,13 +121,13 @@ async def test_a_writer_has_its_intent_written_before_and_after_its_neighbours_e
 
 
 async def test_no_more_calls_run_at_once_than_configured() -> None:
-    meeting = Meeting(parties=2)
+    rendezvous = Rendezvous(parties=2)
     turn = looks(*range(6))
-    registry = registry_with(LookTool(meeting))
+    registry = registry_with(LookTool(rendezvous))
     scene = Scene([PLAN, turn, says("done")], registry=registry, config=AgentConfig(max_parallel_tools=2))
     await scene.play()
-    assert meeting.most_inside == 2
-    assert sorted(meeting.ended) == list(range(6))
+    assert rendezvous.most_inside == 2
+    assert sorted(rendezvous.ended) == list(range(6))
 
 
 async def test_answers_reach_the_model_in_call_order_whatever_ends_first() -> None:

@@ -83,14 +83,14 @@ async def test_a_permanent_failure_is_not_retried(error: ModelError) -> None:
 
 
 async def test_a_failure_half_way_declares_the_text_void() -> None:
-    retried = Retried(fails(TransientModelError("cut"), after="half"), says("whole"))
+    retried = Retried(fails(TransientModelError("cut"), after="half"), says("complete"))
     items = await retried.ask()
-    assert items[:3] == [TextDelta("half"), StreamRestarted(attempt=2, reason="cut"), TextDelta("whole")]
-    assert answer_of(items) == "whole"
+    assert items[:3] == [TextDelta("half"), StreamRestarted(attempt=2, reason="cut"), TextDelta("complete")]
+    assert answer_of(items) == "complete"
 
 
 async def test_a_failure_before_any_text_is_not_announced() -> None:
-    retried = Retried(fails(TransientModelError("cut")), says("whole"))
+    retried = Retried(fails(TransientModelError("cut")), says("complete"))
     assert not any(isinstance(item, StreamRestarted) for item in await retried.ask())
 
 

@@ -25,7 +25,7 @@ class PutTool(LookTool):
 
 
 @dataclass
-class Deeds:
+class Effects:
     """The call ids that the tools of all attempts ran, in order."""
 
     done: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Deeds:
 def go_on(
     commits: Sequence[Commit],
     script: Sequence[Script],
-    deeds: Deeds,
+    effects: Effects,
     *,
     run_id: str = "r1",
     attempts: int = 2,
@@ -52,7 +52,7 @@ def go_on(
     usages = [commit.usage for commit in commits if commit.usage is not None]
     return Scene(
         script,
-        registry=deeds.registry(),
+        registry=effects.registry(),
         messages=[message for commit in commits for message in commit.messages],
         state=states[-1] if states else AgentState(),
         usage=usages[-1] if usages and run_id == "r1" else Usage(),

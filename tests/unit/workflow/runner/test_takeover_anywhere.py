@@ -10,7 +10,7 @@ from shared.contract.run import StopReason
 from tests.fakes.fake_run_log import Commit, FakeRunLog
 from tests.fakes.scripted_model import Reply, Script, calls, says
 from tests.unit.workflow.runner.scene import PLAN, looks
-from tests.unit.workflow.runner.takeover import UNKNOWN, Deeds, go_on
+from tests.unit.workflow.runner.takeover import UNKNOWN, Effects, go_on
 from workflow.llm.model import ModelRequest
 
 
@@ -26,26 +26,26 @@ def play_from(request: ModelRequest) -> Reply:
     return turns[sum(1 for message in request.messages if message.tool_calls)]
 
 
-class Story:
+class TakenOverJob:
     """A job that is played once to its end; then other attempts take it over after any of its writes."""
 
     def __init__(self) -> None:
         self.script: list[Script] = [play_from] * 12
 
     async def first(self) -> list[Commit]:
-        scene = go_on([], self.script, Deeds(), attempts=1)
+        scene = go_on([], self.script, Effects(), attempts=1)
         assert (await scene.play()).stop_reason is StopReason.COMPLETED
         return scene.log.commits
 
     async def take_over(self, commits: Sequence[Commit]) -> list[Commit]:
         """Continue after these writes and check the invariants; return all writes of the job."""
-        deeds = Deeds()
-        scene = go_on(commits, self.script, deeds)
+        effects = Effects()
+        scene = go_on(commits, self.script, effects)
         assert (await scene.play()).stop_reason is StopReason.COMPLETED
         all_commits = [*commits, *scene.log.commits]
         _check_answers(all_commits)
         _check_events(all_commits)
-        _check_deeds(commits, scene.log.commits, deeds)
+        _check_effects(commits, scene.log.commits, effects)
         return all_commits
 
 
@@ -65,7 +65,7 @@ def _check_events(commits: Sequence[Commit]) -> None:
     assert [event.execute_type for event in log.events].count("user_message") == 1
 
 
-def _check_deeds(before: Sequence[Commit], after: Sequence[Commit], deeds: Deeds) -> None:
+def _check_effects(before: Sequence[Commit], after: Sequence[Commit], effects: Effects) -> None:
     begun = _events_of(before, "init")
     ended = _events_of(before, "complete") | _events_of(before, "error")
     answers = {m.tool_call_id: m.text() for commit in after for m in commit.messages if m.role is Role.TOOL}
@@ -74,7 +74,7 @@ def _check_deeds(before: Sequence[Commit], after: Sequence[Commit], deeds: Deeds
     for call_id, name in names.items():
         was_begun, was_ended = uuids[call_id] in begun, uuids[call_id] in ended
         expected = 0 if was_ended or name == "job_plan" or (was_begun and name == "change") else 1
-        assert deeds.done.count(call_id) == expected, f"{call_id} was made {deeds.done.count(call_id)} times"
+        assert effects.done.count(call_id) == expected, f"{call_id} was made {effects.done.count(call_id)} times"
         is_unknown = was_begun and not was_ended and name == "change"
         assert answers.get(call_id, "").startswith(UNKNOWN) == is_unknown
 
@@ -85,20 +85,20 @@ def _events_of(commits: Sequence[Commit], state: str) -> set[str]:
 
 
 async def test_an_attempt_can_take_over_after_any_write() -> None:
-    story = Story()
-    first = await story.first()
+    job = TakenOverJob()
+    first = await job.first()
     assert len(first) > 15
     for length in range(len(first) + 1):
-        await story.take_over(first[:length])
+        await job.take_over(first[:length])
 
 
 async def test_a_second_takeover_can_come_after_any_write_of_the_first() -> None:
-    story = Story()
-    first = await story.first()
+    job = TakenOverJob()
+    first = await job.first()
     for length in range(0, len(first), 3):
-        all_commits = await story.take_over(first[:length])
+        all_commits = await job.take_over(first[:length])
         for second in range(length, len(all_commits), 2):
-            await story.take_over(all_commits[:second])
+            await job.take_over(all_commits[:second])
 
 
 async def test_a_plan_with_calls_beside_it_can_be_taken_over_after_any_write() -> None:
@@ -107,16 +107,16 @@ async def test_a_plan_with_calls_beside_it_can_be_taken_over_after_any_write() -
         beside = calls(("look", {"number": 1}), plan, ("change", {"number": 2}))
         return says("done") if any(message.tool_calls for message in request.messages) else beside
 
-    first = go_on([], [plan_beside] * 2, Deeds(), attempts=1)
+    first = go_on([], [plan_beside] * 2, Effects(), attempts=1)
     await first.play()
     for length in range(len(first.log.commits) + 1):
-        deeds, before = Deeds(), first.log.commits[:length]
-        scene = go_on(before, [plan_beside] * 3, deeds)
+        effects, before = Effects(), first.log.commits[:length]
+        scene = go_on(before, [plan_beside] * 3, effects)
         assert (await scene.play()).stop_reason is StopReason.COMPLETED
         messages = [message for commit in [*before, *scene.log.commits] for message in commit.messages]
         asked = [call.call_id for message in messages for call in message.tool_calls]
         assert sorted(asked) == sorted(str(m.tool_call_id) for m in messages if m.role is Role.TOOL)
-        assert len(deeds.done) == len(set(deeds.done))
+        assert len(effects.done) == len(set(effects.done))
         log = FakeRunLog()
         log.events = [event for commit in [*before, *scene.log.commits] for event in commit.events]
         log.assert_every_init_is_closed_once()

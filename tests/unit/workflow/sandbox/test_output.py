@@ -19,12 +19,12 @@ def test_output_within_the_bound_is_kept_complete() -> None:
 @pytest.mark.parametrize("piece_chars", [1, 7, 4096, 1_000_000])
 def test_a_long_output_keeps_head_and_tail_and_says_how_much_is_cut(piece_chars: int) -> None:
     window = OutputWindow()
-    whole = "start" + "x" * (HEAD_CHARS + TAIL_CHARS + 1000) + "end"
-    for at in range(0, len(whole), piece_chars):
-        window.add(whole[at : at + piece_chars])
+    text = "start" + "x" * (HEAD_CHARS + TAIL_CHARS + 1000) + "end"
+    for at in range(0, len(text), piece_chars):
+        window.add(text[at : at + piece_chars])
     assert window.truncated
-    cut = len(whole) - HEAD_CHARS - TAIL_CHARS
-    assert window.text() == f"{whole[:HEAD_CHARS]}\n[... {cut} characters cut here ...]\n{whole[-TAIL_CHARS:]}"
+    cut = len(text) - HEAD_CHARS - TAIL_CHARS
+    assert window.text() == f"{text[:HEAD_CHARS]}\n[... {cut} characters cut here ...]\n{text[-TAIL_CHARS:]}"
 
 
 async def test_a_character_split_between_two_reads_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can be cut anywhere, and which can refuse connections for a while."""
+"""A TCP proxy with faults: it cuts connections at any byte, drops responses, and refuses connections for a while."""
 
 import asyncio
 import contextlib
@@ -9,23 +9,23 @@ from typing import Final, Self
 _CHUNK_BYTES: Final = 65_536
 
 
-class FrayingProxy:
+class FaultyProxy:
     """Forwards connections to one local port; `port` is its own. A context manager."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
-        self._is_closed_off = False
-        self._loses_answers = False
-        self._loses_next_answer = False
-        self._unanswered_request = b""
+        self._refuses = False
+        self._drops_responses = False
+        self._drops_next_response = False
+        self._request_to_drop = b""
         self._draw_length: Callable[[], int] | None = None
         self.port = 0
-        self.found_nobody = asyncio.Event()  # set when a connection came and its target was not there
+        self.target_refused = asyncio.Event()  # set when a connection came and its target was not there
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -44,75 +44,75 @@ class FrayingProxy:
             writer.transport.abort()
         return count
 
-    async def cut_before_answers(self, seconds: float) -> None:
+    async def drop_responses_for(self, seconds: float) -> None:
         """Forward requests but drop answers for a moment, then reset every connection."""
-        self._loses_answers = True
+        self._drops_responses = True
         try:
             await asyncio.sleep(seconds)
         finally:
             self.cut()
-            self._loses_answers = False
+            self._drops_responses = False
 
-    def lose_answer_to(self, request: bytes) -> None:
+    def drop_response_to(self, request: bytes) -> None:
         """Forward the next request that holds these bytes, and reset every connection instead of answering it."""
-        self._unanswered_request = request
+        self._request_to_drop = request
 
     @property
-    def has_lost_it(self) -> bool:
+    def has_dropped_response(self) -> bool:
         """Whether that request came and its answer is lost."""
-        return not self._unanswered_request and not self._loses_next_answer
+        return not self._request_to_drop and not self._drops_next_response
 
-    def close_off(self) -> None:
+    def refuse_connections(self) -> None:
         """Reset every connection and every new one."""
-        self._is_closed_off = True
+        self._refuses = True
         self.cut()
 
-    def let_through(self) -> None:
+    def accept_connections(self) -> None:
         """Accept connections again."""
-        self._is_closed_off = False
+        self._refuses = False
 
-    def aim_at(self, target_port: int) -> None:
+    def set_target(self, target_port: int) -> None:
         """Forward new connections to another port."""
         self._target_port = target_port
 
-    def fray(self, draw_length: Callable[[], int] | None) -> None:
+    def cut_after(self, draw_length: Callable[[], int] | None) -> None:
         """End each new connection after so many bytes of its answers; None: do so no more."""
         self._draw_length = draw_length
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_closed_off:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:
             writer.transport.abort()
             return
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
-            self.found_nobody.set()
+            self.target_refused.set()
             writer.transport.abort()
             return
         ends = {writer, back}
         self._open |= ends
         try:
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer, carries_answers=True))
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer, is_response=True))
         finally:
             self._open -= ends
             for end in ends:
                 end.transport.abort()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, carries_answers: bool = False
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_response: bool = False
     ) -> None:
         """Forward bytes until one side ends; then end the other as well."""
-        left = self._draw_length() if carries_answers and self._draw_length else None
+        left = self._draw_length() if is_response and self._draw_length else None
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK_BYTES):
-                if carries_answers and self._loses_next_answer:
-                    self._loses_next_answer = False
+                if is_response and self._drops_next_response:
+                    self._drops_next_response = False
                     self.cut()
                     return
-                if carries_answers and self._loses_answers:
+                if is_response and self._drops_responses:
                     continue
-                if not carries_answers and self._unanswered_request and self._unanswered_request in chunk:
-                    self._unanswered_request, self._loses_next_answer = b"", True
+                if not is_response and self._request_to_drop and self._request_to_drop in chunk:
+                    self._request_to_drop, self._drops_next_response = b"", True
                 writer.write(chunk[:left])
                 await writer.drain()
                 left = None if left is None else left - len(chunk)

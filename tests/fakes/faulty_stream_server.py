@@ -1,4 +1,4 @@
-"""FrayingStream: a transport for the SDK that serves one run's log and breaks each connection as specified."""
+"""FaultyStreamServer: serves one run's log to the SDK and breaks each connection as specified."""
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -10,7 +10,7 @@ import httpx
 TEXT = "caf\u00e9 \u2603 \U0001f375"  # characters of two, three and four bytes, to be cut in their middle
 
 
-class Fate(StrEnum):
+class Failure(StrEnum):
     """How one connection fails."""
 
     RESET = "reset"  # while its body is read
@@ -21,14 +21,14 @@ class Fate(StrEnum):
     BAD_GATEWAY = "bad_gateway"  # a proxy's page instead of an answer
 
 
-_LOST = {Fate.RESET: httpx.ReadError("reset"), Fate.SILENCE: httpx.ReadTimeout("silence")}
+_LOST = {Failure.RESET: httpx.ReadError("reset"), Failure.SILENCE: httpx.ReadTimeout("silence")}
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
     """How a connection fails, and after how many bytes; it begins with `repeats` entries that the client has seen."""
 
-    fate: Fate
+    failure: Failure
     after_bytes: int = 0
     chunk_bytes: int = 7
     repeats: int = 0
@@ -43,8 +43,8 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         for start in range(0, len(self._payload), self._chunk):
             yield self._payload[start : start + self._chunk]
-        if self._broken is not None and self._broken.fate in _LOST:
-            raise _LOST[self._broken.fate]
+        if self._broken is not None and self._broken.failure in _LOST:
+            raise _LOST[self._broken.failure]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self:
@@ -52,7 +52,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 @dataclass
-class FrayingStream:
+class FaultyStreamServer:
     """Serves `length` events, the last of which ends the run; each break applies to one connection, in order."""
 
     length: int
@@ -63,11 +63,11 @@ class FrayingStream:
         last_id = request.headers.get("last-event-id")
         self.asked.append(last_id)
         broken = self.breaks[len(self.asked) - 1] if len(self.asked) <= len(self.breaks) else None
-        if broken is not None and broken.fate is Fate.REFUSED:
+        if broken is not None and broken.failure is Failure.REFUSED:
             raise httpx.ConnectError("refused")
-        if broken is not None and broken.fate is Fate.BUSY:
+        if broken is not None and broken.failure is Failure.BUSY:
             return httpx.Response(429, headers={"retry-after": "0"}, json={"code": "too_many_streams"})
-        if broken is not None and broken.fate is Fate.BAD_GATEWAY:
+        if broken is not None and broken.failure is Failure.BAD_GATEWAY:
             return httpx.Response(502, headers={"content-type": "text/html"}, text="<html>Bad Gateway</html>")
         seen = int(last_id.partition("-")[0]) if last_id else 0
         payload = self.payload(max(0, seen - (broken.repeats if broken else 0)))
