@@ -13,7 +13,7 @@ from typing import Final
 from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.lease.active_runs import ActiveRun, ActiveRuns
-from modem.service.observers import LogObserver, Observers
+from modem.service.observers import LogObserver, Observers, note_claim
 from modem.service.redis_retry import redis_retry
 from modem.service.run_log.masking import SecretMask
 from modem.service.run_log.run_log import MASKED_IN_PLACE, StoreRunLog
@@ -43,12 +43,9 @@ from workflow.journal.events import EventFactory
 from workflow.journal.journal import Journal
 from workflow.journal.limits import Limits
 from workflow.journal.observer import (
-    RunClaimed,
     RunEnded,
     RunHandedOver,
     RunObserver,
-    RunResumed,
-    RunTakenOver,
     RunWaiting,
 )
 from workflow.journal.outcome import Outcome
@@ -111,7 +108,7 @@ async def _execute(job: RunJob, services: RunServices) -> None:
     if claim is None:
         _log.info("nothing to do: the run is claimed, ended or queued")
         return
-    _note_claim(claim.run, services.observer)
+    note_claim(claim.run, services.observer)
     with services.active.enter(claim.run, services.clock.now()) as active:
         try:
             await _carry_out(claim, services, active)
@@ -123,14 +120,6 @@ async def _execute(job: RunJob, services: RunServices) -> None:
         except UnreadableRecordError as error:
             raise UnreadableRunError(error.message, str(claim.run.token)) from error
     await _give_back(claim.run, services)
-
-
-def _note_claim(run: RunRecord, observer: RunObserver) -> None:
-    observer.observe(RunClaimed(run))
-    if run.after_crash:
-        observer.observe(RunTakenOver(run))
-    elif run.attempts > 1:
-        observer.observe(RunResumed(run))
 
 
 async def _claim(job: RunJob, services: RunServices) -> Claim | None:
@@ -161,7 +150,14 @@ async def _give_back(run: RunRecord, services: RunServices) -> None:
 async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:
     run = claim.run
     events = EventFactory(run.thread_id, run.run_id, services.clock, full_deltas=run.legacy_stream is not None)
-    log = StoreRunLog(services.runs, run, services.stream, mask=services.mask, priority_gate=services.priority_gate)
+    log = StoreRunLog(
+        services.runs,
+        run,
+        services.stream,
+        mask=services.mask,
+        streamed_fields=lambda: services.engines.tools.streamed_fields,
+        priority_gate=services.priority_gate,
+    )
     try:
         messages, state = await _masked(claim, services.mask)
         journal = Journal(log, events, run, messages=messages, state=state, observer=services.observer)

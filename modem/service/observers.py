@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from shared.contract.run import RunRecord
 from workflow.journal.observer import (
     RunClaimed,
     RunEnded,
@@ -63,3 +64,12 @@ class Observers:
                 observer.observe(fact)
             except Exception:  # noqa: BLE001 - what merely looks on must not end a run
                 _log.exception("an observer failed: %s", type(observer).__name__)
+
+
+def note_claim(run: RunRecord, observer: RunObserver) -> None:
+    """Tell of a claim, and why there was an earlier one."""
+    observer.observe(RunClaimed(run))
+    if run.after_crash:
+        observer.observe(RunTakenOver(run))
+    elif run.attempts > 1:
+        observer.observe(RunResumed(run))

@@ -55,12 +55,16 @@ class RegisteredTool:
 class ToolRegistry:
     """The enabled tools by name, in a fixed order, so that a prompt cache holds.
 
-    `planners` are the names of those that end the planning phase.
+    `planners` are the names of those that end the planning phase; `streamed_fields` the fields that stream, by
+    execute_type.
     """
 
     def __init__(self, tools: Iterable[RegisteredTool]) -> None:
         self._tools = {registered.tool.name: registered for registered in tools}
         self.planners = tuple(name for name, each in self._tools.items() if each.tool.ends_planning)
+        self.streamed_fields: Mapping[str, str] = {
+            f"tool_{name}": each.tool.streamed_field for name, each in self._tools.items() if each.tool.streamed_field
+        }
 
     @classmethod
     def from_config(

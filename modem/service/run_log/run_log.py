@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Final
 
 from modem.service.redis_retry import redis_retry
@@ -36,6 +36,7 @@ class StoreRunLog:
         config: StreamConfig,
         *,
         mask: SecretMask | None = None,
+        streamed_fields: Callable[[], Mapping[str, str]] = dict,
         priority_gate: PriorityGate | None = None,
         pace: Callable[[float, float, float], float] = pause_seconds,
     ) -> None:
@@ -45,7 +46,7 @@ class StoreRunLog:
         self._mask = mask or SecretMask()
         self._priority_gate = priority_gate or PriorityGate()
         self._pace = pace
-        self._pieces = PieceMask(self._mask)
+        self._pieces = PieceMask(self._mask, streamed_fields)
         self._buffer = EventBuffer(coalesce=config.coalesce_deltas, drop=config.drop_deltas)
         self._lock = asyncio.Lock()
         self._sequence = 0

@@ -94,7 +94,7 @@ def test_the_secrets_are_the_long_values_of_secret_variables() -> None:
 
 
 def test_text_without_a_secret_is_passed_on_at_once_and_unchanged() -> None:
-    pieces = PieceMask(SecretMask(["long-enough"]))
+    pieces = PieceMask(SecretMask(["long-enough"]), lambda: {"tool_bash": "result"})
     for text in ("a word ", "and another"):
         event = EVENTS.delta(ANSWER, TextDelta(text))
         (passed,) = pieces.pass_on(event)
@@ -117,7 +117,7 @@ def output(text: str) -> AgentExecuteData:
 
 
 def test_output_held_back_is_passed_on_before_the_end_of_its_command() -> None:
-    pieces = PieceMask(SecretMask(["long-enough"]))
+    pieces = PieceMask(SecretMask(["long-enough"]), lambda: {"tool_bash": "result"})
     end = EVENTS.tool_end(COMMAND, ToolResult("", {"tool_bash_result": {"cmd": "x", "cwd": "/", "result": "complete"}}))
     passed = [each for text in ("a long-", "enough. ", " long-") for each in pieces.pass_on(output(text))]
     assert texts(passed) == ["a ", f"{MASK}. ", " "]
@@ -129,7 +129,7 @@ def test_output_held_back_is_passed_on_before_the_end_of_its_command() -> None:
 
 
 def test_texts_that_are_streamed_side_by_side_are_kept_apart() -> None:
-    pieces = PieceMask(SecretMask(["long-enough"]))
+    pieces = PieceMask(SecretMask(["long-enough"]), lambda: {"tool_bash": "result"})
     thought = DeltaKind.REASONING
     events: list[RunEvent] = [
         EVENTS.delta(ANSWER, TextDelta("long-")),
@@ -147,4 +147,13 @@ def test_texts_that_are_streamed_side_by_side_are_kept_apart() -> None:
 )
 def test_output_of_another_shape_is_passed_on(result: dict[str, object]) -> None:
     event = EVENTS.tool_progress(COMMAND, {}).model_copy(update={"execute_result": result})
-    assert [*PieceMask(SecretMask(["long-enough"])).pass_on(event)] == [event]
+    assert [*PieceMask(SecretMask(["long-enough"]), lambda: {"tool_bash": "result"}).pass_on(event)] == [event]
+
+
+def test_what_a_plug_in_streams_is_masked_across_its_pieces_too() -> None:
+    pieces = PieceMask(SecretMask(["long-enough"]), lambda: {"tool_deploy": "log"})
+    step = EVENTS.begin("tool_deploy")
+    events = [EVENTS.tool_progress(step, {"tool_deploy_result": {"log": text}}) for text in ("a long-", "enough b")]
+    passed = [each for event in events for each in pieces.pass_on(event)]
+    results = [event.execute_result for event in passed if isinstance(event, AgentExecuteData)]
+    assert results == [{"tool_deploy_result": {"log": "a "}}, {"tool_deploy_result": {"log": f"{MASK} b"}}]

@@ -84,4 +84,8 @@ def default_of(path: KeyPath) -> object:
 
 
 def test_the_file_that_was_written_for_users_still_means_the_defaults() -> None:
-    assert load_settings({"BAUD_CONFIG": "template.toml"}, FOLDER) == Settings()
+    settings = load_settings({"BAUD_CONFIG": "template.toml"}, FOLDER)
+    # Its default is 0 now: text is written at once. Who has the old file keeps the old pause.
+    assert settings.stream.flush_interval == 0.025
+    stream = settings.stream.model_copy(update={"flush_interval": Settings().stream.flush_interval})
+    assert settings.model_copy(update={"stream": stream}) == Settings()
