@@ -13,7 +13,17 @@ from gateway.service.stream.topic import StreamTopic
 from shared.contract.api import OnBusy
 from shared.contract.json_text import JsonTextError, read_json
 from shared.contract.message import ChatMessage, Role
-from shared.contract.run import Answer, ContextItem, Decision, Question, QuestionKind, RunJob, RunRecord, RunStatus
+from shared.contract.run import (
+    Answer,
+    ContextItem,
+    Decision,
+    Question,
+    QuestionKind,
+    RunJob,
+    RunRecord,
+    RunStatus,
+    Usage,
+)
 from shared.errors import SteeringFullError
 from shared.ids import StreamId
 from shared.keys import OPEN_RUNS_INDEX, run_thread
@@ -222,7 +232,7 @@ async def test_a_thread_of_many_runs_is_renewed_and_deleted_in_steps(store: Stor
     await store.redis.hset(store.keys.metadata, "runs_renewed_ms", 0)
     await calls(store, "expire")
     for sequence in range(1, 18):
-        await store.runs.append(run, RunWrite(sequence, events=[event_of("tool_bash")]))
+        await store.runs.append(run, RunWrite(sequence, events=[event_of("tool_bash")], usage=Usage()))
         assert await calls(store, "expire") < 2 * 2_000 + 20
     assert min([await store.redis.ttl(store.keys.run(f"r{number}")) for number in range(0, count, 97)]) >= TTL
     await calls(store, "evalsha")
@@ -260,3 +270,17 @@ async def test_a_question_without_an_answer_is_checked_when_it_expires(store: St
     seconds, _ = await store.redis.time()
     assert await store.redis.zscore(OPEN_RUNS_INDEX, "t a") > (seconds + 80_000) * 1000
     assert (await store.runs.get("t", "a")).status is RunStatus.WAITING
+
+
+async def test_of_many_small_writes_few_renew_the_time_to_live_and_it_stays_full(store: StoreScene) -> None:
+    run = await at_work(store)
+    await store.runs.append(run, RunWrite(1, events=[event_of("assistant_delta")], usage=Usage()))
+    await calls(store, "expire")
+    for sequence in range(2, 22):
+        await store.runs.append(run, RunWrite(sequence, events=[event_of("assistant_delta")]))
+    assert await calls(store, "expire") < 20 * 8 / 2
+    assert min((await store.lifetimes()).values()) >= TTL - 1
+    await store.redis.expire(store.keys.stream, TTL // 2)
+    await store.redis.persist(store.keys.state)
+    await store.runs.append(run, RunWrite(22, events=[event_of("assistant_delta")]))
+    assert min((await store.lifetimes()).values()) >= TTL - 1

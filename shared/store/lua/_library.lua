@@ -115,19 +115,22 @@ local function trim(max_length)
   if lost_text then redis.call('HSET', METADATA, 'log_lost_text_to', lost_text) end
 end
 
+-- trim() and drop_deltas() find run_id and type by their places.
+local function add_entry(stream, id, run_id, event, data, kind, is_final)
+  if is_final then
+    return redis.call('XADD', stream, id, 'event', event, 'data', data, 'run_id', run_id, 'type', kind, 'final', '1')
+  end
+  return redis.call('XADD', stream, id, 'event', event, 'data', data, 'run_id', run_id, 'type', kind)
+end
+
 -- A legacy run's entries are also on its own stream under the same ids; `legacy` is STREAM for all others. The log is
 -- trimmed at each hundredth entry, more often for large entries; a caller that appends fewer trims at the end.
 local appended, appended_bytes, is_delta_noted = 0, 0, false
 local function append(run, legacy, max_length, run_id, event, data, is_final)
   local kind = type_of(event, data)
-  -- trim() and drop_deltas() find run_id and type by their places.
-  local fields = {'event', event, 'data', data, 'run_id', run_id, 'type', kind}
-  if is_final then
-    fields[9], fields[10] = 'final', '1'
-  end
-  local id = redis.call('XADD', STREAM, '*', unpack(fields))
+  local id = add_entry(STREAM, '*', run_id, event, data, kind, is_final)
   if legacy ~= STREAM then
-    redis.call('XADD', legacy, id, unpack(fields))
+    add_entry(legacy, id, run_id, event, data, kind, is_final)
     if max_length > 0 then redis.call('XTRIM', legacy, 'MAXLEN', '~', max_length) end
   end
   if kind == DELTA and not is_delta_noted then
