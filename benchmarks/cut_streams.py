@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.report import report
 from benchmarks.sse_reader import post
 from benchmarks.stack import Stack, running_stack
-from benchmarks.stream.cut_follower import CutFollower
+from benchmarks.stream.cut_client import CutClient
 from benchmarks.stream.find_fault import find_fault, read_log
 from benchmarks.stream.services import baud_gateway, plain_gateway
 from benchmarks.stream.threads import make_threads
@@ -41,12 +41,12 @@ def drop_settings(*, drops: bool) -> dict[str, str]:
     return {"BAUD_STREAM__DROP_DELTAS": str(drops).lower()} if "drop_deltas" in StreamConfig.model_fields else {}
 
 
-async def _join(thread_id: str, urls: list[str], seed: str) -> CutFollower:
+async def _join(thread_id: str, urls: list[str], seed: str) -> CutClient:
     rng = random.Random(seed)
     await asyncio.sleep(rng.uniform(0, _JOIN_SECONDS))
-    follower = CutFollower(thread_id, urls, rng)
-    await follower.follow(_CUTS, _MOST_BYTES)
-    return follower
+    client = CutClient(thread_id, urls, rng)
+    await client.follow(_CUTS, _MOST_BYTES)
+    return client
 
 
 async def _faults(stack: Stack, seed: int, *, drops: bool, is_plain: bool = False) -> tuple[list[str], int]:
@@ -61,10 +61,10 @@ async def _faults(stack: Stack, seed: int, *, drops: bool, is_plain: bool = Fals
               for thread in threads)
         )  # fmt: skip
         async with asyncio.timeout(_LIMIT_SECONDS):
-            followers = await asyncio.gather(*clients)
+            finished = await asyncio.gather(*clients)
     logs = await read_log(stack.redis_url, threads)
-    faults = [find_fault(follower.seen, log, drops_deltas=drops) for follower, log in zip(followers, logs, strict=True)]
-    return [fault for fault in faults if fault], sum(follower.cuts for follower in followers)
+    faults = [find_fault(client.seen, log, drops_deltas=drops) for client, log in zip(finished, logs, strict=True)]
+    return [fault for fault in faults if fault], sum(client.cuts for client in finished)
 
 
 async def measure() -> None:

@@ -20,7 +20,7 @@ from benchmarks.cut_streams import drop_settings
 from benchmarks.report import report
 from benchmarks.sse_reader import post
 from benchmarks.stack import Stack, running_stack
-from benchmarks.stream.cut_follower import CutFollower
+from benchmarks.stream.cut_client import CutClient
 from benchmarks.stream.find_fault import find_fault, read_log
 from benchmarks.stream.instrument import Instrument, instrument
 from benchmarks.stream.memory_slope import MemoryWatch, Slope
@@ -99,14 +99,14 @@ async def _keep_running(soak: Soak, until: float) -> None:
     """Let one run follow the other, each followed by a client that is cut."""
     while time.monotonic() < until:
         [thread_id] = await make_threads(soak.urls[0], 1)
-        follower = CutFollower(thread_id, soak.urls, soak.rng)
-        following = asyncio.create_task(follower.follow(_RUN_CUTS, _MOST_BYTES))
+        client = CutClient(thread_id, soak.urls, soak.rng)
+        following = asyncio.create_task(client.follow(_RUN_CUTS, _MOST_BYTES))
         await post(soak.rng.choice(soak.urls), f"/api/agent/{thread_id}/execute", {"task": _RUN})
         async with asyncio.timeout(_ARRIVAL_SECONDS):
             await following
         [log] = await read_log(soak.stack.redis_url, [thread_id])
         soak.findings.counts["runs"] += 1
-        fault = find_fault(follower.seen, log, drops_deltas=bool(drop_settings(drops=True)))
+        fault = find_fault(client.seen, log, drops_deltas=bool(drop_settings(drops=True)))
         if fault:
             soak.findings.faults.append(f"{thread_id}: {fault}")
 

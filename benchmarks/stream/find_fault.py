@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from benchmarks.stream.cut_follower import Seen
+from benchmarks.stream.cut_client import Seen
 from shared.contract.event import ExecuteType
 from shared.ids import parse_stream_id
 from shared.keys import ThreadKeys

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from benchmarks.soak import Findings
-from benchmarks.stream.cut_follower import Seen
+from benchmarks.stream.cut_client import Seen
 from benchmarks.stream.find_fault import find_fault
 from benchmarks.stream.memory_slope import slope
 from benchmarks.stream.reader import Subscriber, Tally

@@ -28,7 +28,7 @@ class Seen:
         return str(json.loads(self.data)["execute_type"])
 
 
-class CutFollower:
+class CutClient:
     """Follows one thread until its run ends; `seen` is what arrived over all connections, in order."""
 
     def __init__(self, thread_id: str, urls: Sequence[str], rng: random.Random) -> None:
