@@ -32,6 +32,7 @@ from tests.upgrade.version import Version
 
 # So that questions are still open when the samples are read.
 _SETTINGS: Final = {"BAUD_AGENT__QUESTION_TIMEOUT": "3e9"}
+_FOLDER: Final = "/srv/baud"  # stands for the temporary one
 _DUMP_SETTINGS: Final = """
 import json, pathlib
 from shared.settings.load import load_settings
@@ -149,7 +150,8 @@ async def write_samples(checkout: Checkout, target: Path, folder: Path) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=TIME_LIMITS) as http:
         async with MixedStack(folder / "redis", _SETTINGS) as stack, _opened(stack) as redis:
             runs = await _write_runs(stack, old, http, redis)
-            _write(target / "redis.jsonl", await _lines(redis))
+            lines = await _lines(redis)
+            _write(target / "redis.jsonl", (line.replace(str(stack.folder), _FOLDER) for line in lines))
             _write(target / "runs.json", [_ids(runs)])
             for file, name in _workspace_files(stack, runs):
                 (target / "workspace" / name).parent.mkdir(parents=True, exist_ok=True)
