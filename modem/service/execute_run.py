@@ -124,16 +124,15 @@ async def _execute(job: RunJob, services: RunServices) -> None:
 
 async def _claim(job: RunJob, services: RunServices) -> Claim | None:
     claim_id = uuid.uuid4().hex  # the same for every try: a claim whose reply was lost still counts
-    async for attempt in redis_retry(job.run_id, unless=lambda: services.active.is_draining):
-        with attempt:
-            return await services.runs.claim(
-                job.thread_id,
-                job.run_id,
-                owner=services.worker_id,
-                claim_id=claim_id,
-                lease_seconds=services.modem.lease_seconds,
-            )
-    raise StoreUnavailableError
+    claim = partial(
+        services.runs.claim,
+        job.thread_id,
+        job.run_id,
+        owner=services.worker_id,
+        claim_id=claim_id,
+        lease_seconds=services.modem.lease_seconds,
+    )
+    return await redis_retry(claim, job.run_id, unless=lambda: services.active.is_draining)
 
 
 async def _give_back(run: RunRecord, services: RunServices) -> None:
@@ -142,9 +141,8 @@ async def _give_back(run: RunRecord, services: RunServices) -> None:
     Otherwise the next claim would count a crash of the run.
     """
     with suppress(StoreUnavailableError):  # the reaper finds it
-        async for attempt in redis_retry(run.run_id, unless=lambda: services.active.is_draining):
-            with attempt:
-                await _hand_over(run, services)
+        hand_over = partial(_hand_over, run, services)
+        await redis_retry(hand_over, run.run_id, unless=lambda: services.active.is_draining)
 
 
 async def _carry_out(claim: Claim, services: RunServices, active: ActiveRun) -> None:

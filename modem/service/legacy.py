@@ -9,7 +9,6 @@ from modem.type.flow_type import ProcessFlowDataRequest
 from shared.clock import isoformat
 from shared.contract.api import OnBusy
 from shared.contract.run import RunJob, RunRecord
-from shared.errors import StoreUnavailableError
 from shared.store.run_values import SubmitOutcome, Submitted
 from shared.store.threads import ThreadStore
 
@@ -53,8 +52,9 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
 
 async def _submit(run: RunRecord, services: RunServices, threads: ThreadStore) -> Submitted:
     """Store the run. Waits for Redis: until then the run exists only in its message."""
-    async for attempt in redis_retry(run.run_id, unless=lambda: services.active.is_draining):
-        with attempt:
-            await threads.create(run.thread_id)
-            return await services.runs.submit(run, on_busy=OnBusy.QUEUE)
-    raise StoreUnavailableError
+
+    async def submit() -> Submitted:
+        await threads.create(run.thread_id)
+        return await services.runs.submit(run, on_busy=OnBusy.QUEUE)
+
+    return await redis_retry(submit, run.run_id, unless=lambda: services.active.is_draining)

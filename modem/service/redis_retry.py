@@ -1,8 +1,8 @@
 """How long, and how often, a worker retries while Redis does not answer."""
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -15,19 +15,33 @@ GIVE_UP_SECONDS: Final = 120.0
 # How late, at most, a worker notices that Redis is back.
 NOTICE_SECONDS: Final = 2.0
 
+T = TypeVar("T")
 
-def redis_retry(run_id: str, *, unless: Callable[[], bool] | None = None) -> AsyncRetrying:
-    """Return a retry loop for StoreUnavailableError, which is raised again after GIVE_UP_SECONDS.
+
+async def redis_retry(call: Callable[[], Awaitable[T]], run_id: str, *, unless: Callable[[], bool] | None = None) -> T:
+    """Return what the call returns; it is made again while it raises StoreUnavailableError, for GIVE_UP_SECONDS.
 
     Once `unless` returns true, the next failure is raised at once.
     """
+    try:
+        return await call()  # on its own: the retry loop costs more than a write of streamed text
+    except StoreUnavailableError:
+        if unless is not None and unless():
+            raise
+    async for attempt in _retrying(run_id, unless):
+        with attempt:
+            return await call()
+    raise StoreUnavailableError
+
+
+def _retrying(run_id: str, unless: Callable[[], bool] | None) -> AsyncRetrying:
     is_timed_out = stop_after_delay(GIVE_UP_SECONDS)
 
     def stop(state: RetryCallState) -> bool:
         return is_timed_out(state) or (unless is not None and unless())
 
     def log_retry(state: RetryCallState) -> None:
-        _log.warning("run %s: Redis does not answer, try %d", run_id, state.attempt_number)
+        _log.warning("run %s: Redis does not answer, try %d", run_id, state.attempt_number + 1)
 
     return AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailableError),

@@ -14,7 +14,7 @@ from shared.contract.event import AgentExecuteData, RunEvent
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, RunRecord, Usage
 from shared.contract.state import AgentState
-from shared.errors import LeaseLostError, StoreUnavailableError
+from shared.errors import LeaseLostError
 from shared.store.run_values import Ended, RunEnd, RunWrite, WaitOutcome
 from shared.store.runs import RunStore
 from workflow.agent.approval import shorten
@@ -97,11 +97,8 @@ class StoreRunLog:
         """Return the steering messages since the last call. Raises LeaseLostError, StoreUnavailableError."""
         await self.commit([])
         nonce = uuid.uuid4().hex
-        async for attempt in redis_retry(self._run.run_id):
-            with attempt:
-                messages = await self._runs.take_steering(self._run, nonce=nonce)
-                return [self._mask.message(message) for message in messages]
-        raise StoreUnavailableError
+        messages = await redis_retry(lambda: self._runs.take_steering(self._run, nonce=nonce), self._run.run_id)
+        return [self._mask.message(message) for message in messages]
 
     async def wait(self, question: Question, interrupt: Callable[[Question], AgentExecuteData]) -> WaitOutcome:
         """Write the buffered events, then let the run wait, unless it was cancelled or steered.
@@ -112,10 +109,7 @@ class StoreRunLog:
         event = interrupt(shown).to_json()
         await self.commit([])
         await self.close()
-        async for attempt in redis_retry(self._run.run_id):
-            with attempt:
-                return await self._runs.wait(self._run, shown, event)
-        raise StoreUnavailableError
+        return await redis_retry(lambda: self._runs.wait(self._run, shown, event), self._run.run_id)
 
     async def finish(self, end: RunEnd) -> Ended | None:
         """Write the buffered events, then end the run. Raises LeaseLostError, StoreUnavailableError.
@@ -128,10 +122,8 @@ class StoreRunLog:
             self._buffer_held_back()
             await self.commit([])
         await self.close()
-        async for attempt in redis_retry(self._run.run_id):
-            with attempt:
-                return await self._runs.finish(self._run, self._mask.end(end))
-        raise StoreUnavailableError
+        masked = self._mask.end(end)
+        return await redis_retry(lambda: self._runs.finish(self._run, masked), self._run.run_id)
 
     async def close(self) -> None:
         """Stop writing; buffered events are dropped."""
@@ -156,7 +148,8 @@ class StoreRunLog:
 
     async def _masked(self, write: RunWrite, deltas: Set[int]) -> RunWrite:
         """Return the write without secrets; the deltas were masked piece by piece."""
-        if self._mask.is_empty:
+        is_masked = len(deltas) == len(write.events) and not write.messages and write.state is None
+        if self._mask.is_empty or is_masked:
             return write
         size = sum(map(len, write.events)) + sum(message.size() for message in write.messages)
         if size < MASKED_IN_PLACE:
@@ -165,9 +158,7 @@ class StoreRunLog:
 
     async def _append(self, write: RunWrite) -> None:
         try:
-            async for attempt in redis_retry(self._run.run_id):
-                with attempt:
-                    await self._runs.append(self._run, write)
+            await redis_retry(lambda: self._runs.append(self._run, write), self._run.run_id)
         except Exception as error:
             self._failure = error  # this write is lost, so nothing may be written after it
             self._taken.set()
