@@ -93,7 +93,7 @@ class StreamConfig(Section):
     flush_interval: float = Field(
         0.0,
         ge=0,
-        description="shortest pause between two writes of deltas and tool output; longer while a worker is busy",
+        description="shortest pause between two writes of deltas and tool output; longer while writes are behind",
     )
     flush_bytes: int = Field(8192, ge=256, description="waiting output that is written without a further pause")
 

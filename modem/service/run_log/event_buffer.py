@@ -52,12 +52,14 @@ class EventBuffer:
         self._waiting: list[bytes | _JoinedDelta] = []
         self._supersedes_text = False
         self.size_bytes = 0
+        self.pieces = 0  # how many events were added since the last `take`, joined or not
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
     def add(self, event: RunEvent) -> None:
         """Append an event, or its text to the one before."""
+        self.pieces += 1
         if isinstance(event, AssistantDelta):
             self._add_delta(event)
             return
@@ -87,5 +89,5 @@ class EventBuffer:
         taken = [each.to_json() if isinstance(each, _JoinedDelta) else each for each in self._waiting]
         deltas = {position for position, each in enumerate(self._waiting) if isinstance(each, _JoinedDelta)}
         supersedes = self._supersedes_text
-        self._waiting, self._supersedes_text, self.size_bytes = [], False, 0
+        self._waiting, self._supersedes_text, self.size_bytes, self.pieces = [], False, 0, 0
         return Taken(taken, deltas, supersedes)

@@ -38,7 +38,7 @@ class StoreRunLog:
         mask: SecretMask | None = None,
         streamed_fields: Callable[[], Mapping[str, str]] = dict,
         priority_gate: PriorityGate | None = None,
-        pace: Callable[[float, float, float], float] = pause_seconds,
+        pace: Callable[[float, float, int], float] = pause_seconds,
     ) -> None:
         self._runs = runs
         self._run = run
@@ -180,11 +180,9 @@ class StoreRunLog:
         now = asyncio.get_running_loop().time
         while self._buffer and self._failure is None:
             self._enough.clear()
-            asked_at = now()
-            await asyncio.sleep(0)
             began_at = now()
             await self.commit([])
-            pause = self._pace(self._config.flush_interval, now() - began_at, began_at - asked_at)
+            pause = self._pace(self._config.flush_interval, now() - began_at, self._buffer.pieces)
             if pause <= 0:
                 continue
             try:

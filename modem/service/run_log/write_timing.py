@@ -1,4 +1,4 @@
-"""When streamed text is written: after what new runs wait for, and less often while this process is behind."""
+"""When streamed text is written: after what new runs wait for, and less often while writes are behind."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from typing import Final
 _MAX_SECONDS: Final = 0.25
 # One run alone for at most this long: the claim of a long conversation takes longer.
 _MAX_SECONDS_EACH: Final = 0.05
-# A turn of the event loop takes some 0.1 ms at rest and several ms when many runs stream as fast as they can: then
-# larger pieces cost less. A slow Redis needs no pause, since runs share round trips: one is under way at a time, and
-# what comes meanwhile goes together with the next.
-_BUSY_TURN_SECONDS: Final = 0.001
-_BUSY_PAUSE_SECONDS: Final = 0.025
-# While busy, a run spends at most half of its time on writing; with longer pauses text no longer reads as a stream.
+# A run with so many pieces waiting when a write ends is faster than its writes: it streams as fast as it can, or Redis or
+# this process is behind. Then larger writes cost less. A slower one needs no pause: runs share round trips, one is under
+# way at a time, and what comes meanwhile goes together with the next.
+_MANY_PIECES: Final = 4
+_PAUSE_SECONDS: Final = 0.025
+# While behind, a run spends at most half of its time on writing; with longer pauses text no longer reads as a stream.
 _MAX_PAUSE_SECONDS: Final = 0.25
 
 
@@ -56,11 +56,8 @@ class PriorityGate:
             await self._is_clear.wait()
 
 
-def pause_seconds(interval_seconds: float, write_seconds: float, turn_seconds: float) -> float:
-    """Return the pause after a write that took `write_seconds`; never less than the configured interval.
-
-    `turn_seconds` is how long a turn of the event loop took just before.
-    """
-    if turn_seconds < _BUSY_TURN_SECONDS:
+def pause_seconds(interval_seconds: float, write_seconds: float, waiting_pieces: int) -> float:
+    """Return the pause after a write that took `write_seconds`; never less than the configured interval."""
+    if waiting_pieces < _MANY_PIECES:
         return interval_seconds
-    return max(interval_seconds, min(max(write_seconds, _BUSY_PAUSE_SECONDS), _MAX_PAUSE_SECONDS))
+    return max(interval_seconds, min(max(write_seconds, _PAUSE_SECONDS), _MAX_PAUSE_SECONDS))

@@ -7,7 +7,6 @@ import pytest
 
 from modem.service.run_log.masking import SecretMask
 from modem.service.run_log.run_log import StoreRunLog
-from modem.service.run_log.write_timing import pause_seconds
 from shared.config import StreamConfig
 from shared.contract.message import ChatMessage, Role
 from shared.contract.run import Question, QuestionKind, Usage
@@ -116,15 +115,9 @@ async def test_waiting_text_is_written_after_the_pause() -> None:
     await log.close()
 
 
-def at_rest(interval_seconds: float, write_seconds: float, turn_seconds: float) -> float:
-    return pause_seconds(interval_seconds, write_seconds, 0.0)
-
-
-async def test_each_piece_is_written_at_once_while_the_process_is_not_busy() -> None:
+async def test_each_piece_is_written_at_once_while_few_come_during_a_write() -> None:
     store = FakeWorkerRunStore()
-    log = StoreRunLog(
-        store, RUN, StreamConfig(), pace=lambda interval, write, turn: pause_seconds(interval, write, 0.0)
-    )
+    log = StoreRunLog(store, RUN, StreamConfig())
     for number, piece in enumerate("abc", 1):
         await log.emit(delta(piece))
         await until_written(store, number)
@@ -135,9 +128,7 @@ async def test_each_piece_is_written_at_once_while_the_process_is_not_busy() -> 
 async def test_text_that_comes_while_a_write_is_slow_is_one_piece() -> None:
     store = FakeWorkerRunStore()
     store.gate = asyncio.Event()
-    log = StoreRunLog(
-        store, RUN, StreamConfig(), pace=lambda interval, write, turn: pause_seconds(interval, write, 0.0)
-    )
+    log = StoreRunLog(store, RUN, StreamConfig())
     await log.emit(delta("a"))
     await asyncio.wait_for(store.asked.wait(), 5)
     for piece in "bcdefg":
@@ -150,10 +141,10 @@ async def test_text_that_comes_while_a_write_is_slow_is_one_piece() -> None:
 
 
 async def test_text_waits_for_as_long_as_the_time_of_the_last_write_asks_for() -> None:
-    asked: list[tuple[float, float, float]] = []
+    asked: list[tuple[float, float, int]] = []
 
-    def pace(interval_seconds: float, write_seconds: float, turn_seconds: float) -> float:
-        asked.append((interval_seconds, write_seconds, turn_seconds))
+    def pace(interval_seconds: float, write_seconds: float, waiting_pieces: int) -> float:
+        asked.append((interval_seconds, write_seconds, waiting_pieces))
         return 1000.0
 
     store = FakeWorkerRunStore()
@@ -169,9 +160,9 @@ async def test_text_waits_for_as_long_as_the_time_of_the_last_write_asks_for() -
         await asyncio.sleep(0)
     await log.commit([])
     assert texts(store) == ["a", "bcd"]
-    ((interval, write, turn),) = asked
-    assert interval == 0.0
-    assert 0 < turn + write <= asyncio.get_running_loop().time() - began_at
+    ((interval, write, waiting),) = asked
+    assert (interval, waiting) == (0.0, 0)
+    assert 0 < write <= asyncio.get_running_loop().time() - began_at
     await log.close()
 
 

@@ -55,29 +55,29 @@ async def test_one_slow_claim_holds_text_up_for_a_shorter_time(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("interval", "write", "turn", "expected"),
+    ("interval", "write", "waiting", "expected"),
     [
-        (0.0, 0.001, 0.0001, 0.0),
-        (0.0, 0.08, 0.0001, 0.0),
-        (0.0, 0.001, 0.003, 0.025),
-        (0.0, 0.08, 0.003, 0.08),
-        (0.0, 30.0, 0.003, 0.25),
-        (0.1, 0.001, 0.0001, 0.1),
-        (1.0, 30.0, 0.003, 1.0),
+        (0.0, 0.001, 0, 0.0),
+        (0.0, 0.08, 3, 0.0),
+        (0.0, 0.001, 4, 0.025),
+        (0.0, 0.08, 9, 0.08),
+        (0.0, 30.0, 900, 0.25),
+        (0.1, 0.001, 0, 0.1),
+        (1.0, 30.0, 900, 1.0),
     ],
-    ids=["at rest", "slow disk", "busy", "busy, slow writes", "busy, Redis away", "configured", "configured, busy"],
+    ids=["at rest", "slow disk", "fast model", "behind", "Redis away", "configured", "configured, behind"],
 )
-def test_text_pauses_when_the_process_is_busy_or_the_configuration_says_so(
-    interval: float, write: float, turn: float, expected: float
+def test_text_pauses_when_writes_are_behind_or_the_configuration_says_so(
+    interval: float, write: float, waiting: int, expected: float
 ) -> None:
-    assert pause_seconds(interval, write, turn) == pytest.approx(expected)
+    assert pause_seconds(interval, write, waiting) == pytest.approx(expected)
 
 
-@given(SECONDS, SECONDS, SECONDS, SECONDS)
-def test_a_slower_write_or_a_busier_process_never_shortens_the_pause(
-    interval: float, one: float, other: float, turn: float
+@given(SECONDS, SECONDS, SECONDS, st.integers(0, 100))
+def test_a_slower_write_or_more_that_waits_never_shortens_the_pause(
+    interval: float, one: float, other: float, waiting: int
 ) -> None:
     quick, slow = sorted((one, other))
-    at_rest = pause_seconds(interval, quick, 0.0)
-    assert interval == at_rest <= pause_seconds(interval, quick, turn) <= pause_seconds(interval, slow, turn)
-    assert pause_seconds(interval, slow, turn) <= max(interval, 0.25)
+    at_rest = pause_seconds(interval, quick, 0)
+    assert interval == at_rest <= pause_seconds(interval, quick, waiting) <= pause_seconds(interval, slow, waiting)
+    assert pause_seconds(interval, slow, waiting) <= max(interval, 0.25)
