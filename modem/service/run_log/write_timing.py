@@ -9,9 +9,9 @@ from typing import Final
 _MAX_SECONDS: Final = 0.25
 # One run alone for at most this long: the claim of a long conversation takes longer.
 _MAX_SECONDS_EACH: Final = 0.05
-# A run with so many pieces waiting when a write ends is faster than its writes: it streams as fast as it can, or Redis or
-# this process is behind. Then larger writes cost less. A slower one needs no pause: runs share round trips, one is under
-# way at a time, and what comes meanwhile goes together with the next.
+# A run with so many pieces waiting when a write ends is faster than its writes: it streams as fast as it can, or Redis
+# or this process is behind. Then larger writes cost less. A slower one needs no pause: runs share round trips, one is
+# under way at a time, and what comes meanwhile goes together with the next.
 _MANY_PIECES: Final = 4
 _PAUSE_SECONDS: Final = 0.025
 # While behind, a run spends at most half of its time on writing; with longer pauses text no longer reads as a stream.
