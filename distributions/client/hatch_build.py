@@ -1,4 +1,4 @@
-"""Builds baud-client from the project's one tree: `baud` without `baud.stack`, and the contract as `baud._contract`.
+"""Builds baud-client from the project's one tree: `baud` without `baud.stack`, and with what it uses of `shared`.
 
 An sdist holds the finished tree and the finished metadata, so that a wheel is made from it without the project.
 """
@@ -18,7 +18,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 from packaging.requirements import Requirement
 
 _COPIED_FIELDS: Final = ("version", "requires-python", "license")
-_CONTRACT: Final = "shared.contract"
+# What `baud` uses of the packages that the client does not have, and the names under `baud` that it gets.
+_TAKEN_ALONG: Final = {"shared.contract": "_contract", "shared.entry_points": "_entry_points"}
 _SERVER_PACKAGES: Final = frozenset({"shared", "gateway", "modem", "workflow"})
 # `baud.command.server_parts` alone may import it: it knows that it may be absent.
 _LEFT_OUT: Final = "stack"
@@ -73,21 +74,30 @@ def _project_folder(root: str) -> Path:
 
 def write_client(project: Path, folder: Path) -> None:
     """Write the package `baud` of the client into `folder`."""
-    baud, contract = project / "baud", project / _CONTRACT.replace(".", "/")
+    baud = project / "baud"
     _write_modules(baud, (file for file in baud.rglob("*.py") if file.relative_to(baud).parts[0] != _LEFT_OUT), folder)
-    _write_modules(contract, contract.rglob("*.py"), folder / "_contract")
+    for module, name in _TAKEN_ALONG.items():
+        source = project / module.replace(".", "/")
+        if source.is_dir():
+            _write_modules(source, source.rglob("*.py"), folder / name)
+        else:
+            _write_module(source.with_suffix(".py"), folder / f"{name}.py")
 
 
 def _write_modules(source: Path, files: Iterable[Path], folder: Path) -> None:
     for file in files:
-        target = folder / file.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(client_module(file.read_text("utf-8"), file), "utf-8")
+        _write_module(file, folder / file.relative_to(source))
+
+
+def _write_module(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(client_module(file.read_text("utf-8"), file), "utf-8")
 
 
 def client_module(text: str, file: Path) -> str:
-    """Return a module with its imports of the contract rewritten; raises ValueError for one of the server's."""
-    text = re.sub(rf"^from {re.escape(_CONTRACT)}\b", "from baud._contract", text, flags=re.MULTILINE)
+    """Return a module with its imports of what is taken along rewritten; raises ValueError for one of the server's."""
+    for module, name in _TAKEN_ALONG.items():
+        text = re.sub(rf"^from {re.escape(module)}\b", f"from baud.{name}", text, flags=re.MULTILINE)
     servers = _SERVER_PACKAGES.intersection(_imported_packages(text))
     if servers:
         raise ValueError(f"{file} imports {', '.join(sorted(servers))}, which baud-client does not have")

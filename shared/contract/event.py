@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-import orjson
+import pydantic_core
 from pydantic import JsonValue
 
 from shared.contract.base import Contract
@@ -79,7 +79,7 @@ class AssistantDelta(NamedTuple):
         result: dict[str, JsonValue] = {"assistant_delta": {"text": self.text, "kind": self.kind}}
         if self.full is not None:
             return self.full.model_copy(update={"execute_result": result}).to_json()
-        return orjson.dumps(
+        return pydantic_core.to_json(
             {
                 "uuid": self.uuid,
                 "run_id": self.run_id,
