@@ -17,7 +17,7 @@ from modem.service.build_engine import EngineBuilder
 from modem.service.end_unreadable import UnreadableRuns
 from modem.service.execute_run import RunServices
 from modem.service.lease.active_runs import ActiveRuns, LeaseKeeper
-from modem.service.lease.cancel_listener import listen_for_cancels
+from modem.service.lease.cancel_listener import CancelListener
 from modem.service.lease.expire_questions import QuestionExpiry
 from modem.service.lease.reap_runs import Reaper
 from modem.service.run_log.masking import SecretMask
@@ -62,10 +62,11 @@ class Runtime:
         connection = open_connection(settings.redis)
         self._connection = connection
         self._workers = WorkerStore(connection)
-        self._notifications = Notifications(connection)
         self.dead_letters = DeadLetterStore(connection)
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), RunPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
+        channel = WORKER_CHANNEL_PREFIX + self.worker_id
+        self._cancel_listener = CancelListener(Notifications(connection), channel, self._keeper, active)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
         unreadable = UnreadableRuns(runs, leases, publisher, clock)
@@ -106,7 +107,8 @@ class Runtime:
                 ("workspace remover", self._sweeper.empty_trash),
                 ("lease keeper", self._keeper.run),
                 ("reaper", self._reaper.run),
-                ("cancel listener", self._listen_for_cancels),
+                ("cancel listener", self._cancel_listener.listen),
+                ("cancel renewal", self._cancel_listener.renew),
             )
         ]
         return self
@@ -143,11 +145,6 @@ class Runtime:
             with suppress(StoreUnavailableError):
                 await self._workers.report_alive(self.worker_id, lifetime_seconds=modem.lease_seconds)
             await asyncio.sleep(modem.renew_seconds)
-
-    async def _listen_for_cancels(self) -> None:
-        await listen_for_cancels(
-            self._notifications, WORKER_CHANNEL_PREFIX + self.worker_id, self._keeper, self.services.active
-        )
 
     async def _sweep(self) -> None:
         while True:

@@ -85,6 +85,9 @@ class NotificationListener:
                     tasks.create_task(self._keep_subscribed(subscription))
             except* (StoreUnavailableError, TimeoutError):
                 self._log_whether_connected(False)
+            # The failure of a connection that is closed because this task is cancelled hides the cancellation.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
             await asyncio.sleep(self._timings.retry)
 
     def _log_whether_connected(self, is_connected: bool) -> None:

@@ -8,26 +8,36 @@ from shared.store.notification_listener import ListenerTimings, NotificationList
 _FALLBACK = "cancels are found at the next lease renewal"
 
 
-async def listen_for_cancels(
-    notifications: NotificationSource,
-    channel: str,
-    keeper: LeaseKeeper,
-    active: ActiveRuns,
-    *,
-    timings: ListenerTimings | None = None,
-) -> None:
-    """Listen until cancelled; lease renewals find the cancels that are missed while the connection is lost."""
-    notified = asyncio.Event()
-    listener = NotificationListener(
-        notifications,
-        timings or ListenerTimings(),
-        wanted={channel},
-        notify=lambda _: notified.set(),
-        fallback=_FALLBACK,
-    )
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(listener.run())
+class CancelListener:
+    """Two tasks of a worker, `listen` and `renew`; lease renewals find the cancels that are missed meanwhile."""
+
+    def __init__(
+        self,
+        notifications: NotificationSource,
+        channel: str,
+        keeper: LeaseKeeper,
+        active: ActiveRuns,
+        *,
+        timings: ListenerTimings | None = None,
+    ) -> None:
+        self._keeper = keeper
+        self._active = active
+        self._notified = asyncio.Event()
+        self._listener = NotificationListener(
+            notifications,
+            timings or ListenerTimings(),
+            wanted={channel},
+            notify=lambda _: self._notified.set(),
+            fallback=_FALLBACK,
+        )
+
+    async def listen(self) -> None:
+        """Keep the subscription open until cancelled."""
+        await self._listener.run()
+
+    async def renew(self) -> None:
+        """Renew the leases after each notification, until cancelled."""
         while True:
-            await notified.wait()
-            notified.clear()
-            await keeper.renew(list(active))
+            await self._notified.wait()
+            self._notified.clear()
+            await self._keeper.renew(list(self._active))

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from modem.service.lease.active_runs import ActiveRun, ActiveRuns, LeaseKeeper
-from modem.service.lease.cancel_listener import listen_for_cancels
+from modem.service.lease.cancel_listener import CancelListener
 from shared.config import ModemConfig
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import StoreUnavailableError
@@ -135,11 +135,18 @@ async def test_the_keeper_renews_again_and_again_until_it_is_cancelled(kept: Kep
     assert keeping.cancelled()
 
 
+def listen(notifications: FakeNotifications, kept: Kept) -> asyncio.Task[None]:
+    listener = CancelListener(notifications, "channel", kept.keeper, kept.active, timings=_QUICK)
+
+    async def both() -> None:
+        await asyncio.gather(listener.listen(), listener.renew())
+
+    return asyncio.create_task(both())
+
+
 async def test_a_notification_renews_the_leases_at_once_also_after_a_reconnect(kept: Kept) -> None:
     notifications = FakeNotifications()
-    listening = asyncio.create_task(
-        listen_for_cancels(notifications, "channel", kept.keeper, kept.active, timings=_QUICK)
-    )
+    listening = listen(notifications, kept)
     await kept.leases.until(lambda: len(kept.leases.renewed) == 1)
     notifications.notify("channel")
     await kept.leases.until(lambda: len(kept.leases.renewed) == 2)
@@ -151,9 +158,7 @@ async def test_a_notification_renews_the_leases_at_once_also_after_a_reconnect(k
 
 async def test_a_silent_connection_that_answers_pings_is_kept(kept: Kept) -> None:
     notifications = FakeNotifications()
-    listening = asyncio.create_task(
-        listen_for_cancels(notifications, "channel", kept.keeper, kept.active, timings=_QUICK)
-    )
+    listening = listen(notifications, kept)
     async with asyncio.timeout(5):
         await notifications.changed.wait()
         assert notifications.subscription is not None
@@ -167,9 +172,7 @@ async def test_a_silent_connection_that_answers_pings_is_kept(kept: Kept) -> Non
 
 async def test_a_connection_that_does_not_answer_is_reopened(kept: Kept) -> None:
     notifications = FakeNotifications()
-    listening = asyncio.create_task(
-        listen_for_cancels(notifications, "channel", kept.keeper, kept.active, timings=_QUICK)
-    )
+    listening = listen(notifications, kept)
     async with asyncio.timeout(5):
         while notifications.opened < 3:
             await notifications.changed.wait()
