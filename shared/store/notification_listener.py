@@ -76,19 +76,27 @@ class NotificationListener:
 
     async def run(self) -> None:
         """Listen until cancelled; a subscription that breaks is opened again."""
-        while True:
+        is_cancelled = False
+        while not is_cancelled:
             try:
-                async with self._notifications.open() as subscription, asyncio.TaskGroup() as tasks:
-                    self._log_whether_connected(True)
-                    self._received_at = asyncio.get_running_loop().time()
-                    tasks.create_task(self._listen(subscription))
-                    tasks.create_task(self._keep_subscribed(subscription))
+                async with self._notifications.open() as subscription:
+                    try:
+                        await self._serve(subscription)
+                    except asyncio.CancelledError:
+                        is_cancelled = True  # the failure of a connection that is then closed would hide it
+                        raise
             except* (StoreUnavailableError, TimeoutError):
                 self._log_whether_connected(False)
-            # The failure of a connection that is closed because this task is cancelled hides the cancellation.
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError
-            await asyncio.sleep(self._timings.retry)
+            if not is_cancelled:
+                await asyncio.sleep(self._timings.retry)
+        raise asyncio.CancelledError
+
+    async def _serve(self, subscription: NotificationSubscription) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._log_whether_connected(True)
+            self._received_at = asyncio.get_running_loop().time()
+            tasks.create_task(self._listen(subscription))
+            tasks.create_task(self._keep_subscribed(subscription))
 
     def _log_whether_connected(self, is_connected: bool) -> None:
         if is_connected and not self.is_connected:
