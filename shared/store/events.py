@@ -1,5 +1,6 @@
 """Reading event streams: pages for catching up, new entries of many streams in one call."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ _XRANGE: Final = b"XRANGE"
 _WRITTEN: Final = (b"event", b"data", b"run_id", b"type")  # as the scripts write them; `final` may follow
 # Fields of a thread's metadata in which the scripts record what was removed from the beginning of its log.
 _LOSS_FIELDS: Final = ("log_first_id", "log_lost_to", "log_lost_text_to")
+_CONVERTED_AT_ONCE: Final = 500  # entries, about a millisecond
 _LARGE_TO: Final = "log_large_to"  # the newest entry that a script found large
 # About ten times as expensive as XRANGE, so it is for logs with large entries only. KEYS[1] the stream.
 # ARGV: from, how many at most, bytes after which the page ends. Returns {entries, 1 if it ended by its bytes}.
@@ -95,7 +97,15 @@ class EventStore:
         """Return the entries after each stream's position, at most `limit` each, without blocking."""
         with redis_errors():
             found = await self._connection.read_after(positions, limit=limit)
-        return {stream.decode(): [_entry(item) for item in items] for stream, items in found}
+        entries: dict[str, list[StreamEntry]] = {}
+        converted = 0
+        for stream, items in found:
+            entries[stream.decode()] = [_entry(item) for item in items]
+            converted += len(items)
+            if converted >= _CONVERTED_AT_ONCE:  # others wait for their turn of the event loop
+                converted = 0
+                await asyncio.sleep(0)
+        return entries
 
     async def missing(self, streams: Collection[str]) -> set[str]:
         """Return the streams whose thread is gone; of a legacy stream, itself."""

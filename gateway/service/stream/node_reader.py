@@ -16,6 +16,7 @@ from shared.ids import LAST_STREAM_ID, StreamId
 _MAX_ENTRIES: Final = 500  # of one stream in one read; a stream that has more is caught up by pages
 _FEW_ENTRIES: Final = 8  # of a stream whose entries are so large that fewer fill a page
 _STREAMS_PER_READ: Final = 256
+_DELIVERED_AT_ONCE: Final = 250  # entries and clients, some milliseconds
 
 
 class StreamLogReader(PageReader, StreamRegistry, Protocol):
@@ -93,12 +94,17 @@ class NodeStreamReader:
             return
         for limit, topics in self._by_limit(batch).items():
             found = await self._read_streams(topics, issued, limit)
+            delivered = 0
             for topic in topics:
                 entries = found.get(topic.stream)
-                if entries:
-                    self._deliver(topic, issued[topic], entries, limit)
-                else:
+                if not entries:
                     self._note_empty(topic)
+                    continue
+                self._deliver(topic, issued[topic], entries, limit)
+                delivered += len(entries) + len(topic.live)
+                if delivered >= _DELIVERED_AT_ONCE:  # requests wait for their turn of the event loop
+                    delivered = 0
+                    await asyncio.sleep(0)
 
     async def _read_streams(
         self, topics: Sequence[StreamTopic], issued: Mapping[StreamTopic, StreamId], limit: int
