@@ -1,4 +1,4 @@
-"""What a local stack can be told: data that commands make and `baud.stack` carries out, where that is installed."""
+"""The options of a local stack: data that commands make and `baud.stack` carries out, where that is installed."""
 
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Who hears of what happens to the runs of this process: the log, and whatever else is given."""
+"""Observers of the runs of this process: the log, and whatever else is given."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What happens to runs, as those hear of it who do not write their log: logs, metrics, traces, audit, usage."""
+"""The RunObserver port: what happens to runs, for logs, metrics, traces, audit and usage."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,9 +74,9 @@ RunFact = RunClaimed | RunTakenOver | RunResumed | StepEnded | ToolCallEnded | R
 
 
 class RunObserver(Protocol):
-    """Is told each fact once it is written, by the worker that wrote it.
+    """Gets each fact once it is written, by the worker that wrote it.
 
-    A worker that dies in between tells nobody: what has to be exact is read from the run's record.
+    If the worker dies in between, no observer gets it: what has to be exact is read from the run's record.
     """
 
     def observe(self, fact: RunFact) -> None:
@@ -84,7 +84,7 @@ class RunObserver(Protocol):
 
 
 class NoObserver:
-    """Hears nothing."""
+    """Ignores every fact."""
 
     def observe(self, fact: RunFact) -> None:
         """Drop the fact."""

@@ -176,8 +176,9 @@ class _Client:
                 # Once all is written it stays connected: a reconnect would hide a lost entry.
                 while not self._is_done() and (steps or scenario.is_written):
                     steps = max(steps - 1, 0)
-                    self._take(await _within(0.004, subscriber))
-                    await scenario.pause()
+                    batch = await _within(0.004, subscriber)
+                    await scenario.pause()  # its task is sending: what is written directly now would go ahead of it
+                    self._take(batch)
         scenario.check(self._got, self._gaps)
 
     def _take(self, batch: Batch) -> None:
