@@ -131,16 +131,18 @@ def test_a_worker_that_hung_for_longer_than_its_lease_writes_nothing_more(
     fresh_stack: FreshStack, openai_server: OpenAIServer
 ) -> None:
     openai_server.play([PLAN, shell("sleep 1; echo too late"), END])
-    # The other worker has the rest of a second lease to end the run; after that, one that was stopped ends itself.
-    stack = fresh_stack(modems=2, **{**SETTINGS, "BAUD_MODEM__LEASE_SECONDS": "8"})
+    # A worker that hangs for two leases ends itself: it is woken as soon as the other has taken over, after one lease,
+    # and the second is what a busy machine has for the way there.
+    stack = fresh_stack(modems=2, **{**SETTINGS, "BAUD_MODEM__LEASE_SECONDS": "12"})
     with watched(stack) as run:
         run.until(is_begun)
         old = run.owner()
         old.send(signal.SIGSTOP)
         try:
-            ended = run.end()
+            run.until(lambda event: event.kind == "status")
         finally:
             old.send(signal.SIGCONT)
+        ended = run.end()
     old.wait_for("nothing more is written")
     assert (ended.stop_reason, ended.record.attempts) == (StopReason.COMPLETED, 2)
     assert_every_call_ended_once(ended)
