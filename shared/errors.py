@@ -13,19 +13,26 @@ BaudError
 │   ├── InvalidMessageError
 │   │   └── MessageTooBigError
 │   └── UnreadableMessageError
+├── UnauthenticatedError
+│   └── InvalidCredentialError
 ├── ForbiddenError
-│   └── ForeignOriginError
+│   ├── ForeignOriginError
+│   └── MissingScopeError
 ├── LimitReachedError
 │   ├── TooManyStreamsError
 │   └── SteeringFullError
 ├── UnavailableError
 │   ├── StoreUnavailableError
 │   ├── BrokerUnavailableError
+│   ├── DatabaseUnavailableError
+│   ├── IssuerUnavailableError
 │   └── ShuttingDownError
 ├── UnreadableRecordError
 │   └── UnreadableRunError
 ├── LeaseLostError
 └── ConfigurationError
+    ├── SchemaBehindError
+    └── SchemaTooNewError
 """
 
 from typing import ClassVar
@@ -113,6 +120,18 @@ class UnreadableMessageError(InvalidRequestError):
     code = "unreadable_message"
 
 
+class UnauthenticatedError(BaudError):
+    """This server wants to know who asks. Send Authorization: Bearer with an API key or a token."""
+
+    code = "unauthenticated"
+
+
+class InvalidCredentialError(UnauthenticatedError):
+    """The credential is not valid. Get a new one."""
+
+    code = "invalid_credential"
+
+
 class ForbiddenError(BaudError):
     """This is not allowed."""
 
@@ -123,6 +142,12 @@ class ForeignOriginError(ForbiddenError):
     """Pages of this origin may not connect. Add it to cors.allow_origins."""
 
     code = "origin_not_allowed"
+
+
+class MissingScopeError(ForbiddenError):
+    """The credential lacks the scope that this request needs."""
+
+    code = "missing_scope"
 
 
 class LimitReachedError(BaudError):
@@ -161,6 +186,18 @@ class BrokerUnavailableError(UnavailableError):
     code = "broker_unavailable"
 
 
+class DatabaseUnavailableError(UnavailableError):
+    """The database does not answer. Try again."""
+
+    code = "database_unavailable"
+
+
+class IssuerUnavailableError(UnavailableError):
+    """The issuer of this token cannot be asked for its keys. Try again."""
+
+    code = "issuer_unavailable"
+
+
 class ShuttingDownError(UnavailableError):
     """This server stops and takes nothing new. Try again: another one answers."""
 
@@ -191,3 +228,15 @@ class ConfigurationError(BaudError):
     """The configuration cannot be used."""
 
     code = "bad_configuration"
+
+
+class SchemaBehindError(ConfigurationError):
+    """The database has an older schema than this version needs. Run: baud db upgrade"""
+
+    code = "schema_behind"
+
+
+class SchemaTooNewError(ConfigurationError):
+    """The database has a newer schema than this version knows. Run the version that made it, or a later one."""
+
+    code = "schema_too_new"

@@ -23,6 +23,7 @@ from shared.errors import (
     LimitReachedError,
     MessageTooBigError,
     NotFoundError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -35,6 +36,7 @@ _STATUS: Final[Mapping[type[BaudError], int]] = {
     ConflictError: 409,
     MessageTooBigError: 413,
     InvalidRequestError: 400,
+    UnauthenticatedError: 401,
     ForbiddenError: 403,
     LimitReachedError: 429,
     UnavailableError: 503,
@@ -104,8 +106,13 @@ def _disclose(error: BaudError) -> tuple[int, str, str]:
 async def _on_baud_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, BaudError)
     status, code, sentence = _disclose(error)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in PASSING else None
-    return error_response(_request_id(request), status, code, sentence, headers=headers)
+    return error_response(_request_id(request), status, code, sentence, headers=_headers_of(status))
+
+
+def _headers_of(status: int) -> Mapping[str, str] | None:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}  # RFC 6750, section 3
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in PASSING else None
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
