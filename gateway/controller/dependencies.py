@@ -19,8 +19,8 @@ from gateway.service.stream.stream_session import ActiveRunLookup, EventStreamSe
 from shared.config import StreamConfig
 from shared.errors import RunNotFoundError, ThreadNotFoundError
 from shared.ids import is_id
+from shared.store.connection import StoreConnection
 from shared.store.events import EventStore
-from shared.store.redis.connection import Connection
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -31,7 +31,7 @@ from shared.store.workers import WorkerStore
 class Services:
     """Everything that the routes work with."""
 
-    connection: Connection
+    connection: StoreConnection
     threads: ThreadStore
     runs: RunStore
     events: EventStore

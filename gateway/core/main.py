@@ -28,11 +28,9 @@ from shared.clock import SystemClock
 from shared.config import RedisConfig, StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.settings.model import Settings
-from shared.store.cluster.connection import open_connection
-from shared.store.cluster.notifications import open_notifications
+from shared.store.connection import StoreConnection, open_connection
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
-from shared.store.redis.connection import Connection
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -123,17 +121,17 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         )
 
 
-async def _warm_up(connection: Connection, workers: WorkerStore, publisher: JobDispatcher) -> None:
+async def _warm_up(connection: StoreConnection, workers: WorkerStore, publisher: JobDispatcher) -> None:
     await publisher.warm_up()
     with suppress(StoreUnavailableError):
         await connection.load_scripts()
         await workers.warn_of_risks()
 
 
-def _make_hub(config: StreamConfig, events: EventStore, connection: Connection) -> EventHub:
+def _make_hub(config: StreamConfig, events: EventStore, connection: StoreConnection) -> EventHub:
     return EventHub(
         events,
-        open_notifications(connection),
+        connection.thread_notifications(),
         buffer_bytes=config.client_buffer_bytes // BUFFER_SHARE,
         max_length=config.max_length,
     )

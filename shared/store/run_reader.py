@@ -3,16 +3,17 @@
 from shared.contract.run import RunRecord
 from shared.errors import RunNotFoundError
 from shared.keys import run_thread
+from shared.store.connection import StoreConnection
+from shared.store.hash_pages import read_hashes
 from shared.store.records import RawFields, salvage_record
-from shared.store.redis.connection import Connection, redis_errors
-from shared.store.redis.hash_pages import read_hashes
+from shared.store.redis.errors import redis_errors
 from shared.store.run_values import RunPage
 
 
 class RunReader:
     """Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection, *, ttl_seconds: int) -> None:
+    def __init__(self, connection: StoreConnection, *, ttl_seconds: int) -> None:
         self._connection = connection
         self._ttl = ttl_seconds
 

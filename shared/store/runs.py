@@ -22,6 +22,7 @@ from shared.errors import (
     UnreadableRunError,
 )
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_CHANNEL_PREFIX, run_thread
+from shared.store.connection import StoreConnection
 from shared.store.leases import ANSWERED_CHECK_SECONDS, open_run_member
 from shared.store.records import (
     MESSAGES_PER_PART,
@@ -34,7 +35,8 @@ from shared.store.records import (
     to_fields,
     write_message,
 )
-from shared.store.redis.connection import Argument, Connection, ScriptCall, redis_errors
+from shared.store.redis.errors import redis_errors
+from shared.store.redis.scripts import Argument, ScriptCall
 from shared.store.run_reader import RunReader
 from shared.store.run_values import (
     CallEnd,
@@ -65,7 +67,7 @@ class RunStore(RunReader):
     """Reads and writes runs. Every method raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(
-        self, connection: Connection, *, ttl_seconds: int, max_length: int, clock: SystemClock | None = None
+        self, connection: StoreConnection, *, ttl_seconds: int, max_length: int, clock: SystemClock | None = None
     ) -> None:
         super().__init__(connection, ttl_seconds=ttl_seconds)
         self._max_length = max_length
@@ -86,7 +88,7 @@ class RunStore(RunReader):
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
         check = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_CHECK_MS])
         # Indexed before it is stored, too: a client that knows its id can find it. An entry without a run is harmless,
-        # and a run is not refused because the node of a cluster that would have only this entry is gone.
+        # and a run is not refused because the server that would have only this entry is gone.
         entry = ScriptCall("index_run", [run_thread(run.run_id)], [run.thread_id, self._ttl], is_needed=False)
         submit = ScriptCall(
             "submit_run",

@@ -18,10 +18,12 @@ from shared.contract.thread import ThreadRecord
 from shared.errors import InvalidCursorError, ThreadNotFoundError, UnreadableRecordError
 from shared.ids import new_id
 from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, run_thread
+from shared.store.connection import StoreConnection
+from shared.store.hash_pages import read_hashes
 from shared.store.leases import open_run_member
 from shared.store.records import PART_BYTES, RawFields, flatten, salvage_record, show_message, to_fields
-from shared.store.redis.connection import Argument, Connection, redis_errors
-from shared.store.redis.hash_pages import read_hashes
+from shared.store.redis.errors import redis_errors
+from shared.store.redis.scripts import Argument
 
 # A thread is listed a moment before it is stored; only older entries without a record are stale.
 _STALE_AFTER_MS: Final = 60_000
@@ -42,7 +44,7 @@ class MessagePage:
 class ThreadStore:
     """Reads and writes threads. Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection, *, ttl_seconds: int, clock: SystemClock | None = None) -> None:
+    def __init__(self, connection: StoreConnection, *, ttl_seconds: int, clock: SystemClock | None = None) -> None:
         self._connection = connection
         self._ttl = ttl_seconds
         self._clock = clock or SystemClock()
