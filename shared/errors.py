@@ -6,7 +6,8 @@ BaudError
 │   └── RunNotFoundError
 ├── ConflictError
 │   ├── ThreadBusyError
-│   └── RunNotWaitingError
+│   ├── RunNotWaitingError
+│   └── TooManySharesError
 ├── InvalidRequestError
 │   ├── InvalidStreamIdError
 │   ├── InvalidCursorError
@@ -17,7 +18,8 @@ BaudError
 │   └── InvalidCredentialError
 ├── ForbiddenError
 │   ├── ForeignOriginError
-│   └── MissingScopeError
+│   ├── MissingScopeError
+│   └── ReadOnlyThreadError
 ├── LimitReachedError
 │   ├── TooManyStreamsError
 │   └── SteeringFullError
@@ -84,6 +86,12 @@ class RunNotWaitingError(ConflictError):
     code = "run_not_waiting"
 
 
+class TooManySharesError(ConflictError):
+    """The thread is shared with as many users as it can be. Remove one first."""
+
+    code = "too_many_shares"
+
+
 class InvalidRequestError(BaudError):
     """The request cannot be understood."""
 
@@ -148,6 +156,12 @@ class MissingScopeError(ForbiddenError):
     """The credential lacks the scope that this request needs."""
 
     code = "missing_scope"
+
+
+class ReadOnlyThreadError(ForbiddenError):
+    """This thread is shared with you to be read only. Ask its owner for the role editor."""
+
+    code = "read_only_thread"
 
 
 class LimitReachedError(BaudError):

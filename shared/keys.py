@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 EXECUTE_RUN_TASK: Final = "modem.execute_run"
 LEGACY_TASK: Final = "main.process_flow_data"
@@ -21,6 +22,16 @@ IDLE_CHANNEL: Final = "bell:idle"
 def run_thread(run_id: str) -> str:
     """String: the thread of a run. It is read by the run's id alone, so it is not kept with the thread's keys."""
     return f"run:{run_id}:thread"
+
+
+def tenant_index(tenant: str) -> str:
+    """Sorted set: the threads of a tenant, as THREAD_INDEX holds those of all."""
+    return f"{THREAD_INDEX}:tenant:{quote(tenant, safe='')}"
+
+
+def user_index(tenant: str, user: str) -> str:
+    """Sorted set: the threads of a user, and those that are shared with it."""
+    return f"{THREAD_INDEX}:user:{quote(tenant, safe='')}:{quote(user, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway.controller import health, legacy, run, socket, stream, thread
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import add_error_handlers
+from gateway.core.authentication import Authentication
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
+from gateway.service.access import ThreadAccess
 from gateway.service.dispatch import JobDispatcher
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
@@ -78,6 +80,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, wrap_error_response=cors),
         Middleware(cors),
+        Middleware(Authentication),
         Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes, limit_seconds=settings.gateway.body_timeout),
     ]
 
@@ -104,6 +107,8 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(_cancel, warm_up)
         yield Services(
             connection=connection,
+            verifier=None,
+            access=ThreadAccess(threads),
             threads=threads,
             runs=runs,
             events=events,
