@@ -44,7 +44,7 @@ class ThreadRecord(Contract):
 
     thread_id: str
     status: ThreadStatus = ThreadStatus.ACTIVE
-    tenant: str = Field(DEFAULT_TENANT, min_length=1)
+    tenant: str = DEFAULT_TENANT
     owner: str = ""
     shares: dict[str, ShareRole] = Field(default_factory=dict)
     created_at: str
