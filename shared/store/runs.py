@@ -53,13 +53,11 @@ from shared.store.run_values import (
 )
 from shared.store.thread_index import indexes_of
 
-# By then an idle worker has long claimed a run whose job was published.
-_UNCLAIMED_CHECK_MS: Final = 10_000
+_UNCLAIMED_CHECK_MS: Final = 10_000  # by then an idle worker has long claimed a run whose job was published
 # Most steering texts that wait for a run: they are taken in one script call, and Redis serves nobody else meanwhile.
 _MAX_WAITING_TEXTS: Final = 100
 _MAX_WAITING_BYTES: Final = 4_194_304
-# How long after the end of its lease a run is checked: then it can be claimed.
-_CLAIMED_CHECK_MARGIN_MS: Final = 250
+_CLAIMED_CHECK_MARGIN_MS: Final = 250  # how long after the end of its lease a run is checked: it can be claimed then
 
 
 class RunStore(RunReader):
