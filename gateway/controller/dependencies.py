@@ -1,6 +1,7 @@
 """What the routes are given: the services of this process, and checked parts of the request."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, params
@@ -8,6 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from gateway.service.access import Action, CredentialVerifier, ThreadAccess, require_scope
+from gateway.service.auth.credential_watch import CredentialWatch
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
@@ -16,7 +18,7 @@ from gateway.service.stream.event_filter import EventFilter, parse_filter
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.sse import EventStream
 from gateway.service.stream.stream_limits import StreamLimits
-from gateway.service.stream.stream_session import ActiveRunLookup, EventStreamSession, StreamRequest
+from gateway.service.stream.stream_session import ActiveRunLookup, EventStreamSession, StreamRequest, no_guard
 from shared.config import StreamConfig
 from shared.contract.principal import Principal, Scope
 from shared.contract.thread import ThreadOwner
@@ -36,6 +38,7 @@ class Services:
 
     connection: StoreConnection
     verifier: CredentialVerifier | None  # None: nobody is asked who they are
+    watch: CredentialWatch | None
     access: ThreadAccess
     threads: ThreadStore
     runs: RunStore
@@ -78,13 +81,15 @@ class CheckedThread:
 
     thread_id: str
     owner: ThreadOwner
+    principal: Principal
 
 
 def _thread_for(action: Action) -> params.Depends:
     async def check(connection: HTTPConnection, thread_id: str) -> CheckedThread:
         services: Services = connection.app.state.services
         known = thread_id if is_id(thread_id) else None
-        return CheckedThread(thread_id, await services.access.check(connection.state.principal, known, action))
+        principal: Principal = connection.state.principal
+        return CheckedThread(thread_id, await services.access.check(principal, known, action), principal)
 
     return params.Depends(check)
 
@@ -122,6 +127,7 @@ PrincipalDep = Annotated[Principal, Depends(_principal)]
 ReadableThread = Annotated[str, _thread_id_for(Action.READ)]
 OwnThread = Annotated[str, _thread_id_for(Action.OWN)]
 RunnableThread = Annotated[CheckedThread, _thread_for(Action.RUN)]
+StreamedThread = Annotated[CheckedThread, _thread_for(Action.READ)]
 RunId = Annotated[str, Depends(_run_id)]
 LastId = Annotated[str, Depends(_last_id)]
 Only = Annotated[EventFilter | None, Depends(_filter)]
@@ -130,12 +136,17 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 IdempotencyKey = Annotated[str, Header(max_length=255)]
 
 
-def open_session(services: Services, request: StreamRequest, runs: ActiveRunLookup | None = None) -> EventStreamSession:
-    """Return the session of a checked stream request."""
-    return EventStreamSession(services.hub, runs or services.threads, request, services.stream)
+def open_session(
+    services: Services, principal: Principal, request: StreamRequest, runs: ActiveRunLookup | None = None
+) -> EventStreamSession:
+    """Return the session of a checked stream request; it ends when the principal's credential does."""
+    watching = no_guard if services.watch is None else partial(services.watch.watching, principal)
+    return EventStreamSession(services.hub, runs or services.threads, request, services.stream, watching)
 
 
-def open_stream(services: Services, request: StreamRequest, runs: ActiveRunLookup | None = None) -> Response:
+def open_stream(
+    services: Services, principal: Principal, request: StreamRequest, runs: ActiveRunLookup | None = None
+) -> Response:
     """Return the response that sends a checked stream."""
-    session = open_session(services, request, runs)
+    session = open_session(services, principal, request, runs)
     return EventStream(session, services.hub.wheel, services.stream_limits, services.stream)

@@ -34,4 +34,4 @@ async def stream_flow(
     await services.access.check_flow(principal, flow_uuid)
     keys = services.connection.keys(flow_uuid)
     request = await open_legacy_stream(services.events, keys, flow_input_uuid, last_id)
-    return open_stream(services, request, FlowRuns(services.runs, services.threads, flow_input_uuid))
+    return open_stream(services, principal, request, FlowRuns(services.runs, services.threads, flow_input_uuid))

@@ -57,7 +57,7 @@ def _session(websocket: WebSocket, services: Services, request: StreamRequest) -
         write_timeout.pause_sender_above(max_bytes=services.stream.client_buffer_bytes // CHUNK_SHARE)
     return SocketSession(
         websocket,
-        open_session(services, request),
+        open_session(services, websocket.state.principal, request),
         commands,
         write_timeout,
         max_message_bytes=services.max_message_bytes,

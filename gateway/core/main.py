@@ -108,6 +108,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         yield Services(
             connection=connection,
             verifier=None,
+            watch=None,
             access=ThreadAccess(threads),
             threads=threads,
             runs=runs,
