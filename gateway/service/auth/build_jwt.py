@@ -5,13 +5,12 @@ from urllib.parse import urlsplit
 import httpx
 from jwt import PyJWTError, get_algorithm_by_name
 
-from gateway.service.auth.fixed_key import FixedKey
 from gateway.service.auth.issuer_http import IssuerHttp
 from gateway.service.auth.jwks import IssuerKeys
-from gateway.service.auth.jwks_endpoint import JwksEndpoint
 from gateway.service.auth.jwt_verifier import JwtVerifier
+from gateway.service.auth.oidc_discovery import JwksEndpoint
 from gateway.service.auth.ports import KeySource, VerificationKey
-from gateway.service.auth.verification_keys import read_public_key
+from gateway.service.auth.verification_keys import FixedKey, read_public_key
 from shared.auth_config import AuthConfig
 from shared.clock import SystemClock
 from shared.errors import ConfigurationError

@@ -48,7 +48,7 @@ class IssuerHttp:
                 raise IssuerUnavailableError(f"{url} answers {response.status_code}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise IssuerUnavailableError(f"{url} answers compressed, though it was asked not to")
-            async for chunk in response.aiter_raw():
+            async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _MAX_BYTES:
                     raise IssuerUnavailableError(f"{url} answers with more than {_MAX_BYTES} bytes")

@@ -11,6 +11,7 @@ from shared.errors import InvalidCredentialError
 
 # Tokens with hundreds of groups have 10 KB; nginx and others take header lines of 8 KB.
 MAX_TOKEN_BYTES: Final = 16_384
+_MAX_HEADER_CHARS: Final = 4096  # usual ones have 100; those with a certificate 3,000
 _MAX_KEY_ID_CHARS: Final = 256
 _FORM: Final = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 # Logout and other tokens of an issuer have types of their own, so that they cannot be used to gain access (RFC 8725).
@@ -41,6 +42,8 @@ def read_header(token: str) -> TokenHeader:
 
 
 def _decode(part: str) -> dict[str, Any]:
+    if len(part) > _MAX_HEADER_CHARS:
+        raise InvalidCredentialError(f"The header of the token is longer than {_MAX_HEADER_CHARS:,} characters.")
     try:
         header = read_json(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)), unique_names=True)
     except (binascii.Error, JsonSyntaxError) as error:

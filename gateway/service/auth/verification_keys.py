@@ -42,6 +42,26 @@ class KeySet:
         return [key for key in fitting if key.key_id == key_id][:1]
 
 
+class FixedKey:
+    """A KeySource of the one key of a configuration; a key id in a token means nothing to it."""
+
+    version = 0
+
+    def __init__(self, key: VerificationKey) -> None:
+        self._keys = (key,)
+
+    async def find(self, key_id: str | None, algorithm: str) -> Sequence[VerificationKey]:
+        """Return the key."""
+        return self._keys
+
+    async def refetch(self) -> bool:
+        """Return False: there is nobody to ask."""
+        return False
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
 def _read_jwk(jwk: Any, accepted: frozenset[str]) -> VerificationKey | None:
     """Return the key of a JSON Web Key (RFC 7517); None for one that is not to be used, or that cannot be read."""
     if not isinstance(jwk, dict) or not _is_for_signatures(jwk):
