@@ -30,7 +30,7 @@ class IssuerHttp:
     async def get_object(self, url: str) -> dict[str, Any]:
         """Return the JSON object at a URL. Raises IssuerUnavailableError with what went wrong, for the log."""
         if fault := secure_url_fault(url):
-            raise IssuerUnavailableError(f"a URL of the issuer {fault}")
+            raise IssuerUnavailableError(f"the address of the issuer's keys, or of its document, {fault}")
         try:
             document = orjson.loads(await self._read(url))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
