@@ -6,6 +6,7 @@ from typing import Final
 
 from shared.config import IsolationKind, LLMConfig, Network
 from shared.providers import MODELS, SANDBOXES
+from shared.settings.check_auth import auth_conflicts
 from shared.settings.check_urls import broker_fault, cluster_fault, is_same_server, redis_fault
 from shared.settings.model import Settings
 from shared.settings.problem import Problem
@@ -24,6 +25,7 @@ def find_conflicts(settings: Settings) -> Iterator[Problem]:
     yield from _models(settings)
     yield from _model_providers(settings)
     yield from _sandbox(settings)
+    yield from auth_conflicts(settings.auth)
     if settings.cors.allow_credentials and "*" in settings.cors.allow_origins:
         yield Problem(("cors", "allow_origins"), '"*" does not go with cors.allow_credentials: list the origins')
 
