@@ -44,6 +44,11 @@ class AuthConfig(Section):
     """Who may do what: how requests are authenticated, and what a token says of its user."""
 
     mode: AuthMode = Field(AuthMode.NONE, description="none | api_key | jwt | any (API keys and tokens)")
+    anonymous_network: bool = Field(
+        False,
+        description="with mode none: listen also on an address that other machines can reach, where anybody may do"
+        " anything",
+    )
     default_tenant: str = Field(
         DEFAULT_TENANT, min_length=1, description="tenant of principals whose credential names none"
     )

@@ -50,7 +50,7 @@ class StackPlan:
         flags = ("--host", self.options.host, "--port", str(self.port))
         return ServiceSpec(
             name="gateway",
-            argv=self.options.commands.gateway + flags + (("--insecure",) if self.options.insecure else ()),
+            argv=self.options.commands.gateway + flags,
             env=self._service_env(redis_url),
             stop_seconds=_GATEWAY_STOP_SECONDS,
         )

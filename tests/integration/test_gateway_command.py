@@ -30,8 +30,14 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_address_that_others_can_reach_is_refused_with_status_2() -> None:
     done = _run("--host", "0.0.0.0", "--port", "0")
     assert done.returncode == 2
-    assert "--insecure" in done.stderr
+    assert "auth.mode" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_option_that_was_replaced_says_what_to_set_instead() -> None:
+    done = _run("--host", "0.0.0.0", "--port", "0", "--insecure")
+    assert done.returncode == 2
+    assert "BAUD_AUTH__ANONYMOUS_NETWORK" in done.stderr
 
 
 def test_a_port_that_is_taken_is_named_and_ends_with_status_2() -> None:
