@@ -132,7 +132,8 @@ def check_host(host: str, auth: AuthConfig) -> None:
         return
     raise ConfigurationError(
         f"{host} can be reached from other machines, and auth.mode is none: nobody is asked who they are. Set "
-        "auth.mode to api_key, jwt or any, or listen on 127.0.0.1. Where anybody may do anything, set auth.anonymous_network."
+        "auth.mode to api_key, jwt or any, or listen on 127.0.0.1. "
+        "Where anybody may do anything, set auth.anonymous_network."
     )
 
 
