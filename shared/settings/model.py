@@ -8,6 +8,7 @@ from pydantic import Field
 from shared.config import (
     AgentConfig,
     CorsConfig,
+    DbConfig,
     GatewayConfig,
     LLMConfig,
     LogConfig,
@@ -26,8 +27,9 @@ class Settings(Section):
     """Everything that can be set; each component is given only its own section."""
 
     env: str = Field("local", description="local | dev | prod | a word of yours; set by ENV")
-    data_dir: Path = Field(Path("data"), description="folder for the embedded Redis and the sandboxes")
+    data_dir: Path = Field(Path("data"), description="folder for the embedded Redis, the SQLite file and the sandboxes")
     redis: RedisConfig = RedisConfig()
+    db: DbConfig = DbConfig()
     gateway: GatewayConfig = GatewayConfig()
     modem: ModemConfig = ModemConfig()
     stream: StreamConfig = StreamConfig()
