@@ -3,10 +3,14 @@
 BaudError
 ├── NotFoundError
 │   ├── ThreadNotFoundError
-│   └── RunNotFoundError
+│   ├── RunNotFoundError
+│   ├── TenantNotFoundError
+│   └── ApiKeyNotFoundError
 ├── ConflictError
 │   ├── ThreadBusyError
-│   └── RunNotWaitingError
+│   ├── RunNotWaitingError
+│   ├── TenantExistsError
+│   └── UserDisabledError
 ├── InvalidRequestError
 │   ├── InvalidStreamIdError
 │   ├── InvalidCursorError
@@ -66,6 +70,18 @@ class RunNotFoundError(NotFoundError):
     code = "run_not_found"
 
 
+class TenantNotFoundError(NotFoundError):
+    """No such tenant."""
+
+    code = "tenant_not_found"
+
+
+class ApiKeyNotFoundError(NotFoundError):
+    """The tenant has no such API key."""
+
+    code = "api_key_not_found"
+
+
 class ConflictError(BaudError):
     """The request does not fit the state of the thread."""
 
@@ -82,6 +98,18 @@ class RunNotWaitingError(ConflictError):
     """The run does not wait for input."""
 
     code = "run_not_waiting"
+
+
+class TenantExistsError(ConflictError):
+    """There is a tenant with this id already."""
+
+    code = "tenant_exists"
+
+
+class UserDisabledError(ConflictError):
+    """The user is disabled."""
+
+    code = "user_disabled"
 
 
 class InvalidRequestError(BaudError):

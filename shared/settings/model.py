@@ -20,6 +20,7 @@ from shared.config import (
     ThreadConfig,
     ToolConfig,
 )
+from shared.database_url import PostgresAddress, SqliteFile, parse_database_url
 from shared.errors import ConfigurationError
 
 
@@ -51,6 +52,12 @@ class Settings(Section):
     def sandbox_root(self) -> Path:
         """The folder that holds the workspaces."""
         return Path(self.sandbox.root) if self.sandbox.root else self.data_dir / "sandboxes"
+
+    @property
+    def database_address(self) -> SqliteFile | PostgresAddress:
+        """Where the SQL database is: by default in a file in the data folder. Raises ValueError."""
+        url = self.db.url.get_secret_value()
+        return parse_database_url(url) if url else SqliteFile(self.data_dir / "baud.db")
 
     def find_llm(self, name: str) -> LLMConfig:
         """Return [llm.NAME], or [llm] for an empty name. Raises ConfigurationError for an unknown one."""
