@@ -28,6 +28,27 @@ class RedisConfig(Section):
     command_timeout: float = Field(5.0, gt=0, description="seconds to wait for an answer")
 
 
+class DbConfig(Section):
+    """Where accounts and keys live: SQLite in a file, or PostgreSQL. No event of a run passes it."""
+
+    url: SecretStr = Field(
+        SecretStr(""),
+        description="postgresql://role:password@host:5432/database, or sqlite:///path; empty: {data_dir}/baud.db;"
+        " a password belongs into BAUD_DB__URL",
+    )
+    owner_url: SecretStr = Field(
+        SecretStr(""),
+        description="PostgreSQL: the same database as the role that owns the schema; `baud db upgrade` alone needs it",
+    )
+    pool_size: int = Field(5, ge=1, description="connections of one process that are kept open")
+    max_overflow: int = Field(10, ge=0, description="further connections while all of those are used")
+    connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a new connection")
+    pool_timeout: float = Field(
+        5.0, gt=0, description="seconds to wait for a free connection, and in SQLite for other writers"
+    )
+    statement_timeout: float = Field(10.0, gt=0, description="seconds that one statement may take")
+
+
 class GatewayConfig(Section):
     """The HTTP edge."""
 

@@ -3,11 +3,15 @@
 BaudError
 ├── NotFoundError
 │   ├── ThreadNotFoundError
-│   └── RunNotFoundError
+│   ├── RunNotFoundError
+│   ├── TenantNotFoundError
+│   └── ApiKeyNotFoundError
 ├── ConflictError
 │   ├── ThreadBusyError
 │   ├── RunNotWaitingError
-│   └── TooManySharesError
+│   ├── TooManySharesError
+│   ├── TenantExistsError
+│   └── UserDisabledError
 ├── InvalidRequestError
 │   ├── InvalidStreamIdError
 │   ├── InvalidCursorError
@@ -68,6 +72,18 @@ class RunNotFoundError(NotFoundError):
     code = "run_not_found"
 
 
+class TenantNotFoundError(NotFoundError):
+    """No such tenant."""
+
+    code = "tenant_not_found"
+
+
+class ApiKeyNotFoundError(NotFoundError):
+    """The tenant has no such API key."""
+
+    code = "api_key_not_found"
+
+
 class ConflictError(BaudError):
     """The request does not fit the state of the thread."""
 
@@ -90,6 +106,18 @@ class TooManySharesError(ConflictError):
     """The thread is shared with as many users as it can be. Remove one first."""
 
     code = "too_many_shares"
+
+
+class TenantExistsError(ConflictError):
+    """There is a tenant with this id already."""
+
+    code = "tenant_exists"
+
+
+class UserDisabledError(ConflictError):
+    """The user is disabled."""
+
+    code = "user_disabled"
 
 
 class InvalidRequestError(BaudError):

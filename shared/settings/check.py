@@ -7,7 +7,14 @@ from typing import Final
 from shared.config import IsolationKind, LLMConfig, Network
 from shared.providers import MODELS, SANDBOXES
 from shared.settings.check_auth import auth_conflicts
-from shared.settings.check_urls import broker_fault, cluster_fault, is_same_server, redis_fault
+from shared.settings.check_urls import (
+    broker_fault,
+    cluster_fault,
+    database_fault,
+    is_same_server,
+    owner_fault,
+    redis_fault,
+)
 from shared.settings.model import Settings
 from shared.settings.problem import Problem
 
@@ -20,6 +27,7 @@ _NO_BROKER_IN_A_CLUSTER: Final = (
 def find_conflicts(settings: Settings) -> Iterator[Problem]:
     """Yield each conflict, under the key that most likely has to change."""
     yield from _redis(settings)
+    yield from _database(settings)
     yield from _proxies(settings)
     yield from _times(settings)
     yield from _models(settings)
@@ -41,6 +49,14 @@ def _redis(settings: Settings) -> Iterator[Problem]:
             yield Problem(("modem", "broker_url"), _NO_BROKER_IN_A_CLUSTER)
     if broker and (fault := broker_fault(broker)):
         yield Problem(("modem", "broker_url"), fault)
+
+
+def _database(settings: Settings) -> Iterator[Problem]:
+    url, owner_url = settings.db.url.get_secret_value(), settings.db.owner_url.get_secret_value()
+    if url and (fault := database_fault(url)):
+        yield Problem(("db", "url"), fault)
+    elif owner_url and (fault := owner_fault(owner_url, url)):
+        yield Problem(("db", "owner_url"), fault)
 
 
 def _proxies(settings: Settings) -> Iterator[Problem]:

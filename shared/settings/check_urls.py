@@ -1,8 +1,9 @@
-"""What is wrong with the URL of Redis or of the broker; the sentences quote nothing of the URL, which may be secret."""
+"""What is wrong with the URL of Redis, the broker or the database; the sentences quote nothing of it."""
 
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from shared.database_url import PostgresAddress, parse_database_url
 from shared.sentinel_url import is_sentinel_url, parse_sentinel_url
 
 _REDIS: Final = ("redis", "rediss", "unix")
@@ -55,6 +56,29 @@ def is_same_server(one: str, other: str) -> bool:
     both = [_split(url) for url in (one, other)]
     named = {(parts.hostname, parts.port or _PORT) for parts in both if parts and _has_good_port(parts)}
     return len(named) == 1 and all(parts and parts.scheme in _REDIS for parts in both)
+
+
+def database_fault(url: str) -> str:
+    """Return what is wrong with db.url; empty when nothing is."""
+    try:
+        parse_database_url(url)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def owner_fault(owner_url: str, url: str) -> str:
+    """Return what is wrong with db.owner_url beside a db.url without a fault; empty when nothing is."""
+    if fault := database_fault(owner_url):
+        return fault
+    owner, service = parse_database_url(owner_url), parse_database_url(url) if url else None
+    if not isinstance(owner, PostgresAddress):
+        return "is for PostgreSQL only: leave it empty"
+    if not isinstance(service, PostgresAddress):
+        return "goes with a PostgreSQL in db.url only: set db.url too, or leave it empty"
+    if owner.role == service.role:
+        return "must connect as another role than db.url: row-level security binds services that own nothing"
+    return ""
 
 
 def _sentinel_fault(url: str) -> str:

@@ -9,6 +9,7 @@ from shared.auth_config import AuthConfig
 from shared.config import (
     AgentConfig,
     CorsConfig,
+    DbConfig,
     GatewayConfig,
     LLMConfig,
     LogConfig,
@@ -20,6 +21,7 @@ from shared.config import (
     ThreadConfig,
     ToolConfig,
 )
+from shared.database_url import PostgresAddress, SqliteFile, parse_database_url
 from shared.errors import ConfigurationError
 
 
@@ -27,8 +29,9 @@ class Settings(Section):
     """Everything that can be set; each component is given only its own section."""
 
     env: str = Field("local", description="local | dev | prod | a word of yours; set by ENV")
-    data_dir: Path = Field(Path("data"), description="folder for the embedded Redis and the sandboxes")
+    data_dir: Path = Field(Path("data"), description="folder for the embedded Redis, the SQLite file and the sandboxes")
     redis: RedisConfig = RedisConfig()
+    db: DbConfig = DbConfig()
     gateway: GatewayConfig = GatewayConfig()
     modem: ModemConfig = ModemConfig()
     stream: StreamConfig = StreamConfig()
@@ -51,6 +54,12 @@ class Settings(Section):
     def sandbox_root(self) -> Path:
         """The folder that holds the workspaces."""
         return Path(self.sandbox.root) if self.sandbox.root else self.data_dir / "sandboxes"
+
+    @property
+    def database_address(self) -> SqliteFile | PostgresAddress:
+        """Where the SQL database is: by default in a file in the data folder. Raises ValueError."""
+        url = self.db.url.get_secret_value()
+        return parse_database_url(url) if url else SqliteFile(self.data_dir / "baud.db")
 
     def find_llm(self, name: str) -> LLMConfig:
         """Return [llm.NAME], or [llm] for an empty name. Raises ConfigurationError for an unknown one."""

@@ -34,7 +34,9 @@ class Problem:
         name = ".".join(self.path)
         if self.entry is None:
             return f"{name}: {self.message}"
-        shown = MASK if self.secret or holds_secret(self.path[-1], self.entry.value) else show(self.entry.value)
+        value = self.entry.value
+        is_secret = self.secret or holds_secret(self.path[-1], value) or _names_somebody(value)
+        shown = MASK if is_secret else show(value)
         return f"{name} = {shown} ({self.entry.origin}): {self.message}"
 
 
@@ -45,6 +47,11 @@ def holds_secret(name: str, value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(holds_secret(name, item) for item in value)
     return isinstance(value, str) and bool(value) and (is_secret_name(name) or Redactor().redact(value) != value)
+
+
+def _names_somebody(value: object) -> bool:
+    """Whether it may be a URL with a password, which is not recognised where it is not encoded as it has to be."""
+    return isinstance(value, str) and "://" in value and "@" in value
 
 
 def show(value: object) -> str:

@@ -107,6 +107,9 @@ def test_a_fault_in_llm_is_not_repeated_for_those_that_inherit_it(tmp_path: Path
         pytest.param("[llm.planner]\napi_key = 'hush'", "hush", "BAUD_LLM__PLANNER__API_KEY", id="named"),
         pytest.param("[redis]\nurl = 'redis://:hush@h/0'", "hush", "REDIS_URL", id="redis"),
         pytest.param("[modem]\nbroker_url = 'amqp://u:hush@h//'", "hush", "BAUD_MODEM__BROKER_URL", id="broker"),
+        pytest.param("[db]\nurl = 'postgresql://u:hush@h/d'", "hush", "BAUD_DB__URL", id="database"),
+        pytest.param("[db]\nowner_url = 'postgresql://u:hush@h/d'", "hush", "BAUD_DB__OWNER_URL", id="owner"),
+        pytest.param("[db]\nurl = 'postgresql://u@h/d?password=hush1'", "hush", "BAUD_DB__URL", id="database-option"),
         pytest.param(
             "[tools.web.options]\napi_key = 'hush'", "hush", "BAUD_TOOLS__WEB__OPTIONS__API_KEY", id="tool-option"
         ),
@@ -128,6 +131,8 @@ def test_secrets_in_a_file_are_refused_unseen(toml: str, secret: str, variable: 
         pytest.param("REDIS_URL", "redis+sentinel://h?sentinel_password=hush", id="sentinel"),
         pytest.param("BAUD_MODEM__BROKER_URL", "redis+sentinel://a:hush@b:hush/main", id="password-with-at"),
         pytest.param("BAUD_REDIS__PASSWORD", "hush", id="unknown-key"),
+        pytest.param("BAUD_DB__URL", "postgresql://role:hush/slash@h/d", id="password-with-slash"),
+        pytest.param("BAUD_DB__OWNER_URL", "postgresql://role:hush@h/d", id="owner-alone"),
         pytest.param("BAUD_GATEWAY__PORT", "redis://:hush@h/0", id="wrong-variable"),
     ],
 )
@@ -177,6 +182,29 @@ def test_secrets_in_variables_are_masked_in_errors(name: str, value: str, tmp_pa
         pytest.param({"BAUD_MODEM__BROKER_URL": "amqp://h:port//"}, "modem.broker_url", id="broker-port"),
         pytest.param({"BAUD_MODEM__BROKER_URL": "amqp://a//;redis://b/0"}, "modem.broker_url", id="broker-mixed"),
         pytest.param({"BAUD_MODEM__BROKER_URL": "sentinel://h"}, "modem.broker_url", id="broker-sentinel"),
+        pytest.param({"BAUD_DB__URL": "mysql://role@h/d"}, "db.url", id="database-scheme"),
+        pytest.param({"BAUD_DB__URL": "sqlite://"}, "db.url", id="database-in-memory"),
+        pytest.param({"BAUD_DB__URL": "postgresql://h/d"}, "db.url", id="database-role"),
+        pytest.param({"BAUD_DB__URL": "postgresql://role@h"}, "db.url", id="database-name"),
+        pytest.param({"BAUD_DB__URL": "postgresql://role@h:port/d"}, "db.url", id="database-port"),
+        pytest.param({"BAUD_DB__URL": "postgresql://role@/d"}, "db.url", id="database-host"),
+        pytest.param({"BAUD_DB__URL": "postgresql://role@[h/d"}, "db.url", id="database-brackets"),
+        pytest.param({"BAUD_DB__OWNER_URL": "postgresql://owner@h/d"}, "db.owner_url", id="owner-without-url"),
+        pytest.param(
+            {"BAUD_DB__URL": "sqlite:///x.db", "BAUD_DB__OWNER_URL": "postgresql://owner@h/d"},
+            "db.owner_url",
+            id="owner-of-sqlite",
+        ),
+        pytest.param(
+            {"BAUD_DB__URL": "postgresql://r@h/d", "BAUD_DB__OWNER_URL": "sqlite:///x.db"},
+            "db.owner_url",
+            id="owner-file",
+        ),
+        pytest.param(
+            {"BAUD_DB__URL": "postgresql://r:1@h/d", "BAUD_DB__OWNER_URL": "postgresql://r:2@h/d"},
+            "db.owner_url",
+            id="owner-is-service",
+        ),
         pytest.param(
             {"BAUD_CORS__ALLOW_ORIGINS": "*", "BAUD_CORS__ALLOW_CREDENTIALS": "true"}, "cors.allow_origins", id="cors"
         ),
