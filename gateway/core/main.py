@@ -1,7 +1,8 @@
 """The composition root of the gateway: builds the app out of settings."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from gateway.controller import health, legacy, run, socket, stream, thread
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import add_error_handlers
 from gateway.core.authentication import Authentication
+from gateway.core.credentials import Credentials, open_credentials
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
 from gateway.service.access import ThreadAccess
 from gateway.service.dispatch import JobDispatcher
@@ -41,6 +43,8 @@ from shared.store.workers import WorkerStore
 # HTTP clients do not wait long: a Redis that hangs is reported within two seconds.
 _MAX_REDIS_WAIT_SECONDS: Final = 0.9
 _REDIS_RETRIES: Final = 1
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
@@ -103,12 +107,13 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         answering = RunAnswer(runs, publisher)
         probes = HealthProbes(workers, publisher)
         stack.push_async_callback(probes.close)
-        warm_up = asyncio.create_task(_warm_up(connection, workers, publisher))
-        stack.push_async_callback(_cancel, warm_up)
+        credentials = await stack.enter_async_context(open_credentials(settings))
+        for work in (_warm_up(connection, workers, publisher), *_credential_work(credentials, threads)):
+            stack.push_async_callback(_cancel, asyncio.create_task(work))
         yield Services(
             connection=connection,
-            verifier=None,
-            watch=None,
+            verifier=credentials.verifier if credentials else None,
+            watch=credentials.watch if credentials else None,
             access=ThreadAccess(threads),
             threads=threads,
             runs=runs,
@@ -132,6 +137,26 @@ async def _warm_up(connection: StoreConnection, workers: WorkerStore, publisher:
     with suppress(StoreUnavailableError):
         await connection.load_scripts()
         await workers.warn_of_risks()
+
+
+def _credential_work(credentials: Credentials | None, threads: ThreadStore) -> Iterator[Coroutine[None, None, None]]:
+    """Yield what runs in the background where requests need a credential."""
+    if credentials is not None:
+        yield credentials.watch.run()
+        yield _warm_up_tokens(credentials)
+        yield _adopt_threads(threads)
+
+
+async def _warm_up_tokens(credentials: Credentials) -> None:
+    if credentials.tokens is not None:
+        await credentials.tokens.warm_up()
+
+
+async def _adopt_threads(threads: ThreadStore) -> None:
+    """List the threads that were made before threads had tenants; at the next start, if Redis is away."""
+    with suppress(StoreUnavailableError):
+        if adopted := await threads.index.adopt():
+            logger.info("%d threads without a tenant now belong to the default tenant", adopted)
 
 
 def _make_hub(config: StreamConfig, events: EventStore, connection: StoreConnection) -> EventHub:

@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.controller.dependencies import Services
+from gateway.core.credentials import check_credentials
 from gateway.core.http_protocol import HttpProtocol, ServerConfig
 from gateway.core.main import create_app
 from gateway.core.open_files import fit_open_files
@@ -112,6 +113,7 @@ def serve(
         if insecure:
             raise ConfigurationError(_INSECURE)
         check_host(chosen_host, settings.auth)
+        asyncio.run(check_credentials(settings))
         listener = bind(chosen_host, settings.gateway.port if port is None else port)
     except ConfigurationError as error:
         typer.echo(error.message, err=True)

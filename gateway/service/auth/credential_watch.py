@@ -19,15 +19,18 @@ _log = logging.getLogger(__name__)
 class RevocationLookup(Protocol):
     """Knows which credentials were revoked."""
 
-    async def find_invalid(self, credentials: Collection[str]) -> Collection[str]:
-        """Return those of these credentials that are not valid any more; raises DatabaseUnavailableError."""
+    async def find_invalid(self, principals: Collection[Principal]) -> Collection[Principal]:
+        """Return those whose credentials are not valid any more; raises DatabaseUnavailableError."""
 
 
 class CredentialWatch:
-    """Knows the credentials of open streams. While the database is away no stream is ended for a revocation."""
+    """Knows the credentials of open streams. While the database is away no stream is ended for a revocation.
+
+    Without a lookup (tokens, which nobody can revoke) streams end when their credentials expire.
+    """
 
     def __init__(
-        self, revoked: RevocationLookup, clock: SystemClock, *, interval_seconds: float = _INTERVAL_SECONDS
+        self, revoked: RevocationLookup | None, clock: SystemClock, *, interval_seconds: float = _INTERVAL_SECONDS
     ) -> None:
         self._revoked = revoked
         self._clock = clock
@@ -60,10 +63,8 @@ class CredentialWatch:
         now = self._clock.now().timestamp()
         expired = {who for who in self._streams if who.expires_at is not None and who.expires_at <= now}
         self._end(expired)
-        credentials = {who.credential for who in self._streams}
-        if credentials:
-            invalid = set(await self._revoked.find_invalid(credentials))
-            self._end({who for who in self._streams if who.credential in invalid})
+        if self._streams and self._revoked is not None:
+            self._end(await self._revoked.find_invalid(tuple(self._streams)))
 
     def _end(self, principals: Collection[Principal]) -> None:
         for principal in principals:

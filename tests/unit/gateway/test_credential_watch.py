@@ -24,11 +24,11 @@ class _Revocations:
         self.asked: list[set[str]] = []
         self.is_away = False
 
-    async def find_invalid(self, credentials: Collection[str]) -> Collection[str]:
-        self.asked.append(set(credentials))
+    async def find_invalid(self, principals: Collection[Principal]) -> Collection[Principal]:
+        self.asked.append({who.credential for who in principals})
         if self.is_away:
             raise DatabaseUnavailableError
-        return self.revoked & set(credentials)
+        return {who for who in principals if who.credential in self.revoked}
 
 
 def _principal(number: int, expires_at: float | None = None) -> Principal:
