@@ -177,7 +177,8 @@ def _run(work: "Callable[[SqlStores], Awaitable[T]]", tenant: str) -> T:
 
 
 def _table(keys: tuple[ApiKey, ...], now: datetime) -> Table:
-    table = Table(Column("begins with", no_wrap=True), "user", "scopes", "name", "made", "last used", "valid until")
+    made, last_used, until = (Column(name, no_wrap=True) for name in ("made", "last used", "valid until"))
+    table = Table(Column("begins with", no_wrap=True), "user", "scopes", "name", made, last_used, until)
     for key in keys:
         row = (
             key.prefix,
