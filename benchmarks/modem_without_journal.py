@@ -12,7 +12,7 @@ from modem.service import runtime
 from shared.contract.event import TASK_EVENT
 from shared.contract.message import ChatMessage
 from shared.contract.run import RunRecord
-from shared.store.redis.connection import Connection
+from shared.store.connection import StoreConnection
 from shared.store.redis.round_trips import SharedRoundTrips
 from shared.store.run_values import RunWrite
 from shared.store.runs import RunStore
@@ -21,7 +21,7 @@ from shared.store.runs import RunStore
 class PlainRunStore(RunStore):
     """Claims and ends runs like its parent, once per run; writes between are neither fenced nor kept for a takeover."""
 
-    def __init__(self, connection: Connection, *, ttl_seconds: int, max_length: int) -> None:
+    def __init__(self, connection: StoreConnection, *, ttl_seconds: int, max_length: int) -> None:
         super().__init__(connection, ttl_seconds=ttl_seconds, max_length=max_length)
         self._plain_trips = SharedRoundTrips(self._exchange)  # shared, as those of the parent are
 

@@ -9,6 +9,7 @@ BaudError
 ├── ConflictError
 │   ├── ThreadBusyError
 │   ├── RunNotWaitingError
+│   ├── TooManySharesError
 │   ├── TenantExistsError
 │   └── UserDisabledError
 ├── InvalidRequestError
@@ -21,7 +22,8 @@ BaudError
 │   └── InvalidCredentialError
 ├── ForbiddenError
 │   ├── ForeignOriginError
-│   └── MissingScopeError
+│   ├── MissingScopeError
+│   └── ReadOnlyThreadError
 ├── LimitReachedError
 │   ├── TooManyStreamsError
 │   └── SteeringFullError
@@ -100,6 +102,12 @@ class RunNotWaitingError(ConflictError):
     code = "run_not_waiting"
 
 
+class TooManySharesError(ConflictError):
+    """The thread is shared with as many users as it can be. Remove one first."""
+
+    code = "too_many_shares"
+
+
 class TenantExistsError(ConflictError):
     """There is a tenant with this id already."""
 
@@ -176,6 +184,12 @@ class MissingScopeError(ForbiddenError):
     """The credential lacks the scope that this request needs."""
 
     code = "missing_scope"
+
+
+class ReadOnlyThreadError(ForbiddenError):
+    """This thread is shared with you to be read only. Ask its owner for the role editor."""
+
+    code = "read_only_thread"
 
 
 class LimitReachedError(BaudError):

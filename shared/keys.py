@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 EXECUTE_RUN_TASK: Final = "modem.execute_run"
 LEGACY_TASK: Final = "main.process_flow_data"
@@ -19,23 +20,33 @@ IDLE_CHANNEL: Final = "bell:idle"
 
 
 def run_thread(run_id: str) -> str:
-    """String: the thread of a run. It is read by the run's id alone, so it has a slot of its own."""
+    """String: the thread of a run. It is read by the run's id alone, so it is not kept with the thread's keys."""
     return f"run:{run_id}:thread"
+
+
+def tenant_index(tenant: str) -> str:
+    """Sorted set: the threads of a tenant, as THREAD_INDEX holds those of all."""
+    return f"{THREAD_INDEX}:tenant:{quote(tenant, safe='')}"
+
+
+def user_index(tenant: str, user: str) -> str:
+    """Sorted set: the threads of a user, and those that are shared with it."""
+    return f"{THREAD_INDEX}:user:{quote(tenant, safe='')}:{quote(user, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadKeys:
-    """The keys of one thread; with `cluster` its id is a hash tag, so that all share a slot."""
+    """The keys of one thread; with `is_hash_tagged` its id is in braces, so that all are on one of several servers."""
 
     thread_id: str
-    cluster: bool = False
+    is_hash_tagged: bool = False
 
     @property
     def _prefix(self) -> str:
         return f"thread:{self._tag(self.thread_id)}"
 
     def _tag(self, bare_id: str) -> str:
-        return f"{{{bare_id}}}" if self.cluster else bare_id
+        return f"{{{bare_id}}}" if self.is_hash_tagged else bare_id
 
     @property
     def metadata(self) -> str:

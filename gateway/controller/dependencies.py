@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Query
+from fastapi import Depends, Header, Query, params
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from gateway.service.access import Action, CredentialVerifier, ThreadAccess, require_scope
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
@@ -17,10 +18,12 @@ from gateway.service.stream.sse import EventStream
 from gateway.service.stream.stream_limits import StreamLimits
 from gateway.service.stream.stream_session import ActiveRunLookup, EventStreamSession, StreamRequest
 from shared.config import StreamConfig
-from shared.errors import RunNotFoundError, ThreadNotFoundError
+from shared.contract.principal import Principal, Scope
+from shared.contract.thread import ThreadOwner
+from shared.errors import RunNotFoundError
 from shared.ids import is_id
+from shared.store.connection import StoreConnection
 from shared.store.events import EventStore
-from shared.store.redis.connection import Connection
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -31,7 +34,9 @@ from shared.store.workers import WorkerStore
 class Services:
     """Everything that the routes work with."""
 
-    connection: Connection
+    connection: StoreConnection
+    verifier: CredentialVerifier | None  # None: nobody is asked who they are
+    access: ThreadAccess
     threads: ThreadStore
     runs: RunStore
     events: EventStore
@@ -53,10 +58,42 @@ async def _services(connection: HTTPConnection) -> Services:
     return services
 
 
-async def _thread_id(thread_id: str) -> str:
-    if not is_id(thread_id):
-        raise ThreadNotFoundError
-    return thread_id
+async def _principal(connection: HTTPConnection) -> Principal:
+    principal: Principal = connection.state.principal
+    return principal
+
+
+def require(scope: Scope) -> params.Depends:
+    """Return the dependency of a route that is of no one thread and needs this scope."""
+
+    async def check(principal: Annotated[Principal, Depends(_principal)]) -> None:
+        require_scope(principal, scope)
+
+    return params.Depends(check)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedThread:
+    """A thread that the principal may use in the way that the route says."""
+
+    thread_id: str
+    owner: ThreadOwner
+
+
+def _thread_for(action: Action) -> params.Depends:
+    async def check(connection: HTTPConnection, thread_id: str) -> CheckedThread:
+        services: Services = connection.app.state.services
+        known = thread_id if is_id(thread_id) else None
+        return CheckedThread(thread_id, await services.access.check(connection.state.principal, known, action))
+
+    return params.Depends(check)
+
+
+def _thread_id_for(action: Action) -> params.Depends:
+    async def check(thread: Annotated[CheckedThread, _thread_for(action)]) -> str:
+        return thread.thread_id
+
+    return params.Depends(check)
 
 
 async def _run_id(run_id: str) -> str:
@@ -80,7 +117,11 @@ async def _filter(
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
-ThreadId = Annotated[str, Depends(_thread_id)]
+PrincipalDep = Annotated[Principal, Depends(_principal)]
+# The id of a thread that may be read, or owned, by who asks; and a thread that it may execute tasks on.
+ReadableThread = Annotated[str, _thread_id_for(Action.READ)]
+OwnThread = Annotated[str, _thread_id_for(Action.OWN)]
+RunnableThread = Annotated[CheckedThread, _thread_for(Action.RUN)]
 RunId = Annotated[str, Depends(_run_id)]
 LastId = Annotated[str, Depends(_last_id)]
 Only = Annotated[EventFilter | None, Depends(_filter)]

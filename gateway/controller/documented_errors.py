@@ -8,23 +8,37 @@ from gateway.controller.error_handlers import ANY_REQUEST, PASSING, status_of
 from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,
+    DatabaseUnavailableError,
+    InvalidCredentialError,
     InvalidRequestError,
     InvalidStreamIdError,
+    IssuerUnavailableError,
+    MissingScopeError,
+    ReadOnlyThreadError,
     ShuttingDownError,
     StoreUnavailableError,
     TooManyStreamsError,
+    UnauthenticatedError,
 )
 
 Responses = dict[int | str, Any]
 
 _TEXT: Final[Mapping[str, str]] = {"type": "string"}
 _RETRY_AFTER: Final = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
+_OF_CREDENTIALS: Final = (
+    UnauthenticatedError,
+    InvalidCredentialError,
+    MissingScopeError,
+    ReadOnlyThreadError,
+    IssuerUnavailableError,
+    DatabaseUnavailableError,
+)
 _OF_STREAMS: Final = (InvalidRequestError, InvalidStreamIdError, TooManyStreamsError, ShuttingDownError)
 
 
 def may_answer(*errors: type[BaudError]) -> Responses:
-    """Return the `responses` of a route that uses Redis and may raise these errors, and those of any route."""
-    return _responses(*errors, StoreUnavailableError)
+    """Return the `responses` of a route that asks who asks, and Redis, and may raise these errors."""
+    return _responses(*errors, *_OF_CREDENTIALS, StoreUnavailableError)
 
 
 def may_stream(*errors: type[BaudError]) -> Responses:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError, ValidationException, WebS
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from gateway.service.stream.types import ControlEvent
 from gateway.service.validation_message import validation_message
@@ -46,6 +47,7 @@ _STATUS: Final[Mapping[type[BaudError], int]] = {
 PASSING: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _CODES: Final[Mapping[int, str]] = {
     400: "bad_request",
+    401: "unauthenticated",
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
@@ -80,6 +82,12 @@ def error_response(
     """Return the one body that all errors have."""
     body = ErrorResponse(detail=detail, code=code, request_id=request_id)
     return Response(body.model_dump_json(), status, dict(headers or {}), media_type="application/json")
+
+
+def refuse_request(scope: Scope, error: BaudError) -> Response:
+    """Return the response of a request that is refused before it reaches a route."""
+    status, code, sentence = _disclose(error)
+    return error_response(scope["state"]["request_id"], status, code, sentence, headers=_headers_of(status))
 
 
 def refuse_message(error: BaudError, request_id: str | None) -> ControlEvent:

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from gateway.controller.dependencies import LastId, ServicesDep, open_stream
+from gateway.controller.dependencies import LastId, PrincipalDep, ServicesDep, open_stream
 from gateway.controller.documented_errors import may_stream
 from gateway.service.stream.open_stream import FlowRuns, open_legacy_stream
-from shared.errors import InvalidRequestError
+from shared.errors import InvalidRequestError, ThreadNotFoundError
 from shared.ids import ID_FORM, is_id
 
 router = APIRouter(tags=["legacy"])
@@ -17,9 +17,13 @@ FlowUuid = Annotated[str, Query(alias="flowUuid")]
 FlowInputUuid = Annotated[str, Query(alias="flowInputUuid")]
 
 
-@router.get("/agent/event-stream", response_class=Response, responses=may_stream())
+@router.get("/agent/event-stream", response_class=Response, responses=may_stream(ThreadNotFoundError))
 async def stream_flow(
-    services: ServicesDep, last_id: LastId, flow_uuid: FlowUuid = "", flow_input_uuid: FlowInputUuid = ""
+    services: ServicesDep,
+    principal: PrincipalDep,
+    last_id: LastId,
+    flow_uuid: FlowUuid = "",
+    flow_input_uuid: FlowInputUuid = "",
 ) -> Response:
     """Send one flow's events; a stream opened before the flow begins waits."""
     for name, value in (("flowUuid", flow_uuid), ("flowInputUuid", flow_input_uuid)):
@@ -27,6 +31,7 @@ async def stream_flow(
             raise InvalidRequestError(f"The query parameter {name} is required and must not be blank.")
         if not is_id(value):
             raise InvalidRequestError(f"The query parameter {name} cannot be an id: {ID_FORM}.")
+    await services.access.check_flow(principal, flow_uuid)
     keys = services.connection.keys(flow_uuid)
     request = await open_legacy_stream(services.events, keys, flow_input_uuid, last_id)
     return open_stream(services, request, FlowRuns(services.runs, services.threads, flow_input_uuid))

@@ -2,9 +2,19 @@
 
 from fastapi import APIRouter
 
-from gateway.controller.dependencies import Cursor, IdempotencyKey, Limit, RunId, ServicesDep, ThreadId
+from gateway.controller.dependencies import (
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    PrincipalDep,
+    ReadableThread,
+    RunId,
+    RunnableThread,
+    ServicesDep,
+)
 from gateway.controller.documented_errors import may_answer
 from gateway.controller.json_body import JsonRoute
+from gateway.service.access import Action, acting_user
 from gateway.service.page_cursor import decode_cursor, encode_cursor
 from gateway.service.run.explain import explain_run
 from shared.contract.api import (
@@ -34,9 +44,14 @@ _OF_A_RUN = may_answer(ThreadNotFoundError, RunNotFoundError)
 
 
 @lookup_router.get("/{run_id}", response_model_exclude_none=True, responses=may_answer(RunNotFoundError))
-async def find_run(services: ServicesDep, run_id: RunId) -> RunRecord:
+async def find_run(services: ServicesDep, principal: PrincipalDep, run_id: RunId) -> RunRecord:
     """Read a run whose thread is not known."""
-    return await services.runs.find(run_id)
+    thread_id = await services.runs.find_thread(run_id)
+    try:
+        await services.access.check(principal, thread_id, Action.READ)
+        return await services.runs.get(thread_id or "", run_id)
+    except ThreadNotFoundError as error:
+        raise RunNotFoundError from error
 
 
 @router.post(
@@ -51,15 +66,20 @@ async def find_run(services: ServicesDep, run_id: RunId) -> RunRecord:
     ),
 )
 async def execute(
-    services: ServicesDep, thread_id: ThreadId, body: ExecuteRequest, idempotency_key: IdempotencyKey = ""
+    services: ServicesDep,
+    principal: PrincipalDep,
+    thread: RunnableThread,
+    body: ExecuteRequest,
+    idempotency_key: IdempotencyKey = "",
 ) -> ExecuteResponse:
     """Post a task; it runs at once, or after the runs that the thread has already."""
-    return await services.submission.submit(thread_id, body, idempotency_key=idempotency_key)
+    body = body.model_copy(update={"user_uuid": acting_user(principal, body.user_uuid)})
+    return await services.submission.submit(thread.thread_id, body, owner=thread.owner, idempotency_key=idempotency_key)
 
 
 @router.get("/runs", response_model_exclude_none=True, responses=may_answer(ThreadNotFoundError, InvalidCursorError))
 async def list_runs(
-    services: ServicesDep, thread_id: ThreadId, cursor: Cursor = None, limit: Limit = 50
+    services: ServicesDep, thread_id: ReadableThread, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[RunRecord]:
     """List the runs of a thread, newest first."""
     thread = await services.threads.get(thread_id)
@@ -73,16 +93,16 @@ async def list_runs(
 
 
 @router.get("/runs/{run_id}", response_model_exclude_none=True, responses=_OF_A_RUN)
-async def get_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> RunRecord:
+async def get_run(services: ServicesDep, thread_id: ReadableThread, run_id: RunId) -> RunRecord:
     """Read one run."""
     return await services.runs.get(thread_id, run_id)
 
 
 @router.post("/runs/{run_id}/cancel", status_code=202, responses=_OF_A_RUN)
-async def cancel_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> CancelResponse:
+async def cancel_run(services: ServicesDep, thread: RunnableThread, run_id: RunId) -> CancelResponse:
     """Stop a run; harmless when it has ended, or was cancelled before."""
-    status = await services.cancellation.cancel(thread_id, run_id)
-    return CancelResponse(thread_id=thread_id, run_id=run_id, status=status)
+    status = await services.cancellation.cancel(thread.thread_id, run_id)
+    return CancelResponse(thread_id=thread.thread_id, run_id=run_id, status=status)
 
 
 @router.post(
@@ -90,13 +110,13 @@ async def cancel_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId) 
     status_code=202,
     responses=may_answer(ThreadNotFoundError, RunNotFoundError, RunNotWaitingError),
 )
-async def answer_run(services: ServicesDep, thread_id: ThreadId, run_id: RunId, body: InputRequest) -> InputResponse:
+async def answer_run(services: ServicesDep, thread: RunnableThread, run_id: RunId, body: InputRequest) -> InputResponse:
     """Answer a run that waits for a person; it goes on at once."""
-    status = await services.answering.answer(thread_id, run_id, body)
-    return InputResponse(thread_id=thread_id, run_id=run_id, status=status)
+    status = await services.answering.answer(thread.thread_id, run_id, body)
+    return InputResponse(thread_id=thread.thread_id, run_id=run_id, status=status)
 
 
 @router.get("/runs/{run_id}/why", response_model_exclude_none=True, responses=_OF_A_RUN)
-async def why(services: ServicesDep, thread_id: ThreadId, run_id: RunId) -> WhyResponse:
+async def why(services: ServicesDep, thread_id: ReadableThread, run_id: RunId) -> WhyResponse:
     """Explain what a run is doing or waiting for, and what happens next by itself."""
     return explain_run(await services.diagnoses.read(thread_id, run_id))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, WebSocket
 
-from gateway.controller.dependencies import LastId, Only, Services, ServicesDep, ThreadId, open_session
+from gateway.controller.dependencies import LastId, Only, ReadableThread, Services, ServicesDep, open_session
 from gateway.controller.error_handlers import refuse_message
 from gateway.controller.websocket_origin import check_origin
 from gateway.service.socket.commands import SocketCommands
@@ -23,7 +23,9 @@ async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:
 router = APIRouter(prefix="/ws/agent/{thread_id}", dependencies=[Depends(_check_origin)])
 
 
-async def _stream_request(services: ServicesDep, thread_id: ThreadId, last_id: LastId, only: Only) -> StreamRequest:
+async def _stream_request(
+    services: ServicesDep, thread_id: ReadableThread, last_id: LastId, only: Only
+) -> StreamRequest:
     keys = services.connection.keys(thread_id)
     request = await open_thread_stream(services.threads, services.events, keys, last_id, until_completion=False)
     return request.filtered(only)
@@ -41,7 +43,13 @@ async def open_socket(
 
 def _session(websocket: WebSocket, services: Services, request: StreamRequest) -> SocketSession:
     commands = SocketCommands(
-        request.thread_id, services.threads, services.submission, services.cancellation, services.answering
+        request.thread_id,
+        websocket.state.principal,
+        services.access,
+        services.threads,
+        services.submission,
+        services.cancellation,
+        services.answering,
     )
     wire = websocket.scope.get("extensions", {}).get(WIRE_EXTENSION)
     write_timeout = None if wire is None else WriteTimeout(services.hub.wheel, wire, services.stream.send_timeout)

@@ -14,7 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway.controller import health, legacy, run, socket, stream, thread
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import add_error_handlers
+from gateway.core.authentication import Authentication
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
+from gateway.service.access import ThreadAccess
 from gateway.service.dispatch import JobDispatcher
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
@@ -28,11 +30,9 @@ from shared.clock import SystemClock
 from shared.config import RedisConfig, StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.settings.model import Settings
-from shared.store.cluster.connection import open_connection
-from shared.store.cluster.notifications import open_notifications
+from shared.store.connection import StoreConnection, open_connection
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
-from shared.store.redis.connection import Connection
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -80,6 +80,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, wrap_error_response=cors),
         Middleware(cors),
+        Middleware(Authentication),
         Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes, limit_seconds=settings.gateway.body_timeout),
     ]
 
@@ -106,6 +107,8 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(_cancel, warm_up)
         yield Services(
             connection=connection,
+            verifier=None,
+            access=ThreadAccess(threads),
             threads=threads,
             runs=runs,
             events=events,
@@ -123,17 +126,17 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         )
 
 
-async def _warm_up(connection: Connection, workers: WorkerStore, publisher: JobDispatcher) -> None:
+async def _warm_up(connection: StoreConnection, workers: WorkerStore, publisher: JobDispatcher) -> None:
     await publisher.warm_up()
     with suppress(StoreUnavailableError):
         await connection.load_scripts()
         await workers.warn_of_risks()
 
 
-def _make_hub(config: StreamConfig, events: EventStore, connection: Connection) -> EventHub:
+def _make_hub(config: StreamConfig, events: EventStore, connection: StoreConnection) -> EventHub:
     return EventHub(
         events,
-        open_notifications(connection),
+        connection.thread_notifications(),
         buffer_bytes=config.client_buffer_bytes // BUFFER_SHARE,
         max_length=config.max_length,
     )

@@ -25,7 +25,7 @@ from shared.config import GatewayConfig
 from shared.errors import ConfigurationError
 from shared.log import configure_logging
 from shared.settings.load import load_settings
-from shared.store.cluster.check import check_cluster
+from shared.store.connection import check_connection
 
 # How long the parts of a shutdown may take, one after the other.
 _STREAM_END_SECONDS: Final = 3.0  # for streams to send what they have begun and the reason of their end
@@ -101,7 +101,7 @@ def serve(
     try:
         settings = load_settings(os.environ, Path.cwd())
         configure_logging(settings.log, env=settings.env, service="gateway")
-        asyncio.run(check_cluster(settings.redis))
+        asyncio.run(check_connection(settings.redis))
         chosen_host = settings.gateway.host if host is None else host
         check_host(chosen_host, insecure=insecure)
         listener = bind(chosen_host, settings.gateway.port if port is None else port)

@@ -24,7 +24,7 @@ from shared.errors import BaudError, ConfigurationError, UnreadableMessageError
 from shared.keys import LEGACY_TASK
 from shared.settings.load import load_settings
 from shared.settings.model import Settings
-from shared.store.cluster.connection import open_connection
+from shared.store.connection import open_connection
 from shared.store.dead_letters import DeadLetterStore
 
 app = typer.Typer(name="queue", help="Look at messages that no worker could read.", no_args_is_help=True)

@@ -14,9 +14,10 @@ from shared.store.threads import ThreadStore
 
 _log = logging.getLogger(__name__)
 
-# A Lua script may write to one slot only, and readers of the flow's stream know nothing but the flow's ids.
-CROSS_SLOT: Final = (
-    "In a Redis Cluster thread_id must be the flow_uuid or absent: a flow's stream lives with its thread."
+# A Lua script may write on one server only, and readers of the flow's stream know nothing but the flow's ids.
+OTHER_THREAD: Final = (
+    "Where threads are spread over several Redis servers, thread_id must be the flow_uuid or absent: a flow's stream "
+    "lives with its thread."
 )
 _NO_TASK = "The message has no task: the first item of context_data must hold a text."
 
@@ -27,8 +28,8 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
     Raises StoreUnavailableError.
     """
     flow = services.keys(request.flow_uuid)
-    is_cross_slot = flow.cluster and request.thread_id not in (None, "", request.flow_uuid)
-    thread_id = request.flow_uuid if is_cross_slot else request.thread_id or request.flow_uuid
+    is_other_thread = flow.is_hash_tagged and request.thread_id not in (None, "", request.flow_uuid)
+    thread_id = request.flow_uuid if is_other_thread else request.thread_id or request.flow_uuid
     run = RunRecord(
         run_id=request.run_id or request.flow_input_uuid,
         thread_id=thread_id,
@@ -42,8 +43,8 @@ async def accept_flow(request: ProcessFlowDataRequest, services: RunServices, th
     submitted = await _submit(run, services, threads)
     if not run.task:
         await refuse_run(run, _NO_TASK, services)
-    elif is_cross_slot:
-        await refuse_run(run, CROSS_SLOT, services)
+    elif is_other_thread:
+        await refuse_run(run, OTHER_THREAD, services)
     elif submitted.outcome is SubmitOutcome.ACTIVE:
         await execute_run(RunJob(thread_id=thread_id, run_id=run.run_id), services)
     else:

@@ -29,11 +29,9 @@ from shared.errors import BaudError, StoreUnavailableError
 from shared.keys import WORKER_CHANNEL_PREFIX
 from shared.secret_values import secret_values
 from shared.settings.model import Settings
-from shared.store.cluster.check import check_cluster
-from shared.store.cluster.connection import open_connection
+from shared.store.connection import check_connection, open_connection
 from shared.store.dead_letters import DeadLetterStore
 from shared.store.leases import LeaseStore
-from shared.store.notifications import Notifications
 from shared.store.presence import ThreadPresence
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
@@ -66,7 +64,7 @@ class Runtime:
         leases, active, clock, publisher = LeaseStore(connection), ActiveRuns(), SystemClock(), RunPublisher(app)
         self._keeper = LeaseKeeper(leases, active, settings.modem, clock)
         channel = WORKER_CHANNEL_PREFIX + self.worker_id
-        self._cancel_listener = CancelListener(Notifications(connection), channel, self._keeper, active)
+        self._cancel_listener = CancelListener(connection.worker_notifications(), channel, self._keeper, active)
         runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         expiry = QuestionExpiry(runs, settings.agent.question_default, clock)
         unreadable = UnreadableRuns(runs, leases, publisher, clock)
@@ -94,7 +92,7 @@ class Runtime:
 
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._connection.aclose)
-        await check_cluster(self._settings.redis)
+        await check_connection(self._settings.redis)
         self._stack.callback(self.services.publisher.close)
         self._stack.push_async_callback(self._sandboxes.close)
         await self._prepare()

@@ -8,8 +8,9 @@ from pydantic_core import PydanticSerializationError
 
 from shared.contract.base import Contract
 from shared.contract.json_text import check_json_size
+from shared.contract.principal import MAX_USER_CHARS
 from shared.contract.run import ContextItem, Decision, RunStatus, Usage
-from shared.contract.thread import ThreadStatus
+from shared.contract.thread import ShareRole, ThreadStatus
 
 T = TypeVar("T")
 
@@ -61,6 +62,13 @@ class InitiateRequest(RequestBody):
 
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
     context: dict[str, JsonValue] = Field(default_factory=dict)
+    user_uuid: str | None = Field(None, min_length=1, max_length=MAX_USER_CHARS)  # whose thread, by who may act for it
+
+
+class ShareRequest(RequestBody):
+    """PUT /api/agent/{thread_id}/shares/{user}."""
+
+    role: ShareRole
 
 
 class InitiateResponse(Contract):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 DEFAULT_TENANT: Final = "default"
+MAX_USER_CHARS: Final = 255
 
 
 class Scope(StrEnum):

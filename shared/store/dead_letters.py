@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from shared.contract.dead_letter import DeadLetter
 from shared.ids import new_id
 from shared.keys import DEAD_LETTERS
-from shared.store.redis.connection import Connection, redis_errors
+from shared.store.connection import StoreConnection
+from shared.store.redis.errors import redis_errors
 
 # Together at most 64 MB of Redis; the newest are kept.
 MAX_LETTERS: Final = 1000
@@ -17,7 +18,7 @@ MAX_MESSAGE_BYTES: Final = 65_536
 class DeadLetterStore:
     """Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StoreConnection) -> None:
         self._redis = connection.redis
 
     async def put(self, letter: DeadLetter) -> None:

@@ -9,7 +9,8 @@ from shared.contract.event import StreamEntry
 from shared.errors import InvalidStreamIdError
 from shared.ids import parse_stream_id
 from shared.keys import metadata_beside
-from shared.store.redis.connection import Connection, redis_errors
+from shared.store.connection import StoreConnection
+from shared.store.redis.errors import redis_errors
 from shared.store.redis.stream_read_connection import RawEntry
 
 # Named in bytes, a command's answer is left as Redis sends it: redis-py would make a dictionary of each entry.
@@ -55,7 +56,7 @@ class EventPage:
 class EventStore:
     """Reads streams by key. Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
         self._redis = connection.redis
 
@@ -118,7 +119,7 @@ class EventStore:
         return {stream for stream, exists in zip(asked, found, strict=True) if not exists}
 
     def node_of(self, stream: str) -> str:
-        """Return the node that has a stream; streams of one node are read together."""
+        """Return the name of the server that has a stream; streams of one server are read together."""
         return self._connection.node_of(stream)
 
     async def first_id(self, stream: str) -> str | None:

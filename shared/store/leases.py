@@ -13,7 +13,9 @@ from shared.clock import isoformat
 from shared.contract.run import Question, RunJob, RunRecord, RunStatus
 from shared.errors import StoreUnavailableError, UnreadableRecordError
 from shared.keys import OPEN_RUNS_INDEX
-from shared.store.redis.connection import Connection, ScriptCall, redis_errors
+from shared.store.connection import StoreConnection
+from shared.store.redis.errors import redis_errors
+from shared.store.redis.scripts import ScriptCall
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class RenewalOutcome(StrEnum):
     HELD = "held"  # the lease goes on
     CANCEL_ASKED = "cancel asked"  # it goes on, and somebody wants the run to stop
     LOST = "lost"  # another worker owns the run, or it has ended
-    UNKNOWN = "unknown"  # the node of a cluster that has the run did not answer
+    UNKNOWN = "unknown"  # the server that has the run did not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class OpenRun:
 class Unreachable(Enum):
     """Why the state of a run is not known now."""
 
-    UNREACHABLE = "unreachable"  # the node of a cluster that has the run did not answer
+    UNREACHABLE = "unreachable"  # the server that has the run did not answer
     UNREADABLE = "unreadable"  # the stored run cannot be read
 
 
@@ -62,7 +64,7 @@ UNREADABLE: Final = Unreachable.UNREADABLE
 class LeaseStore:
     """Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
         self._redis = connection.redis
 

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 from shared.keys import THREAD_INDEX
-from shared.store.redis.connection import Connection, redis_errors
+from shared.store.connection import StoreConnection
+from shared.store.redis.errors import redis_errors
 
 _BATCH: Final = 500  # threads asked for in one round trip
 
@@ -22,7 +23,7 @@ class Presence(StrEnum):
 class ThreadPresence:
     """Asks for threads. Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
 
     async def inspect(self, thread_ids: Sequence[str]) -> list[Presence]:

@@ -22,7 +22,7 @@ RawFields = Mapping[bytes, bytes]
 _JSON_FIELDS = frozenset(
     {
         "metadata", "context", "context_data", "parameters", "usage", "plan", "todos", "in_flight", "waiting", "answer",
-        "last_answer", "unreadable",
+        "last_answer", "unreadable", "shares",
     }
 )  # fmt: skip
 _NUMBER_FIELDS = frozenset({"run_count", "attempts", "crashes", "waited_ms", "token", "after_crash"})

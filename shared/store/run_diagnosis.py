@@ -8,11 +8,12 @@ from shared.contract.run import RunJob, RunRecord
 from shared.contract.state import AgentState
 from shared.errors import RunNotFoundError
 from shared.keys import MODEM_INDEX, OPEN_RUNS_INDEX
+from shared.store.connection import StoreConnection
 from shared.store.leases import open_run_member, to_number
 from shared.store.records import salvage_record
-from shared.store.redis.connection import Connection, redis_errors
+from shared.store.redis.errors import redis_errors
 
-# TIME has no key, and each node of a cluster has its own clock: this asks the node that judges the run's lease.
+# TIME has no key, and each server has its own clock: this asks the one that judges the run's lease.
 _CLOCK: Final = "return redis.call('TIME')"
 
 
@@ -34,7 +35,7 @@ class RunDiagnosis:
 class RunDiagnosisStore:
     """Raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
         self._redis = connection.redis
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from shared.contract.message import ChatMessage
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
 from shared.contract.state import AgentState
 from shared.contract.thread import ThreadRecord
+from shared.errors import SteeringFullError, ThreadBusyError, ThreadNotFoundError
 from shared.store.records import write_message
 
 
@@ -27,6 +29,10 @@ class SubmitOutcome(StrEnum):
     WAITING = "waiting"  # the active run waits for a person, and the text should be its answer
     STEERED = "steered"  # its text was given to the active run, which is the run of the request
     REPEATED = "repeated"  # the same Idempotency-Key was used before; this is that run
+
+
+# What the script answers where nothing is stored.
+SUBMIT_REFUSALS: Final = {b"unknown": ThreadNotFoundError, b"busy": ThreadBusyError, b"full": SteeringFullError}
 
 
 @dataclass(frozen=True, slots=True)

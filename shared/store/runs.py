@@ -9,19 +9,17 @@ from shared.contract.event import TASK_EVENT
 from shared.contract.message import ChatMessage
 from shared.contract.run import Answer, Question, RunJob, RunRecord
 from shared.contract.state import AgentState
-from shared.contract.thread import ThreadRecord
+from shared.contract.thread import NOBODY, ThreadOwner, ThreadRecord
 from shared.errors import (
     LeaseLostError,
     RunNotFoundError,
     RunNotWaitingError,
-    SteeringFullError,
     StoreUnavailableError,
-    ThreadBusyError,
-    ThreadNotFoundError,
     UnreadableRecordError,
     UnreadableRunError,
 )
-from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, WORKER_CHANNEL_PREFIX, run_thread
+from shared.keys import OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX, run_thread
+from shared.store.connection import StoreConnection
 from shared.store.leases import ANSWERED_CHECK_SECONDS, open_run_member
 from shared.store.records import (
     MESSAGES_PER_PART,
@@ -34,9 +32,11 @@ from shared.store.records import (
     to_fields,
     write_message,
 )
-from shared.store.redis.connection import Argument, Connection, ScriptCall, redis_errors
+from shared.store.redis.errors import redis_errors
+from shared.store.redis.scripts import Argument, ScriptCall
 from shared.store.run_reader import RunReader
 from shared.store.run_values import (
+    SUBMIT_REFUSALS,
     CallEnd,
     Cancelled,
     CancelOutcome,
@@ -51,44 +51,64 @@ from shared.store.run_values import (
     call_end_arguments,
     read_ended,
 )
+from shared.store.thread_index import indexes_of
 
-# By then an idle worker has long claimed a run whose job was published.
-_UNCLAIMED_CHECK_MS: Final = 10_000
+_UNCLAIMED_CHECK_MS: Final = 10_000  # by then an idle worker has long claimed a run whose job was published
 # Most steering texts that wait for a run: they are taken in one script call, and Redis serves nobody else meanwhile.
 _MAX_WAITING_TEXTS: Final = 100
 _MAX_WAITING_BYTES: Final = 4_194_304
-# How long after the end of its lease a run is checked: then it can be claimed.
-_CLAIMED_CHECK_MARGIN_MS: Final = 250
+_CLAIMED_CHECK_MARGIN_MS: Final = 250  # how long after the end of its lease a run is checked: it can be claimed then
 
 
 class RunStore(RunReader):
     """Reads and writes runs. Every method raises StoreUnavailableError when Redis does not answer."""
 
     def __init__(
-        self, connection: Connection, *, ttl_seconds: int, max_length: int, clock: SystemClock | None = None
+        self, connection: StoreConnection, *, ttl_seconds: int, max_length: int, clock: SystemClock | None = None
     ) -> None:
         super().__init__(connection, ttl_seconds=ttl_seconds)
         self._max_length = max_length
         self._clock = clock or SystemClock()
 
     async def submit(
-        self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
+        self,
+        run: RunRecord,
+        *,
+        on_busy: OnBusy,
+        idempotency_key: str = "",
+        steer: SteerText | None = None,
+        owner: ThreadOwner = NOBODY,
     ) -> Submitted:
-        """Store a run as active or queued. Raises ThreadNotFoundError, ThreadBusyError.
+        """Store a run as active or queued; `owner` is the thread's. Raises ThreadNotFoundError, ThreadBusyError.
 
         With on_busy=steer `steer` goes to the active run instead; SteeringFullError when too much waits.
         """
         if steer is not None:
             # The run may take the text before a lost answer is requested again: then the request has to be known.
             idempotency_key = idempotency_key or run.run_id
-        keys = self._connection.keys(run.thread_id)
         # The check is scheduled before the run is stored: a gateway that dies in between leaves no run unchecked.
         job = RunJob(thread_id=run.thread_id, run_id=run.run_id)
         check = ScriptCall("watch_run", [OPEN_RUNS_INDEX], [open_run_member(job), _UNCLAIMED_CHECK_MS])
         # Indexed before it is stored, too: a client that knows its id can find it. An entry without a run is harmless,
-        # and a run is not refused because the node of a cluster that would have only this entry is gone.
+        # and a run is not refused because the server that would have only this entry is gone.
         entry = ScriptCall("index_run", [run_thread(run.run_id)], [run.thread_id, self._ttl], is_needed=False)
-        submit = ScriptCall(
+        submit = self._submit_call(run, on_busy, idempotency_key, steer)
+        renewals = [ScriptCall("renew_index", [index], [self._ttl], is_needed=False) for index in indexes_of(owner)]
+        _, _, (outcome, run_id, active), *_ = await self._connection.call_many([check, entry, submit, *renewals])
+        if outcome not in (b"active", b"queued"):
+            await self._remove_entry(run.run_id)
+        if refusal := SUBMIT_REFUSALS.get(outcome):
+            raise refusal
+        result = SubmitOutcome(outcome.decode())
+        if result in (SubmitOutcome.REPEATED, SubmitOutcome.STEERED, SubmitOutcome.WAITING):
+            run = await self.get(run.thread_id, run_id.decode())
+        return Submitted(result, run, active.decode() if result is SubmitOutcome.QUEUED else None)
+
+    def _submit_call(
+        self, run: RunRecord, on_busy: OnBusy, idempotency_key: str, steer: SteerText | None
+    ) -> ScriptCall:
+        keys = self._connection.keys(run.thread_id)
+        return ScriptCall(
             "submit_run",
             [*keys.shared, keys.run(run.run_id)],
             [
@@ -97,20 +117,6 @@ class RunStore(RunReader):
                 _MAX_WAITING_TEXTS, _MAX_WAITING_BYTES, *flatten(to_fields(run)),
             ],
         )  # fmt: skip
-        index = ScriptCall("renew_index", [THREAD_INDEX], [self._ttl], is_needed=False)
-        _, _, (outcome, run_id, active), _ = await self._connection.call_many([check, entry, submit, index])
-        if outcome not in (b"active", b"queued"):
-            await self._remove_entry(run.run_id)
-        if outcome == b"unknown":
-            raise ThreadNotFoundError
-        if outcome == b"busy":
-            raise ThreadBusyError
-        if outcome == b"full":
-            raise SteeringFullError
-        result = SubmitOutcome(outcome.decode())
-        if result in (SubmitOutcome.REPEATED, SubmitOutcome.STEERED, SubmitOutcome.WAITING):
-            run = await self.get(run.thread_id, run_id.decode())
-        return Submitted(result, run, active.decode() if result is SubmitOutcome.QUEUED else None)
 
     async def _remove_entry(self, run_id: str) -> None:
         """Remove the index entry of a run that was not stored; if that fails, the entry expires."""

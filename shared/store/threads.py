@@ -1,32 +1,41 @@
 """Thread records and the list of all threads."""
 
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
+from redis.exceptions import ResponseError
 
 from shared.clock import SystemClock, isoformat
 from shared.contract.api import Page
 from shared.contract.message import ChatMessage
+from shared.contract.principal import DEFAULT_TENANT
 from shared.contract.run import RunJob
-from shared.contract.thread import ThreadRecord
-from shared.errors import InvalidCursorError, ThreadNotFoundError, UnreadableRecordError
+from shared.contract.thread import ShareRole, ThreadOwner, ThreadRecord
+from shared.errors import ThreadNotFoundError, TooManySharesError, UnreadableRecordError
 from shared.ids import new_id
-from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, run_thread
+from shared.keys import OPEN_RUNS_INDEX, THREAD_INDEX, run_thread, user_index
+from shared.store.connection import StoreConnection
+from shared.store.hash_pages import read_hashes
 from shared.store.leases import open_run_member
 from shared.store.records import PART_BYTES, RawFields, flatten, salvage_record, show_message, to_fields
-from shared.store.redis.connection import Argument, Connection, redis_errors
-from shared.store.redis.hash_pages import read_hashes
+from shared.store.redis.errors import redis_errors
+from shared.store.redis.scripts import Argument
+from shared.store.thread_index import (
+    ThreadIndex,
+    created_ms,
+    encode_cursor,
+    indexes_of,
+    member_of,
+    thread_id_of,
+)
 
-# A thread is listed a moment before it is stored; only older entries without a record are stale.
-_STALE_AFTER_MS: Final = 60_000
-_MEMBER_DIGITS: Final = 15
-_SCAN_COUNT: Final = 1_000  # entries of one step
+# Each lists the thread in an index of its own, and every run on the thread renews them all.
+_MAX_SHARES: Final = 50
+_SHARES: Final = TypeAdapter(dict[str, ShareRole])
 # A worker that is offline for longer cannot tell a deleted thread from an expired one.
 TOMBSTONE_SECONDS: Final = 30 * 86_400
 
@@ -42,10 +51,11 @@ class MessagePage:
 class ThreadStore:
     """Reads and writes threads. Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection, *, ttl_seconds: int, clock: SystemClock | None = None) -> None:
+    def __init__(self, connection: StoreConnection, *, ttl_seconds: int, clock: SystemClock | None = None) -> None:
         self._connection = connection
         self._ttl = ttl_seconds
         self._clock = clock or SystemClock()
+        self.index = ThreadIndex(connection, ttl_seconds=ttl_seconds, clock=self._clock)
 
     async def create(
         self,
@@ -53,12 +63,14 @@ class ThreadStore:
         *,
         metadata: dict[str, JsonValue] | None = None,
         context: dict[str, JsonValue] | None = None,
+        tenant: str = DEFAULT_TENANT,
         owner: str = "",
     ) -> ThreadRecord:
         """Store a thread unless it exists; return the stored record."""
         now = self._clock.now()
         record = ThreadRecord(
             thread_id=thread_id,
+            tenant=tenant,
             owner=owner,
             created_at=isoformat(now),
             updated_at=isoformat(now),
@@ -66,20 +78,16 @@ class ThreadStore:
             context=context or {},
         )
         keys = self._connection.keys(thread_id)
-        with redis_errors():
-            pipe = self._connection.redis.pipeline(transaction=False)
-            pipe.zadd(THREAD_INDEX, {_member(record): 0})
-            pipe.expire(THREAD_INDEX, self._ttl)
-            await pipe.execute()
+        indexes = indexes_of(ThreadOwner(tenant, owner))
+        await self.index.add(indexes, member_of(record))
         made = await self._connection.call(
             "create_thread", [*keys.shared, keys.tombstone], [self._ttl, *flatten(to_fields(record))]
         )
         if made:
             return record
         stored = await self.get(thread_id)
-        if _member(stored) != _member(record):
-            with redis_errors():
-                await self._connection.redis.zrem(THREAD_INDEX, _member(record))
+        if member_of(stored) != member_of(record):
+            await self.index.remove(indexes, [member_of(record)])
         return stored
 
     async def get(self, thread_id: str) -> ThreadRecord:
@@ -88,12 +96,48 @@ class ThreadStore:
             raw = await self._connection.redis.hgetall(self._connection.keys(thread_id).metadata)
         if not raw:
             raise ThreadNotFoundError
-        return _salvage(thread_id, raw, created_ms=0)
+        return _salvage(thread_id, raw, created_at_ms=0)
 
     async def exists(self, thread_id: str) -> bool:
         """Whether there is such a thread."""
         with redis_errors():
             return bool(await self._connection.redis.exists(self._connection.keys(thread_id).metadata))
+
+    async def owner_of(self, thread_id: str) -> ThreadOwner | None:
+        """Return whose the thread is; None when there is none. What cannot be read belongs to the default tenant."""
+        metadata = self._connection.keys(thread_id).metadata
+        with redis_errors():
+            pipe = self._connection.redis.pipeline(transaction=False)
+            pipe.exists(metadata)
+            pipe.hmget(metadata, ["tenant", "owner", "shares"])
+            exists, found = await pipe.execute(raise_on_error=False)
+            if isinstance(found, ResponseError) and "WRONGTYPE" in str(found):
+                found = (None, None, None)
+            for answer in (exists, found):
+                if isinstance(answer, Exception):
+                    raise answer
+        tenant, user, shares = found
+        return ThreadOwner(_text(tenant) or DEFAULT_TENANT, _text(user), _read_shares(shares)) if exists else None
+
+    async def share(self, thread_id: str, user: str, role: ShareRole | None) -> ThreadRecord:
+        """Share a thread with a user of its tenant, or no longer (None).
+
+        Raises ThreadNotFoundError, TooManySharesError.
+        """
+        keys = self._connection.keys(thread_id)
+        arguments: list[Argument] = [self._ttl, user, role or "", _MAX_SHARES]
+        outcome = await self._connection.call("share_thread", keys.shared, arguments)
+        if outcome == b"unknown":
+            raise ThreadNotFoundError
+        if outcome == b"full":
+            raise TooManySharesError
+        record = await self.get(thread_id)
+        index = [user_index(record.tenant, user)]
+        if user in record.shares or user == record.owner:
+            await self.index.add(index, member_of(record))
+        else:
+            await self.index.remove(index, [member_of(record)])
+        return record
 
     async def active_run(self, thread_id: str) -> str | None:
         """Return the id of the run that is active now, if any."""
@@ -101,27 +145,36 @@ class ThreadStore:
             raw = await self._connection.redis.hget(self._connection.keys(thread_id).metadata, "active_run_id")
         return raw.decode(errors="replace") or None if raw else None
 
-    async def newest(self, *, cursor: str | None, limit: int) -> Page[ThreadRecord]:
-        """Return threads, newest first; raises InvalidCursorError."""
-        upper = f"({_decode_cursor(cursor)}" if cursor else "+"
+    async def newest(
+        self,
+        *,
+        cursor: str | None,
+        limit: int,
+        index: str = THREAD_INDEX,
+        may_see: Callable[[ThreadRecord], bool] = lambda _: True,
+    ) -> Page[ThreadRecord]:
+        """Return the threads of an index, newest first; raises InvalidCursorError."""
+        asked = await self.index.newest(index, cursor=cursor, limit=limit)
         with redis_errors():
-            asked = await self._connection.redis.zrevrangebylex(THREAD_INDEX, upper, "-", 0, limit)
-            metadata = [self._connection.keys(_thread_id(member)).metadata for member in asked]
+            metadata = [self._connection.keys(thread_id_of(member)).metadata for member in asked.members]
             hashes = await read_hashes(self._connection.redis, metadata)
-        members = asked[: len(hashes)]
+        members = asked.members[: len(hashes)]
         found = [
-            _salvage(_thread_id(member), fields, created_ms=_created_ms(member)) if fields else None
+            _salvage(thread_id_of(member), fields, created_at_ms=created_ms(member)) if fields else None
             for member, fields in zip(members, hashes, strict=True)
         ]
         # An entry that does not match its record was left by an interrupted second creation.
         listed = {
             member: record
             for member, record in zip(members, found, strict=True)
-            if record is not None and _member(record).encode() == member
+            if record is not None and member_of(record).encode() == member
         }
-        await self._forget_stale([member for member in members if member not in listed])
-        more = len(asked) == limit or len(members) < len(asked)
-        return Page(items=tuple(listed.values()), next_cursor=_encode_cursor(members[-1]) if more else None)
+        await self.index.remove_stale(index, [member for member in members if member not in listed])
+        has_more = asked.is_full or len(members) < len(asked.members)
+        return Page(
+            items=tuple(record for record in listed.values() if may_see(record)),
+            next_cursor=encode_cursor(members[-1]) if has_more else None,
+        )
 
     async def messages(self, thread_id: str, *, start: int, limit: int) -> MessagePage:
         """Return the conversation from position `start` (0 is the oldest); fewer of large messages."""
@@ -136,6 +189,7 @@ class ThreadStore:
         keys = self._connection.keys(thread_id)
         if not await self.exists(thread_id):
             raise ThreadNotFoundError
+        owner = await self.owner_of(thread_id)
         members = await self._find_members(thread_id)
         removal = new_id()
         with redis_errors():
@@ -145,8 +199,7 @@ class ThreadStore:
             while run_ids:
                 await self._forget_runs(thread_id, [run_id.decode(errors="replace") for run_id in run_ids])
                 run_ids = await self._connection.call("delete_thread", deleting, [*arguments, 0])
-            if members:
-                await self._connection.redis.zrem(THREAD_INDEX, *members)
+        await self.index.remove(indexes_of(owner or ThreadOwner(DEFAULT_TENANT, "")), members)
 
     async def _forget_runs(self, thread_id: str, run_ids: Sequence[str]) -> None:
         """Remove the entries of runs outside of the thread's own keys; raises RedisError, OSError."""
@@ -161,23 +214,29 @@ class ThreadStore:
         with suppress(UnreadableRecordError):
             record = await self.get(thread_id)
             if "created_at" not in (record.unreadable or ()):
-                return [_member(record)]
-        ending = f":{thread_id}".encode()
-        with redis_errors():
-            entries = self._connection.redis.zscan_iter(THREAD_INDEX, count=_SCAN_COUNT)
-            return [member.decode() async for member, _ in entries if member.endswith(ending)]
-
-    async def _forget_stale(self, members: list[bytes]) -> None:
-        horizon = int(self._clock.now().timestamp() * 1000) - _STALE_AFTER_MS
-        stale = [member for member in members if _created_ms(member) < horizon]
-        if stale:
-            with redis_errors():
-                await self._connection.redis.zrem(THREAD_INDEX, *stale)
+                return [member_of(record)]
+        return await self.index.members_of(thread_id)
 
 
-def _salvage(thread_id: str, fields: RawFields, *, created_ms: int) -> ThreadRecord:
-    """Read what can be read of a record; `created_ms` is its time of creation by the index."""
-    created_at = isoformat(datetime.fromtimestamp(created_ms / 1000, UTC))
+def _text(raw: bytes | None) -> str:
+    """Return a member as text; '' for one that is absent or cannot be read."""
+    try:
+        return raw.decode() if raw else ""
+    except UnicodeDecodeError:
+        return ""
+
+
+def _read_shares(raw: bytes | None) -> dict[str, ShareRole]:
+    """Return with whom a thread is shared; with nobody where that cannot be read."""
+    try:
+        return _SHARES.validate_json(raw) if raw else {}
+    except ValidationError:
+        return {}
+
+
+def _salvage(thread_id: str, fields: RawFields, *, created_at_ms: int) -> ThreadRecord:
+    """Read what can be read of a record; `created_at_ms` is its time of creation by the index."""
+    created_at = isoformat(datetime.fromtimestamp(created_at_ms / 1000, UTC))
     fields = dict(fields)
     is_dated = _is_time(fields.get(b"created_at", b""))
     if not is_dated:
@@ -194,32 +253,3 @@ def _is_time(text: bytes) -> bool:
         return datetime.fromisoformat(text.decode()).tzinfo is not None
     except ValueError:
         return False
-
-
-def _member(record: ThreadRecord) -> str:
-    """Return the entry of the index: entries sort by the creation of their threads."""
-    milliseconds = int(datetime.fromisoformat(record.created_at).timestamp() * 1000)
-    return f"{milliseconds:015d}:{record.thread_id}"
-
-
-def _created_ms(member: bytes) -> int:
-    text = member.partition(b":")[0]
-    return int(text) if text.isdigit() and len(text) <= _MEMBER_DIGITS else 0
-
-
-def _thread_id(member: bytes) -> str:
-    return member.partition(b":")[2].decode(errors="replace")
-
-
-def _encode_cursor(member: bytes) -> str:
-    return base64.urlsafe_b64encode(member).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> str:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidCursorError from error
-    if ":" not in text:
-        raise InvalidCursorError
-    return text

@@ -6,7 +6,8 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from shared.keys import MODEM_INDEX
-from shared.store.redis.connection import Connection, redis_errors
+from shared.store.connection import StoreConnection
+from shared.store.redis.errors import redis_errors
 
 _log = logging.getLogger(__name__)
 # Read one by one: Redis 6 takes no more.
@@ -16,7 +17,7 @@ _SETTINGS: Final = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync"
 class WorkerStore:
     """Heartbeats of modems. Every method raises StoreUnavailableError when Redis does not answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
         self._redis = connection.redis
 
@@ -61,7 +62,7 @@ class WorkerStore:
             _log.warning("%s", risk)
 
     async def _now(self) -> float:
-        # TIME has no key, and the nodes of a cluster have a clock each.
+        # TIME has no key, and each server has its own clock: this asks the one that has the list.
         seconds, microseconds = await self._redis.eval("return redis.call('TIME')", 1, MODEM_INDEX)
         return float(seconds) + float(microseconds) / 1e6
 

@@ -24,7 +24,7 @@ from tests.fakes.openai_server import OpenAIServer
 from tests.integration.rabbit_process import RabbitProcess
 from tests.integration.redis_process import RedisProcess
 
-pytestmark = [pytest.mark.brokers, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.brokers, pytest.mark.timeout(400)]
 
 _CONSUMER_TIMEOUT_MS: Final = 3000
 _LIMIT_SECONDS: Final = 60.0
@@ -70,7 +70,7 @@ def wait_until_it_works(stack: Stack, run: Watched) -> None:
 
 
 def is_idle(stack: Stack) -> bool:
-    return stack.broker.waiting() == stack.broker.unacknowledged() == 0
+    return stack.broker.unsettled() == 0
 
 
 def let_go(stack: Stack, run: Watched) -> None:

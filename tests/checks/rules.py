@@ -13,6 +13,9 @@ MAX_FUNCTION_LINES: Final = 40
 MAX_TEST_LINES: Final = 60
 MAX_TASK_LINES: Final = 15
 _BANNED_NAMES: Final = {"utils.py", "helpers.py", "common.py", "misc.py"}
+_PRODUCT: Final = ("baud/", "gateway/", "modem/", "shared/", "workflow/")
+# The cluster itself, the place that chooses it, and the setting that asks for it.
+_OF_THE_CLUSTER: Final = ("shared/store/cluster/", "shared/store/connection.py", "shared/settings/", "shared/config.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,15 @@ def celery_task_is_thin(source: Source) -> Iterator[str]:
                 yield f":{node.lineno}: the task {node.name} has {lines} lines, at most {MAX_TASK_LINES}"
 
 
+def cluster_has_one_folder(source: Source) -> Iterator[str]:
+    """What runs on any Redis is read without knowing of a Redis Cluster: a StoreConnection hides where keys are."""
+    if not source.name.startswith(_PRODUCT) or source.name.startswith(_OF_THE_CLUSTER):
+        return
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if "cluster" in line.lower():
+            yield f":{number}: only shared/store/cluster knows of a cluster; say what holds for any StoreConnection"
+
+
 def expressions_do_not_backtrack(source: Source) -> Iterator[str]:
     """Nested unbounded repeats can backtrack for years over a text of a hundred characters."""
     if source.is_test:
@@ -139,5 +151,6 @@ RULES: Final[tuple[Callable[[Source], Iterator[str]], ...]] = (
     fakes_are_named_fake,
     tests_wait_for_conditions,
     celery_task_is_thin,
+    cluster_has_one_folder,
     expressions_do_not_backtrack,
 )

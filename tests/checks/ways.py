@@ -12,6 +12,7 @@ _RUN_LOG: Final = "modem/service/run_log/run_log.py"
 _EXECUTE: Final = "modem/service/execute_run.py"
 _LEASES: Final = "shared/store/leases.py"
 _LUA: Final = "shared/store/lua"
+_NOTIFICATIONS: Final = "shared/store/redis/notifications.py"
 _STREAM: Final = "gateway/service/stream"
 
 EVENT_TO_CLIENT: Final = Chain(
@@ -39,9 +40,9 @@ EVENT_TO_CLIENT: Final = Chain(
             Step(f"{_LUA}/_library.lua", "notify"),
         ),
         (
-            Step("shared/store/notifications.py", "Subscription.received"),
-            Step("shared/store/notification_listener.py", "NotificationListener._listen", shared="received"),
-            Step("shared/store/notification_listener.py", "NotificationListener.__init__", shared="_notify"),
+            Step(_NOTIFICATIONS, "Subscription.received"),
+            Step(_NOTIFICATIONS, "NotificationListener._listen", shared="received"),
+            Step(_NOTIFICATIONS, "NotificationListener.__init__", shared="_notify"),
             Step(f"{_STREAM}/event_hub.py", "EventHub.__init__", shared="notify"),
             Step(f"{_STREAM}/event_hub.py", "EventHub._request_read_of_all"),
             Step(f"{_STREAM}/event_hub.py", "EventHub._request_read", shared="request_read"),
@@ -61,6 +62,16 @@ EVENT_TO_CLIENT: Final = Chain(
             Step(f"{_STREAM}/topic.py", "StreamTopic.deliver"),
             Step(f"{_STREAM}/subscriber.py", "Subscriber.offer"),
             Step(f"{_STREAM}/subscriber.py", "Subscriber._take", shared="_buffer"),
+        ),
+        (
+            Step(f"{_STREAM}/topic.py", "StreamTopic.deliver"),
+            Step(f"{_STREAM}/subscriber.py", "Subscriber.offer"),
+            Step(f"{_STREAM}/subscriber.py", "Subscriber._send"),
+            Step(f"{_STREAM}/stream_session.py", "EventStreamSession.send"),
+            Step(f"{_STREAM}/stream_session.py", "EventStreamSession.write_directly", shared="_write"),
+            Step(f"{_STREAM}/sse.py", "EventStream.send_events", shared="write_directly"),
+            Step("gateway/core/direct_writer.py", "DirectWriter.write"),
+            Step(f"{_STREAM}/types.py", "Burst.chunk"),
         ),
         (
             Step(f"{_STREAM}/sse.py", "EventStream._send_bursts"),

@@ -23,6 +23,9 @@ class Broker(Protocol):
     def unacknowledged(self) -> int:
         """Return how many messages workers have been given and are not done with."""
 
+    def unsettled(self) -> int:
+        """Return how many messages are not done with, given to a worker or not."""
+
 
 class RedisBroker:
     """The Redis that the stack is on anyway."""
@@ -36,6 +39,9 @@ class RedisBroker:
 
     def unacknowledged(self) -> int:
         return int(str(self._redis.hlen("unacked")))
+
+    def unsettled(self) -> int:
+        return self.waiting() + self.unacknowledged()
 
 
 class RabbitBroker:
@@ -51,6 +57,9 @@ class RabbitBroker:
 
     def unacknowledged(self) -> int:
         return self._count("messages_unacknowledged")
+
+    def unsettled(self) -> int:
+        return self._count("messages")  # in one call: rabbitmqctl takes seconds on a busy machine
 
     def _count(self, column: str) -> int:
         listed = self._rabbit.call("list_queues", "--no-table-headers", "-p", self._vhost, "name", column)

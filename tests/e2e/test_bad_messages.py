@@ -46,7 +46,7 @@ def test_every_bad_message_is_put_aside_and_a_run_beside_them_completes(
     assert wrong == []
     assert stack.run("Are you there?").stop_reason == "completed"
     assert not modem.has_ended()
-    wait_until(lambda: (stack.broker.waiting(), stack.broker.unacknowledged()) == (0, 0), "every message is done with")
+    wait_until(lambda: stack.broker.unsettled() == 0, "every message is done with")
     assert "ERROR forged" not in [line.strip() for line in modem.output().splitlines()]
 
 

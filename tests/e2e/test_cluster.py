@@ -58,7 +58,7 @@ def stack(
 
 
 def stream_of(thread_id: str) -> str:
-    return ThreadKeys(thread_id, cluster=True).stream
+    return ThreadKeys(thread_id, is_hash_tagged=True).stream
 
 
 def threads_by_node(stack: Stack, cluster: ClusterProcesses) -> dict[int, list[str]]:

@@ -207,8 +207,7 @@ def test_messages_that_cannot_be_read_are_put_aside(
     producer.send("Are you there?")
     assert producer.read().stop_reason == "completed"
     wait_until(lambda: stack.redis.llen(DEAD_LETTERS) == len(rubbish), "every message is put aside")
-    wait_until(lambda: stack.broker.waiting() == 0, "every message is taken")
-    wait_until(lambda: stack.broker.unacknowledged() == 0, "every message is done with")
+    wait_until(lambda: stack.broker.unsettled() == 0, "every message is done with")
 
 
 def test_the_same_message_twice_runs_once(stack: Stack, openai_server: OpenAIServer, producer: LegacyProducer) -> None:
@@ -217,8 +216,7 @@ def test_the_same_message_twice_runs_once(stack: Stack, openai_server: OpenAISer
     producer.send("Do it")
     run = producer.read()
     producer.send("Do it")
-    wait_until(lambda: stack.broker.waiting() == 0, "every message is taken")
-    wait_until(lambda: stack.broker.unacknowledged() == 0, "every message is done with")
+    wait_until(lambda: stack.broker.unsettled() == 0, "every message is done with")
     assert run.stop_reason == "completed"
     assert len(openai_server.requests) == 1
     assert stack.log(producer.flow)[-1] == run.completion

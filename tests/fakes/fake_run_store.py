@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from shared.contract.api import InputRequest, OnBusy
 from shared.contract.run import RunJob, RunRecord, RunStatus
+from shared.contract.thread import NOBODY, ThreadOwner
 from shared.errors import BrokerUnavailableError, RunNotFoundError
 from shared.store.run_values import Ended, RunEnd, SteerText, SubmitOutcome, Submitted
 
@@ -21,7 +22,13 @@ class FakeRunStore:
     keys: dict[str, str] = field(default_factory=dict)
 
     async def submit(
-        self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
+        self,
+        run: RunRecord,
+        *,
+        on_busy: OnBusy,
+        idempotency_key: str = "",
+        steer: SteerText | None = None,
+        owner: ThreadOwner = NOBODY,
     ) -> Submitted:
         if steer is not None:
             idempotency_key = idempotency_key or run.run_id

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from shared.contract.api import OnBusy
 from shared.contract.message import ChatMessage
 from shared.contract.run import Answer, Question, RunRecord, RunStatus
+from shared.contract.thread import NOBODY, ThreadOwner
 from shared.store.run_values import Claim, Ended, RunEnd, RunWrite, SteerText, SubmitOutcome, Submitted, WaitOutcome
 from shared.store.runs import RunStore
 
@@ -59,7 +60,13 @@ class FakeWorkerRunStore(RunStore):
         return self.claims.pop() if self.claims else None
 
     async def submit(
-        self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
+        self,
+        run: RunRecord,
+        *,
+        on_busy: OnBusy,
+        idempotency_key: str = "",
+        steer: SteerText | None = None,
+        owner: ThreadOwner = NOBODY,
     ) -> Submitted:
         return Submitted(SubmitOutcome.ACTIVE, run)
 

@@ -99,13 +99,23 @@ class ClusterProcesses:
         """Move the slot of a key, and the keys that it holds, to another node."""
         slot, giver = key_slot(key.encode()), giver or self.node_of(key)
         with Redis.from_url(giver.url) as source, Redis.from_url(taker.url) as target:
-            giver_id, taker_id = (str(_call(node, "CLUSTER", "MYID"), "ascii") for node in (source, target))
-            _call(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", giver_id)
-            _call(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", taker_id)
+            taker_id = _begin_move(slot, source, target)
             while keys := _call(source, "CLUSTER", "GETKEYSINSLOT", slot, 100):
                 _call(source, "MIGRATE", "127.0.0.1", taker.port, "", 0, 5000, "KEYS", *keys)
             for node in (target, source):
                 _call(node, "CLUSTER", "SETSLOT", slot, "NODE", taker_id)
+
+    @contextmanager
+    def half_moved(self, key: str, taker: RedisProcess) -> Iterator[None]:
+        """Have the slot of a key move for as long as the block lasts, without any of its keys; then it stays."""
+        slot = key_slot(key.encode())
+        with Redis.from_url(self.node_of(key).url) as source, Redis.from_url(taker.url) as target:
+            _begin_move(slot, source, target)
+            try:
+                yield
+            finally:
+                for node in (target, source):
+                    _call(node, "CLUSTER", "SETSLOT", slot, "STABLE")
 
     def _make(self, name: str) -> RedisProcess:
         folder = self._folder / name
@@ -126,6 +136,14 @@ class ClusterProcesses:
     def _stop(self) -> None:
         for node in (*self._replicas, *self.nodes):
             node.stop()
+
+
+def _begin_move(slot: int, source: Any, target: Any) -> str:
+    """Announce to both nodes that a slot moves; return the id of its new node."""
+    giver_id, taker_id = (str(_call(node, "CLUSTER", "MYID"), "ascii") for node in (source, target))
+    _call(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", giver_id)
+    _call(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", taker_id)
+    return taker_id
 
 
 def _meet(redis: Any, node: RedisProcess) -> None:

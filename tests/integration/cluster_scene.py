@@ -9,7 +9,9 @@ from shared.clock import isoformat
 from shared.config import RedisConfig
 from shared.contract.api import OnBusy
 from shared.contract.run import RunRecord
-from shared.store.cluster.connection import ClusterConnection, open_connection
+from shared.store.cluster.connection import ClusterConnection
+from shared.store.cluster.notifications import ClusterNotifications
+from shared.store.connection import open_connection
 from shared.store.events import EventStore
 from shared.store.leases import LeaseStore
 from shared.store.run_values import Claim, RunWrite
@@ -41,6 +43,9 @@ class Scene:
 
     def node_of(self, thread_id: str) -> RedisProcess:
         return self.processes.node_of(self.stream(thread_id))
+
+    def notifications(self, *, dead_after_seconds: float) -> ClusterNotifications:
+        return ClusterNotifications(self.connection.redis.map, dead_after_seconds=dead_after_seconds)
 
     async def claim(self, thread_id: str) -> Claim:
         """Submit and claim the run `r-{thread_id}` of a thread."""

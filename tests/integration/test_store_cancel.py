@@ -15,7 +15,6 @@ from shared.errors import LeaseLostError, RunNotFoundError
 from shared.ids import new_id
 from shared.keys import OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX
 from shared.store.leases import RenewalOutcome
-from shared.store.notifications import Notifications
 from shared.store.redis.connection import Connection
 from shared.store.run_values import Cancelled, CancelOutcome, RunWrite
 from tests.integration.store_scene import StoreScene, end_of, open_store
@@ -78,7 +77,7 @@ async def test_the_owner_of_a_run_is_notified_and_sees_a_cancel_at_the_next_rene
     await submit(store, "a")
     run = await owned(store)
     channel = f"{WORKER_CHANNEL_PREFIX}w"
-    async with Notifications(Connection(store.redis)).open() as subscription, asyncio.timeout(5):
+    async with Connection(store.redis).worker_notifications().open() as subscription, asyncio.timeout(5):
         await subscription.watch([channel])
         while channel not in await subscription.received():
             pass

@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 
 from modem.service.lease.active_runs import ActiveRuns
-from modem.service.legacy import CROSS_SLOT, accept_flow
+from modem.service.legacy import OTHER_THREAD, accept_flow
 from shared.contract.api import OnBusy
 from shared.contract.run import RunJob, RunRecord, RunStatus
 from shared.errors import ConfigurationError, StoreUnavailableError
 from shared.keys import IDLE_CHANNEL, OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX, run_thread
-from shared.store.cluster.check import check_cluster
-from shared.store.cluster.connection import open_connection
-from shared.store.cluster.notifications import ClusterNotifications, ClusterSubscription
+from shared.store.cluster.notifications import ClusterSubscription
+from shared.store.connection import check_connection, open_connection
 from shared.store.leases import OpenRun, RenewalOutcome
-from shared.store.notifications import Notifications, Subscription
 from shared.store.presence import Presence, ThreadPresence
+from shared.store.redis.notifications import Subscription
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.run_values import Claim, SubmitOutcome
 from shared.store.threads import ThreadStore
@@ -114,7 +113,7 @@ async def _receive(subscription: Subscription | ClusterSubscription, wanted: set
 async def test_notifications_of_all_nodes_are_received_on_one_subscription(scene: Scene) -> None:
     claims = [await scene.claim(thread_id) for thread_id in THREADS]
     channels = {scene.connection.keys(thread_id).channel for thread_id in THREADS}
-    async with ClusterNotifications(scene.connection, dead_after_seconds=_FOR_EVER).open() as subscription:
+    async with scene.notifications(dead_after_seconds=_FOR_EVER).open() as subscription:
         await subscription.watch(channels)
         await _receive(subscription, channels)
         for claim in claims:
@@ -132,7 +131,7 @@ async def test_notifications_of_all_nodes_are_received_on_one_subscription(scene
 
 async def test_a_workers_notification_is_received_from_any_node(scene: Scene) -> None:
     channel = f"{WORKER_CHANNEL_PREFIX}w"
-    async with Notifications(scene.connection).open() as subscription:
+    async with scene.connection.worker_notifications().open() as subscription:
         await subscription.watch([channel])
         await _receive(subscription, {IDLE_CHANNEL, channel})
         for thread_id in ("a", "b", "c"):
@@ -148,7 +147,7 @@ async def test_commands_and_notifications_follow_a_slot_that_moves(scene: Scene)
     scene.processes.give_slot(channel, taker)
     await scene.write(claim, 1)
     scene.processes.give_slot(channel, giver, giver=taker)
-    async with ClusterNotifications(scene.connection, dead_after_seconds=_FOR_EVER).open() as subscription:
+    async with scene.notifications(dead_after_seconds=_FOR_EVER).open() as subscription:
         await subscription.watch([channel])
         await _receive(subscription, {channel})
         scene.processes.give_slot(channel, taker)
@@ -163,6 +162,21 @@ async def test_commands_and_notifications_follow_a_slot_that_moves(scene: Scene)
             scene.processes.give_slot(channel, giver, giver=taker)
 
 
+async def test_a_slot_that_does_not_finish_moving_is_unavailable_as_a_lost_node_is(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    claim = await scene.claim("a")
+    taker = next(node for node in scene.processes.nodes if node is not scene.node_of("a"))
+    with scene.processes.half_moved(scene.stream("a"), taker):
+        with pytest.raises(StoreUnavailableError, match="refuses to serve"):
+            await scene.write(claim, 1)
+        assert "Multiple keys request during rehashing of slot" in caplog.text
+        outcomes = await scene.leases.renew([claim.run], lease_seconds=60)
+        assert outcomes == [RenewalOutcome.UNKNOWN]
+    await scene.write(claim, 1)
+    assert await scene.count_entries(["a"]) == {"a": 1}
+
+
 @pytest.mark.parametrize("way", ["killed", "hung"])
 async def test_a_lost_node_delays_no_other_node(scene: Scene, way: str) -> None:
     claims = {thread_id: await scene.claim(thread_id) for thread_id in THREADS}
@@ -170,7 +184,7 @@ async def test_a_lost_node_delays_no_other_node(scene: Scene, way: str) -> None:
     there = [thread_id for thread_id in THREADS if scene.node_of(thread_id) is lost]
     elsewhere = [thread_id for thread_id in THREADS if thread_id not in there]
     channels = {thread_id: scene.connection.keys(thread_id).channel for thread_id in THREADS}
-    async with ClusterNotifications(scene.connection, dead_after_seconds=_DEAD_AFTER).open() as subscription:
+    async with scene.notifications(dead_after_seconds=_DEAD_AFTER).open() as subscription:
         await subscription.watch(channels.values())
         await _receive(subscription, set(channels.values()))
         lost.stop() if way == "killed" else lost.pause()
@@ -217,7 +231,7 @@ async def test_a_replica_that_takes_over_is_found_and_notifies(tmp_path: Path) -
         processes.add_replica(lost)
         async with open_scene(processes) as scene:
             claim, channel = await scene.claim("b"), scene.connection.keys("b").channel
-            async with ClusterNotifications(scene.connection, dead_after_seconds=_DEAD_AFTER).open() as subscription:
+            async with scene.notifications(dead_after_seconds=_DEAD_AFTER).open() as subscription:
                 await subscription.watch([channel])
                 await _receive(subscription, {channel})
                 processes.wait_for_replica(lost, "{b}")
@@ -245,7 +259,7 @@ async def test_a_legacy_message_for_a_thread_of_another_slot_is_refused_with_the
     services = replace(made, runs=scene.runs, keys=scene.connection.keys)
     await accept_flow(message("flow", "cross-slot", thread_id="a"), services, scene.threads)
     refused = await scene.runs.get("flow", "cross-slot")
-    assert (refused.status, refused.message) == (RunStatus.FAILED, CROSS_SLOT)
+    assert (refused.status, refused.message) == (RunStatus.FAILED, OTHER_THREAD)
     await accept_flow(message("flow", "same-slot"), services, scene.threads)
     assert (await scene.runs.get("flow", "same-slot")).status is RunStatus.COMPLETED
     for number in ("cross-slot", "same-slot"):
@@ -257,9 +271,9 @@ async def test_a_legacy_message_for_a_thread_of_another_slot_is_refused_with_the
 
 async def test_a_redis_that_is_no_cluster_is_refused_at_the_start(redis_url: str, processes: ClusterProcesses) -> None:
     with pytest.raises(ConfigurationError, match="not in cluster mode"):
-        await check_cluster(config(redis_url))
-    await check_cluster(config(processes.url))
-    await check_cluster(config("redis://127.0.0.1:1/0"))
+        await check_connection(config(redis_url))
+    await check_connection(config(processes.url))
+    await check_connection(config("redis://127.0.0.1:1/0"))
     connection = open_connection(config(redis_url), retries=0)
     with pytest.raises(StoreUnavailableError, match="does not serve as one"):
         await ThreadStore(connection, ttl_seconds=TTL).get("a")

@@ -11,8 +11,8 @@ from redis import Redis as SyncRedis
 from shared.config import RedisConfig
 from shared.errors import StoreUnavailableError
 from shared.keys import IDLE_CHANNEL
-from shared.store.notifications import Notifications, Subscription
 from shared.store.redis.connection import Connection, open_redis
+from shared.store.redis.notifications import Subscription
 from shared.store.threads import ThreadStore
 from tests.integration.redis_process import RedisProcess, free_port
 from tests.integration.sentinel_group import SentinelGroup
@@ -63,14 +63,14 @@ async def _receive_for_ever(subscription: Subscription) -> None:
 
 
 async def test_a_subscription_follows_the_master(group: SentinelGroup, connection: Connection) -> None:
-    async with Notifications(connection).open() as subscription:
+    async with connection.thread_notifications().open() as subscription:
         await subscription.watch(["channel"])
         old = group.master()
         group.kill_master()
         group.wait_for_other_master(old)
         with pytest.raises(StoreUnavailableError):
             await asyncio.wait_for(_receive_for_ever(subscription), _LIMIT_SECONDS)
-    async with asyncio.timeout(_LIMIT_SECONDS), Notifications(connection).open() as subscription:
+    async with asyncio.timeout(_LIMIT_SECONDS), connection.thread_notifications().open() as subscription:
         await subscription.watch(["channel"])
         received: set[str] = set()
         while received != {IDLE_CHANNEL, "channel"}:

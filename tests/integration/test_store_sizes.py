@@ -27,8 +27,8 @@ from shared.contract.run import (
 from shared.errors import SteeringFullError
 from shared.ids import StreamId
 from shared.keys import OPEN_RUNS_INDEX, run_thread
+from shared.store.hash_pages import PAGE_BYTES
 from shared.store.records import PART_BYTES, read_message
-from shared.store.redis.hash_pages import PAGE_BYTES
 from shared.store.run_values import RunWrite, SteerText, SubmitOutcome, WaitOutcome
 from tests.fakes.contract_strategies import TEXT
 from tests.integration.store_scene import TTL, StoreScene, end_of, event_of, open_store

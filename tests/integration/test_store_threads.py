@@ -6,8 +6,10 @@ import pytest
 from pydantic import JsonValue
 
 from shared.contract.api import OnBusy
-from shared.errors import InvalidCursorError, LeaseLostError, ThreadNotFoundError
-from shared.keys import THREAD_INDEX
+from shared.contract.run import RunRecord
+from shared.contract.thread import NOBODY, ShareRole, ThreadOwner
+from shared.errors import InvalidCursorError, LeaseLostError, ThreadNotFoundError, TooManySharesError
+from shared.keys import THREAD_INDEX, tenant_index, user_index
 from shared.store.run_values import RunWrite
 from shared.store.threads import TOMBSTONE_SECONDS, MessagePage
 from tests.integration.store_scene import StoreScene, open_store
@@ -142,3 +144,83 @@ async def test_messages_are_read_in_pages_from_the_oldest(store: StoreScene) -> 
     await store.redis.rpush(store.keys.messages, *(f'{{"role":"user","content":"{n}"}}' for n in range(5)))
     page = (await store.threads.messages("t", start=1, limit=2)).messages
     assert [message.text() for message in page] == ["1", "2"]
+
+
+async def test_threads_are_listed_by_tenant_and_by_user(store: StoreScene) -> None:
+    await store.threads.create("a1", tenant="a", owner="ann")
+    await store.threads.create("a2", tenant="a", owner="abe")
+    await store.threads.create("b1", tenant="b", owner="ann")
+    assert await in_index(store, tenant_index("a")) == {"a1", "a2"}
+    assert await in_index(store, user_index("a", "ann")) == {"a1"}
+    assert await in_index(store, user_index("b", "ann")) == {"b1"}
+    await store.threads.delete("a1")
+    assert await in_index(store, tenant_index("a")) == {"a2"}
+    assert not await store.redis.exists(user_index("a", "ann"))
+
+
+async def test_a_shared_thread_is_on_the_list_of_who_may_see_it(store: StoreScene) -> None:
+    await store.threads.create("shared", tenant="a", owner="ann")
+    await store.threads.share("shared", "abe", ShareRole.VIEWER)
+    made = await store.threads.share("shared", "eve", ShareRole.EDITOR)
+    assert made.shares == {"abe": ShareRole.VIEWER, "eve": ShareRole.EDITOR}
+    assert await store.threads.owner_of("shared") == ThreadOwner("a", "ann", made.shares)
+    assert await in_index(store, user_index("a", "abe")) == {"shared"}
+    assert (await store.threads.share("shared", "abe", None)).shares == {"eve": ShareRole.EDITOR}
+    assert await in_index(store, user_index("a", "abe")) == set()
+    await store.threads.share("shared", "ann", None)
+    assert await in_index(store, user_index("a", "ann")) == {"shared"}, "it stays its owner's"
+    assert (await store.threads.share("shared", "eve", None)).shares == {}
+    with pytest.raises(ThreadNotFoundError):
+        await store.threads.share("other", "abe", ShareRole.VIEWER)
+
+
+async def test_a_thread_is_shared_with_so_many_and_no_more(store: StoreScene) -> None:
+    for number in range(50):
+        await store.threads.share("t", f"user {number}", ShareRole.VIEWER)
+    with pytest.raises(TooManySharesError):
+        await store.threads.share("t", "one more", ShareRole.VIEWER)
+    assert len((await store.threads.share("t", "user 0", ShareRole.EDITOR)).shares) == 50
+    await store.threads.share("t", "user 1", None)
+    await store.threads.share("t", "one more", ShareRole.VIEWER)
+
+
+async def test_a_run_keeps_its_thread_on_every_list(store: StoreScene) -> None:
+    await store.threads.create("kept", tenant="a", owner="ann")
+    await store.threads.share("kept", "abe", ShareRole.EDITOR)
+    owner = await store.threads.owner_of("kept")
+    assert owner is not None
+    lists = [tenant_index("a"), user_index("a", "ann"), user_index("a", "abe")]
+    for name in lists:
+        await store.redis.expire(name, 60)
+    await store.runs.submit(
+        RunRecord(run_id="r", thread_id="kept", task="x", created_at=""), on_busy=OnBusy.QUEUE, owner=owner
+    )
+    lifetimes = await store.lifetimes()
+    assert all(lifetimes[name] > 60 for name in lists)
+
+
+async def test_threads_of_an_earlier_version_belong_to_the_default_tenant(store: StoreScene) -> None:
+    await store.threads.create("new", tenant="a", owner="ann")
+    await make(store, *(f"old {number}" for number in range(1100)))
+    await store.redis.delete(tenant_index("default"))
+    for number in range(1100):
+        await store.redis.hdel(f"thread:old {number}:metadata", "tenant")
+    assert await store.threads.owner_of("old 0") == NOBODY
+    assert await store.threads.index.adopt() == 1100
+    assert await store.threads.index.adopt() == 0
+    assert await in_index(store, tenant_index("default")) == {f"old {number}" for number in range(1100)}
+    page = await store.threads.newest(cursor=None, limit=100, index=tenant_index("default"))
+    assert [thread.thread_id for thread in page.items][:2] == ["old 1099", "old 1098"]
+
+
+async def test_whose_a_thread_is_that_cannot_be_read(store: StoreScene) -> None:
+    await store.redis.hset("thread:t:metadata", mapping={"tenant": b"\xff", "owner": b"\xfe", "shares": b"{"})
+    assert await store.threads.owner_of("t") == NOBODY
+    await store.redis.delete("thread:t:metadata")
+    await store.redis.rpush("thread:t:metadata", "no hash")
+    assert await store.threads.owner_of("t") == NOBODY
+    assert await store.threads.owner_of("never was") is None
+
+
+async def in_index(store: StoreScene, name: str) -> set[str]:
+    return {member.partition(b":")[2].decode() for member in await store.redis.zrange(name, 0, -1)}

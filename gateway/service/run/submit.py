@@ -7,6 +7,7 @@ from gateway.service.run.run_values import make_end, steer_text
 from shared.clock import SystemClock, isoformat
 from shared.contract.api import ExecuteRequest, ExecuteResponse, InputRequest, OnBusy
 from shared.contract.run import Decision, QuestionKind, RunJob, RunRecord, RunStatus, StopReason
+from shared.contract.thread import NOBODY, ThreadOwner
 from shared.errors import BrokerUnavailableError
 from shared.ids import new_id
 from shared.store.run_values import Ended, RunEnd, SteerText, SubmitOutcome, Submitted
@@ -18,7 +19,13 @@ class RunWriter(Protocol):
     """Where runs are stored."""
 
     async def submit(
-        self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
+        self,
+        run: RunRecord,
+        *,
+        on_busy: OnBusy,
+        idempotency_key: str = "",
+        steer: SteerText | None = None,
+        owner: ThreadOwner = NOBODY,
     ) -> Submitted:
         """Store a run as active or queued, or add its steering text to the active run."""
 
@@ -77,8 +84,15 @@ class RunSubmission:
         self._publisher = publisher
         self._clock = clock
 
-    async def submit(self, thread_id: str, request: ExecuteRequest, *, idempotency_key: str = "") -> ExecuteResponse:
-        """Return the run that stands for the request.
+    async def submit(
+        self,
+        thread_id: str,
+        request: ExecuteRequest,
+        *,
+        idempotency_key: str = "",
+        owner: ThreadOwner = NOBODY,
+    ) -> ExecuteResponse:
+        """Return the run that stands for the request on a thread of `owner`.
 
         Raises ThreadNotFoundError, ThreadBusyError, StoreUnavailableError, BrokerUnavailableError.
         """
@@ -92,7 +106,9 @@ class RunSubmission:
             created_at=isoformat(self._clock.now()),
         )
         steer = steer_text(run, self._clock) if request.on_busy is OnBusy.STEER else None
-        submitted = await self._runs.submit(run, on_busy=request.on_busy, idempotency_key=idempotency_key, steer=steer)
+        submitted = await self._runs.submit(
+            run, on_busy=request.on_busy, idempotency_key=idempotency_key, steer=steer, owner=owner
+        )
         status = await self._start(submitted, request.task)
         if submitted.queued_after is not None and request.on_busy is OnBusy.INTERRUPT:
             # Not the run that is active by now, which may be one that interrupts, too.

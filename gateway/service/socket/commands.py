@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from gateway.service.access import Action, ThreadAccess, acting_user
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
 from gateway.service.run.submit import ActiveRunReader, RunSubmission
@@ -15,6 +16,7 @@ from gateway.service.validation_message import validation_message
 from shared.clock import isoformat
 from shared.contract.api import CancelResponse, InputResponse
 from shared.contract.json_text import JsonSyntaxError, JsonTextError, read_json
+from shared.contract.principal import Principal
 from shared.contract.socket import (
     COMMANDS,
     MAX_REQUEST_ID_CHARS,
@@ -33,6 +35,8 @@ class SocketCommands:
     """The commands of one thread."""
 
     thread_id: str
+    principal: Principal
+    access: ThreadAccess
     threads: ActiveRunReader
     submission: RunSubmission
     cancellation: RunCancellation
@@ -42,9 +46,12 @@ class SocketCommands:
         """Return the `ack` of a command, or a `pong`; raises what the use case raises."""
         if isinstance(command, PingCommand):
             return _answer("pong", command, {"time": isoformat(datetime.now(UTC))})
+        owner = await self.access.check(self.principal, self.thread_id, Action.RUN)  # it may have changed
         if isinstance(command, ExecuteCommand):
+            task = command.model_copy(update={"user_uuid": acting_user(self.principal, command.user_uuid)})
             key = command.idempotency_key
-            return _acknowledge(command, await self.submission.submit(self.thread_id, command, idempotency_key=key))
+            submitted = await self.submission.submit(self.thread_id, task, owner=owner, idempotency_key=key)
+            return _acknowledge(command, submitted)
         run_id = await self._run_of(command)
         if isinstance(command, CancelCommand):
             status = await self.cancellation.cancel(self.thread_id, run_id)

@@ -19,7 +19,7 @@ from gateway.service.stream.subscriber import HubTimings, Subscriber
 from gateway.service.stream.timer_wheel import TimerWheel
 from gateway.service.stream.topic import StreamEnd, StreamTopic
 from shared.ids import StreamId
-from shared.store.notification_listener import NotificationListener, NotificationSource
+from shared.store.redis.notifications import NotificationListener, NotificationSource
 
 _SWEPT_PER_SECOND: Final = 300  # streams at most, so that thousands of idle ones cost next to nothing
 _SWEEP_SLICE: Final = 128  # streams at once, so that a notified stream waits for few others
@@ -55,7 +55,7 @@ class EventHub:
             fallback=f"falling back to polling every {self._timings.fallback_poll_interval:g} s",
         )
         self._removals = RemovalCheck(reader)
-        self._readers: dict[str, NodeStreamReader] = {}  # by Redis node
+        self._readers: dict[str, NodeStreamReader] = {}  # by Redis server
         self._reader_by_topic: dict[StreamTopic, NodeStreamReader] = {}
         self._reader_added = asyncio.Event()
         self._closing = False
@@ -138,7 +138,7 @@ class EventHub:
             node_reader.request_read(topic)
 
     def _update_reader(self, topic: StreamTopic) -> None:
-        """Move a stream whose slot has moved to the reader of its new node: the old node may be gone or hang."""
+        """Move a stream that another server has now to the reader of that one: the former may be gone or hang."""
         node_reader, former = self._reader_of(topic.stream), self._reader_by_topic.get(topic)
         if former is not None and node_reader is not former:
             former.remove(topic)

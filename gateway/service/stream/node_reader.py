@@ -1,4 +1,4 @@
-"""Reads new entries of all streams of one Redis node, so that a slow or dead node delays only its own streams."""
+"""Reads new entries of all streams of one Redis server, so that a slow or dead one delays only its own streams."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +26,11 @@ class StreamLogReader(PageReader, StreamRegistry, Protocol):
         """Return the entries after each position without blocking."""
 
     def node_of(self, stream: str) -> str:
-        """Return the node that has a stream; streams of one node are read together."""
+        """Return the name of the Redis server that has a stream; streams of one server are read together."""
 
 
 class NodeStreamReader:
-    """Reads the streams of one node for which a read was requested."""
+    """Reads the streams of one server for which a read was requested."""
 
     def __init__(
         self,

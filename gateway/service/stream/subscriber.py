@@ -15,7 +15,7 @@ from gateway.service.stream.topic import START, StreamEnd, StreamTopic
 from gateway.service.stream.types import Burst, Frame
 from shared.errors import StoreUnavailableError
 from shared.ids import StreamId
-from shared.store.notification_listener import ListenerTimings
+from shared.store.redis.notifications import ListenerTimings
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 
 from modem.service.lease.active_runs import ActiveRuns, LeaseKeeper
-from shared.store.notification_listener import ListenerTimings, NotificationListener, NotificationSource
+from shared.store.redis.notifications import ListenerTimings, NotificationListener, NotificationSource
 
 _FALLBACK = "cancels are found at the next lease renewal"
 

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from shared.config import RedisConfig
 from shared.errors import ConfigurationError, StoreUnavailableError
 from shared.store.cluster.client import ClusterRedis
 
@@ -13,21 +12,15 @@ from shared.store.cluster.client import ClusterRedis
 _OLDEST: Final = 7
 
 
-async def check_cluster(config: RedisConfig) -> None:
+async def check_nodes(redis: ClusterRedis) -> None:
     """Raise ConfigurationError for a Redis that answers and cannot do what `redis.cluster` asks for.
 
     One that does not answer yet, or does not show its version, passes.
     """
-    if not config.cluster:
-        return
-    redis = ClusterRedis(config, retries=0)
-    try:
-        with suppress(RedisError, OSError, StoreUnavailableError):
-            _check(await redis.map.client(redis.map.seed).info())
-            for master in await redis.masters():
-                _check(await master.info())
-    finally:
-        await redis.aclose()
+    with suppress(RedisError, OSError, StoreUnavailableError):
+        _check(await redis.map.client(redis.map.seed).info())
+        for master in await redis.masters():
+            _check(await master.info())
 
 
 def _check(info: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 from shared.config import RedisConfig
 from shared.errors import StoreUnavailableError
 from shared.store.cluster.node_map import Address, ClusterMap
+from shared.store.redis.errors import refusal
 
 # Pauses between tries while a slot moves or the cluster elects a master: about a second in all.
 _PAUSES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.4)
@@ -75,7 +76,10 @@ class ClusterRedis(AsyncCoreCommands):
         await self.map.aclose()
 
     async def send(self, commands: Sequence[NodeCommand], *, transaction: bool = False) -> list[Any]:
-        """Run commands on their nodes at once; the answer of one that failed is its error."""
+        """Run commands on their nodes at once; the answer of one that failed is its error.
+
+        A slot that goes on moving, or has no master for too long, is a StoreUnavailableError.
+        """
         await self.map.load()
         answers: list[Any] = [None] * len(commands)
         left: Sequence[int] = range(len(commands))
@@ -85,7 +89,9 @@ class ClusterRedis(AsyncCoreCommands):
             await asyncio.gather(*(sending.ask(address, group) for address, group in sending.group(left).items()))
             left = [index for index in left if isinstance(answers[index], _REDIRECTIONS)]
             if not left:
-                break
+                return answers
+        for index in left:
+            answers[index] = refusal(answers[index])
         return answers
 
 

@@ -6,6 +6,7 @@ channels that the node still has, while the other nodes' notifications are recei
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -13,10 +14,9 @@ from typing import Any, Final
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.errors import StoreUnavailableError
-from shared.store.cluster.connection import ClusterConnection
+from shared.store.cluster.client import ClusterRedis
 from shared.store.cluster.node_map import Address, ClusterMap
-from shared.store.notifications import Notifications, Subscription, open_subscription, subscription_errors
-from shared.store.redis.connection import Connection
+from shared.store.redis.notifications import Subscription, open_subscription, subscription_errors
 
 _log = logging.getLogger(__name__)
 
@@ -171,8 +171,8 @@ class ClusterSubscription:
 class ClusterNotifications:
     """Opens subscriptions to all nodes."""
 
-    def __init__(self, connection: ClusterConnection, *, dead_after_seconds: float = _DEAD_AFTER_SECONDS) -> None:
-        self._nodes = connection.cluster.map
+    def __init__(self, nodes: ClusterMap, *, dead_after_seconds: float = _DEAD_AFTER_SECONDS) -> None:
+        self._nodes = nodes
         self._dead_after = dead_after_seconds
 
     @asynccontextmanager
@@ -187,6 +187,15 @@ class ClusterNotifications:
                 await subscription.close()
 
 
-def open_notifications(connection: Connection) -> Notifications | ClusterNotifications:
-    """Return what opens subscriptions to the notifications of threads."""
-    return ClusterNotifications(connection) if isinstance(connection, ClusterConnection) else Notifications(connection)
+class AnyNodeNotifications:
+    """Opens subscriptions to one node, for channels whose notifications every node passes on to all others."""
+
+    def __init__(self, redis: ClusterRedis) -> None:
+        self._redis = redis
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Subscription]:
+        """Yield a subscription without channels yet; raises StoreUnavailableError."""
+        node = random.choice(await self._redis.masters())  # noqa: S311 - no secret
+        async with open_subscription(node, Subscription) as subscription:
+            yield subscription

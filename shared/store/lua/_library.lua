@@ -177,7 +177,7 @@ local function keep_deltas(run)
   redis.call('HDEL', METADATA, 'log_lost_text_to')
 end
 
--- Notify subscribers of new entries. PUBLISH_COMMAND is defined before this text: PUBLISH, or SPUBLISH in a cluster.
+-- Notify subscribers of new entries. PUBLISH_COMMAND is defined before this text, by who connects to Redis.
 local function notify(channel, legacy_channel)
   redis.call(PUBLISH_COMMAND, channel, '')
   if legacy_channel ~= '' then redis.call(PUBLISH_COMMAND, legacy_channel, '') end

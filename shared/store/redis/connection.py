@@ -1,86 +1,26 @@
-"""The connection to Redis, its Lua scripts, and its failures as our own errors."""
+"""The connection to one Redis server, or to the master that Sentinels name."""
 
 import asyncio
-import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
-from redis.exceptions import (
-    AskError,
-    BusyLoadingError,
-    ClusterDownError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TryAgainError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import NoScriptError
 
 from shared.config import RedisConfig
-from shared.errors import StoreUnavailableError, UnreadableRecordError
+from shared.errors import UnreadableRecordError
 from shared.keys import ThreadKeys
+from shared.store.redis.errors import redis_errors
 from shared.store.redis.master_pool import open_pool
+from shared.store.redis.notifications import Notifications
 from shared.store.redis.round_trips import SharedRoundTrips
+from shared.store.redis.scripts import Argument, ScriptCall, load_scripts, read_scripts
 from shared.store.redis.stream_read_connection import RawEntry, StreamReadConnection
 
 # Every script may be sent twice without a second effect, so a lost answer may be asked for again.
 RETRIES: Final = 3
 
-# A replica during fail-over, a full memory, a failed fork, a slot that moves: the command was refused, not wrong.
-_REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError, AskError)
-# Codes that redis-py has no class for, and those that a Redis before version 7 prefixes with text about the script, or
-# redis-py with text about the pipeline.
-_REFUSED: Final = re.compile(
-    r"(?:^|[:\s]-|caused error: \(')"
-    r"(?:OOM|MISCONF|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOREPLICAS|MASTERDOWN)\b"
-)
-
-# In a cluster PUBLISH reaches every node; SPUBLISH notifies only on the node that has the thread.
-_PUBLISH: Final = {False: "local PUBLISH_COMMAND = 'PUBLISH'\n", True: "local PUBLISH_COMMAND = 'SPUBLISH'\n"}
-
-logger = logging.getLogger(__name__)
-
-Argument = str | bytes | int | float
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptCall:
-    """One call of a script; in a cluster one that is not `is_needed` may fail when its node cannot be used."""
-
-    script: str
-    keys: Sequence[str]
-    arguments: Sequence[Argument]
-    is_needed: bool = True
-
-
-@contextmanager
-def redis_errors() -> Iterator[None]:
-    """Translate failures of Redis into StoreUnavailableError, or UnreadableRecordError for a key of the wrong type."""
-    try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError) as error:
-        raise StoreUnavailableError from error
-    except RuntimeError as error:
-        # uvloop's error for writing to a connection that has just been closed; redis-py lets it through.
-        if "handler is closed" not in str(error):
-            raise
-        raise StoreUnavailableError from error
-    except RedisError as error:
-        if isinstance(error, _REFUSALS) or _REFUSED.search(str(error)):
-            # The text of Redis names scripts and addresses of ours, and the sentence of an error goes to clients.
-            logger.warning("Redis refuses to serve: %s", error)
-            raise StoreUnavailableError("Redis refuses to serve. Try again.") from error
-        if "WRONGTYPE" in str(error):
-            raise UnreadableRecordError("A Redis key has the wrong type.") from error
-        raise
+_PUBLISH_COMMAND: Final = "PUBLISH"
 
 
 def open_redis(config: RedisConfig, *, retries: int = RETRIES) -> Redis:
@@ -100,25 +40,18 @@ def _one_of(answer: list[Any] | BaseException) -> Any:
 
 
 class Connection:
-    """One process's Redis client with its scripts; the stores share it."""
+    """One process's Redis client with its scripts; the stores share it, as a StoreConnection."""
 
-    def __init__(self, redis: Any, *, cluster: bool = False) -> None:  # a Redis, or what has its methods
+    def __init__(self, redis: Any) -> None:  # a Redis, or what has its methods
         # redis-py types every answer as bytes or str; what comes here is always bytes.
         self.redis = redis
-        self._cluster = cluster
         self._round_trips = SharedRoundTrips(self._exchange)
         self._stream_read_connection: StreamReadConnection | None = None
-        folder = resources.files("shared.store") / "lua"
-        library = _PUBLISH[cluster] + (folder / "_library.lua").read_text()
-        self._scripts: dict[str, AsyncScript] = {
-            file.name.removesuffix(".lua"): self.redis.register_script((library + file.read_text()).encode())
-            for file in folder.iterdir()
-            if file.name.endswith(".lua") and not file.name.startswith("_")
-        }
+        self._scripts = read_scripts(_PUBLISH_COMMAND)
 
     def keys(self, thread_id: str) -> ThreadKeys:
         """Return the key names of a thread."""
-        return ThreadKeys(thread_id, self._cluster)
+        return ThreadKeys(thread_id)
 
     async def call(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script of ours; raises StoreUnavailableError."""
@@ -132,10 +65,7 @@ class Connection:
             return await self._round_trips.send(calls)
 
     async def call_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts of several threads; the answer of one may be an UnreadableRecordError.
-
-        Only in a cluster, it may be a StoreUnavailableError too.
-        """
+        """Run scripts of several threads; the answer of one may be an UnreadableRecordError."""
         answers = await asyncio.gather(*(self.call_many([call]) for call in calls), return_exceptions=True)
         return [_one_of(answer) for answer in answers]
 
@@ -150,19 +80,26 @@ class Connection:
     async def load_scripts(self) -> None:
         """Load all scripts into Redis, so that the first calls need not; raises StoreUnavailableError."""
         with redis_errors():
-            for redis in await self.servers():
-                pipe = redis.pipeline(transaction=False)
-                for script in self._scripts.values():
-                    pipe.script_load(script.script)
-                await pipe.execute()
+            await load_scripts(self.redis, self._scripts.values())
 
-    async def servers(self) -> list[Redis]:
-        """Return a client for each server that may be written to."""
+    async def servers(self) -> Sequence[Redis]:
+        """Return the client: this is the only server."""
         return [self.redis]
 
     def node_of(self, key: str) -> str:
-        """Return the name of the node that has a key; streams of one node are read together."""
+        """Return one name for all keys."""
         return ""
+
+    def thread_notifications(self) -> Notifications:
+        """Return what opens subscriptions to the channels of threads."""
+        return Notifications(self.redis)
+
+    def worker_notifications(self) -> Notifications:
+        """Return what opens subscriptions to the channels of workers."""
+        return Notifications(self.redis)
+
+    async def check(self) -> None:
+        """Return: any Redis server will do."""
 
     async def aclose(self) -> None:
         """Close all connections."""

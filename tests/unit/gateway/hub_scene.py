@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.subscriber import Batch, HubTimings, Subscriber
 from shared.ids import StreamId, parse_stream_id
-from shared.store.notification_listener import ListenerTimings
+from shared.store.redis.notifications import ListenerTimings
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.service.stream.subscriber import Batch, HubTimings
 from gateway.service.stream.topic import START, StreamEnd
-from shared.store.notification_listener import ListenerTimings
+from shared.store.redis.notifications import ListenerTimings
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 from tests.unit.gateway.hub_scene import (

@@ -18,7 +18,7 @@ from gateway.service.stream.subscriber import Batch, HubTimings, MissingEvents, 
 from gateway.service.stream.topic import START
 from gateway.service.stream.types import Burst
 from shared.ids import StreamId, parse_stream_id
-from shared.store.notification_listener import ListenerTimings
+from shared.store.redis.notifications import ListenerTimings
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from gateway.controller.error_handlers import status_of
-from shared.errors import BaudError, ForbiddenError, InvalidMessageError, UnreadableMessageError
+from shared.errors import BaudError, ForeignOriginError, InvalidMessageError, UnreadableMessageError
 from tests.documented import app, document
 
 _ERROR = {"$ref": "#/components/schemas/ErrorResponse"}
 # What no HTTP route raises: of a WebSocket's messages and of its handshake, of the queue.
-_ELSEWHERE = (InvalidMessageError, ForbiddenError, UnreadableMessageError)
+_ELSEWHERE = (InvalidMessageError, ForeignOriginError, UnreadableMessageError)
 _ANY = {"400", "408", "413", "422", "431", "500"}
 
 

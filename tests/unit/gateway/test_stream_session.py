@@ -12,7 +12,7 @@ from gateway.service.stream.types import Item
 from shared.config import StreamConfig
 from shared.errors import StoreUnavailableError
 from shared.store.events import EventPage
-from shared.store.notification_listener import ListenerTimings
+from shared.store.redis.notifications import ListenerTimings
 from tests.fakes.fake_event_log import FakeEventLog
 from tests.fakes.fake_notifications import FakeNotifications
 

@@ -8,6 +8,7 @@ from gateway.service.run.submit import RunSubmission
 from shared.contract.api import ExecuteRequest, OnBusy
 from shared.contract.message import Role
 from shared.contract.run import ContextItem, RunJob, RunRecord, RunStatus, StopReason
+from shared.contract.thread import NOBODY, ThreadOwner
 from shared.errors import BrokerUnavailableError
 from shared.store.run_values import SteerText, Submitted
 from tests.fakes.fake_clock import FakeClock
@@ -166,7 +167,13 @@ async def test_interrupt_does_not_cancel_a_run_that_became_active_later() -> Non
         """The active run ends, and a later one is active before the store returns."""
 
         async def submit(
-            self, run: RunRecord, *, on_busy: OnBusy, idempotency_key: str = "", steer: SteerText | None = None
+            self,
+            run: RunRecord,
+            *,
+            on_busy: OnBusy,
+            idempotency_key: str = "",
+            steer: SteerText | None = None,
+            owner: ThreadOwner = NOBODY,
         ) -> Submitted:
             submitted = await super().submit(run, on_busy=on_busy, idempotency_key=idempotency_key, steer=steer)
             self.active = "later"

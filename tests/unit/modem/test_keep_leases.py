@@ -12,7 +12,7 @@ from shared.config import ModemConfig
 from shared.contract.run import RunRecord, RunStatus
 from shared.errors import StoreUnavailableError
 from shared.store.leases import RenewalOutcome
-from shared.store.notification_listener import ListenerTimings
+from shared.store.redis.notifications import ListenerTimings
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_lease_store import FakeLeaseStore
 from tests.fakes.fake_notifications import FakeNotifications

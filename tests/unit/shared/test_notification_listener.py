@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from shared.errors import StoreUnavailableError
-from shared.store.notification_listener import ListenerTimings, NotificationListener
+from shared.store.redis.notifications import ListenerTimings, NotificationListener
 from tests.fakes.fake_notifications import FakeSubscription
 
 

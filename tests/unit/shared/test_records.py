@@ -34,7 +34,7 @@ def as_read(record: RunRecord | ThreadRecord | AgentState) -> object:
 
 
 def required_are_there(record: RunRecord | ThreadRecord | AgentState) -> bool:
-    names = {"run_id", "thread_id", "created_at", "updated_at"}
+    names = {"run_id", "thread_id", "created_at", "updated_at", "tenant"}
     return all(value != "" for name, value in record.model_dump().items() if name in names)
 
 

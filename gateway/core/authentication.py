@@ -1,0 +1,41 @@
+"""Middleware that finds out who asks, before any route: a request without a valid credential goes no further."""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.controller.dependencies import Services
+from gateway.controller.error_handlers import refuse_request
+from shared.contract.principal import ANONYMOUS, Principal
+from shared.errors import BaudError, UnauthenticatedError
+
+# Load balancers have no credential to ask whether the server works, and these routes tell nothing else.
+_PROBES: Final = frozenset({"/health", "/live", "/ready"})
+
+
+class Authentication:
+    """Puts the principal of each request into its state; 401 for one that has no valid credential."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection of the server."""
+        if scope["type"] != "lifespan" and scope["path"] not in _PROBES:
+            try:
+                scope["state"]["principal"] = await _principal(scope)
+            except BaudError as error:
+                await refuse_request(scope, error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _principal(scope: Scope) -> Principal:
+    services: Services = scope["app"].state.services
+    if services.verifier is None:  # auth.mode = none
+        return ANONYMOUS
+    scheme, _, credential = Headers(scope=scope).get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not credential.strip():
+        raise UnauthenticatedError
+    return await services.verifier.verify(credential.strip())
