@@ -30,6 +30,7 @@ _PATTERNS: Final = tuple(
         (r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}", rf"\1{MASK}"),
         (r"\b(?:sk[-_]|xox[abp]-|gh[pousr]_|e2b_|dtn_|tvly-|AIza|AKIA)[\w-]{8,}", MASK),
         (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*", MASK),
+        (r"\b(baud_[0-9a-f]{8}_)[\w-]{20,}", rf"\1{MASK}"),
         (rf"(?i){_NAMED}\\?\")[^\"\\]+", rf"\1{MASK}"),
         (rf"(?i){_NAMED}')[^']+", rf"\1{MASK}"),
     )
@@ -38,7 +39,7 @@ _NAMED_BARE: Final = re2.compile(rf"(?i){_NAMED})([^\s\"',;&}})\\]+)")
 _NO_SECRET: Final = re2.compile(r"(?i)(?:none|null|bearer)\b")  # may stand where a secret would
 # What every pattern needs: hardly any text holds any of it, and one search is cheaper than seven.
 _HINTS: Final = re2.compile(
-    r"(?i)://|bearer|api[_-]?key|passw|secret|_token|authorization|sk[-_]|xox|gh[pousr]_|e2b_|dtn_|tvly-|aiza|akia|eyj"
+    r"(?i)://|bearer|api[_-]?key|passw|secret|_token|authorization|sk[-_]|xox|gh[pousr]_|e2b_|dtn_|tvly-|aiza|akia|eyj|baud_"
 )
 
 

@@ -108,12 +108,7 @@ def create(
             tenant=tenant, user_id=user, scopes=wanted, name=name, expires_at=expires_at
         )
 
-    new = _run(work, tenant)
-    if new.is_new_user:
-        typer.echo(f"made the user {user} of the tenant {tenant}", err=True)
-    end = isoformat(new.key.expires_at) if new.key.expires_at else "it is revoked"
-    typer.echo(f"key {new.key.id} of {user} in {tenant}, valid until {end}; it is shown this once:", err=True)
-    typer.echo(new.text)
+    _print_new(_run(work, tenant))
 
 
 @app.command(name="list")
@@ -176,8 +171,18 @@ def _run(work: "Callable[[SqlStores], Awaitable[T]]", tenant: str) -> T:
         return asyncio.run(opened())
 
 
+def _print_new(new: NewApiKey) -> None:
+    key = new.key
+    if new.is_new_user:
+        typer.echo(f"made the user {key.user_id} of the tenant {key.tenant}", err=True)
+    end = isoformat(key.expires_at) if key.expires_at else "it is revoked"
+    typer.echo(f"key {key.id} of {key.user_id} in {key.tenant}, valid until {end}; it is shown this once:", err=True)
+    typer.echo(new.text)
+
+
 def _table(keys: tuple[ApiKey, ...], now: datetime) -> Table:
-    table = Table(Column("begins with", no_wrap=True), "user", "scopes", "name", "made", "last used", "valid until")
+    made, last_used, until = (Column(name, no_wrap=True) for name in ("made", "last used", "valid until"))
+    table = Table(Column("begins with", no_wrap=True), "user", "scopes", "name", made, last_used, until)
     for key in keys:
         row = (
             key.prefix,

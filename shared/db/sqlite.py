@@ -91,6 +91,10 @@ class StatementLimit:
         """Begin to measure a statement."""
         self._deadline = time.monotonic() + self._seconds
 
+    def end(self) -> None:
+        """End the statement that runs."""
+        self._deadline = float("-inf")
+
     def is_over(self) -> bool:
         """Whether the statement has to end."""
         return time.monotonic() > self._deadline
@@ -125,5 +129,12 @@ def _make_engine(path: Path, config: DbConfig, *, begin: str, pool_size: int, ma
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def start_limit(connection: Connection, *_arguments: Any) -> None:
         connection.info[_LIMIT_KEY].restart()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def roll_back(connection: DBAPIConnection, entry: ConnectionPoolEntry, _error: BaseException | None) -> None:
+        # After a cancellation: the statement would go on, and its transaction would hold the file until all references
+        # to its cursor are gone, even though the connection is closed.
+        entry.info[_LIMIT_KEY].end()
+        connection.rollback()
 
     return engine

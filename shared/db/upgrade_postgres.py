@@ -13,7 +13,7 @@ from shared.db.tables import VERSION_TABLE, metadata
 from shared.db.upgrade import Upgrade, migrate, upgrade_failures
 from shared.errors import ConfigurationError
 
-_LOCK_ID: Final = 0x62617564  # "baud"; locks are per database
+LOCK_ID: Final = 0x62617564  # "baud"; locks are per database
 # For another process that upgrades: it may have large tables to rewrite.
 _UPGRADE_LOCK: Final = "600s"
 # For a table that is in use: whoever comes after a waiting migration waits too.
@@ -39,7 +39,7 @@ def upgrade_postgres(owner: PostgresAddress, service: PostgresAddress, config: D
 
 def _take_lock(connection: Connection) -> None:
     connection.execute(select(func.set_config("lock_timeout", _UPGRADE_LOCK, False)))
-    connection.execute(select(func.pg_advisory_lock(_LOCK_ID)))
+    connection.execute(select(func.pg_advisory_lock(LOCK_ID)))
     connection.execute(select(func.set_config("lock_timeout", _TABLE_LOCK, False)))
     connection.commit()
 

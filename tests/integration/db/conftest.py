@@ -1,7 +1,9 @@
 """One PostgreSQL server for each session, databases made of a template, and the same stores on SQLite."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,7 +17,8 @@ from pydantic import SecretStr
 
 from shared.config import DbConfig
 from shared.contract.principal import DEFAULT_TENANT
-from shared.database_url import PostgresAddress, parse_database_url
+from shared.database_url import PostgresAddress, SqliteFile, parse_database_url
+from shared.db.schema import head_revision
 from shared.db.stores import SqlStores, make_sql_stores
 from shared.db.upgrade_postgres import upgrade_postgres
 from shared.db.upgrade_sqlite import upgrade_sqlite
@@ -24,7 +27,10 @@ from tests.fakes.fake_clock import FakeClock
 from tests.integration.postgres_process import OWNER, PASSWORD, SERVICE, SUPERUSER, PostgresProcess
 
 _TEMPLATE = "migrated"
-_CLEAN = SQL("DELETE FROM tenants WHERE id <> {}").format(DEFAULT_TENANT) + SQL("; DELETE FROM users")
+_CLEAN = SQL(
+    "DELETE FROM users; DELETE FROM tenants WHERE id <> {tenant}; UPDATE tenants SET name = 'Default';"
+    " UPDATE schema_version SET version_num = {head}"
+).format(tenant=DEFAULT_TENANT, head=head_revision())
 _numbers = count()
 
 
@@ -123,6 +129,21 @@ def db_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sett
     database: PostgresDatabase = request.getfixturevalue("shared_postgres")
     yield database.settings()
     database.execute(_CLEAN)
+
+
+@pytest.fixture
+def run_sql(db_settings: Settings, request: pytest.FixtureRequest) -> Callable[[LiteralString], None]:
+    """Run a statement past all of Baud: in the file, or as the superuser."""
+
+    def run(statement: LiteralString) -> None:
+        address = db_settings.database_address
+        if isinstance(address, SqliteFile):
+            with closing(sqlite3.connect(address.path)) as connection, connection:
+                connection.execute(statement)
+        else:
+            request.getfixturevalue("shared_postgres").execute(SQL(statement))
+
+    return run
 
 
 @pytest.fixture

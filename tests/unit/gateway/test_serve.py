@@ -26,8 +26,18 @@ def test_other_addresses_need_to_know_who_asks(host: str, caplog: pytest.LogCapt
     assert "may do anything" in caplog.text
 
 
-def test_the_gateway_imports_neither_the_engine_nor_a_model_library() -> None:
-    heavy = ("litellm", "workflow", "modem", "openai", "docker", "e2b")
-    program = f"import sys, gateway.core.serve; print([name for name in {heavy} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("gateway.core.serve", ("litellm", "workflow", "modem", "openai", "docker", "e2b")),
+        ("gateway.core.main", ("sqlalchemy", "alembic", "psycopg", "aiosqlite", "sqlite3")),
+        ("shared.db.opening", ("sqlalchemy", "alembic", "psycopg", "aiosqlite", "sqlite3")),
+        ("shared.db.stores", ("alembic", "psycopg")),
+        ("shared.db.sqlite", ("alembic", "psycopg")),
+        ("shared.db.postgres", ("alembic",)),
+    ],
+)
+def test_what_takes_long_to_import_is_not_imported_before_it_is_needed(module: str, heavy: tuple[str, ...]) -> None:
+    program = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -23,6 +23,7 @@ from shared.secret_values import secret_values
         pytest.param("{'db_password': 'hush hush'}", id="repr"),
         pytest.param("password=hush&x=1", id="query"),
         pytest.param("eyJhushhush.hush.hush", id="jwt"),
+        pytest.param("baud_0123abcd_hush-hush_hush-hush_hush", id="api-key"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked(text: str) -> None:
