@@ -9,6 +9,7 @@ BaudError
 ├── ConflictError
 │   ├── ThreadBusyError
 │   ├── RunNotWaitingError
+│   ├── NoApiKeysError
 │   ├── TooManySharesError
 │   ├── TenantExistsError
 │   └── UserDisabledError
@@ -100,6 +101,12 @@ class RunNotWaitingError(ConflictError):
     """The run does not wait for input."""
 
     code = "run_not_waiting"
+
+
+class NoApiKeysError(ConflictError):
+    """This server has no API keys: its auth.mode is neither api_key nor any."""
+
+    code = "no_api_keys"
 
 
 class TooManySharesError(ConflictError):

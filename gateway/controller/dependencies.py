@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway.service.access import Action, CredentialVerifier, ThreadAccess, require_scope
 from gateway.service.auth.credential_watch import CredentialWatch
+from gateway.service.auth.sql_keys import ApiKeys
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
@@ -39,6 +40,7 @@ class Services:
     connection: StoreConnection
     verifier: CredentialVerifier | None  # None: nobody is asked who they are
     watch: CredentialWatch | None
+    api_keys: ApiKeys | None
     access: ThreadAccess
     threads: ThreadStore
     runs: RunStore

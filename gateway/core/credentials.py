@@ -10,7 +10,7 @@ from gateway.service.auth.build import build_token_verifier
 from gateway.service.auth.credential_watch import CredentialWatch
 from gateway.service.auth.key_verifier import ApiKeyVerifier
 from gateway.service.auth.ports import TokenVerifier
-from gateway.service.auth.sql_keys import SqlKeys
+from gateway.service.auth.sql_keys import ApiKeys, SqlKeys
 from shared.auth_config import AuthMode
 from shared.clock import SystemClock
 from shared.db.opening import open_sql_stores
@@ -25,6 +25,7 @@ class Credentials:
     verifier: CredentialVerifier
     tokens: TokenVerifier | None
     watch: CredentialWatch
+    api_keys: ApiKeys | None
 
 
 @asynccontextmanager
@@ -38,16 +39,17 @@ async def open_credentials(settings: Settings) -> AsyncIterator[Credentials | No
         yield None
         return
     async with AsyncExitStack() as stack:
-        keys = None
+        keys = store = None
         if mode in (AuthMode.API_KEY, AuthMode.ANY):
             stores = await stack.enter_async_context(open_sql_stores(settings))
-            keys = SqlKeys(stores.api_keys)
+            store = stores.api_keys
+            keys = SqlKeys(store)
             stack.push_async_callback(keys.close)
         tokens = build_token_verifier(settings.auth)
         if tokens is not None:
             stack.push_async_callback(tokens.aclose)
         verifier = AnyVerifier(None if keys is None else ApiKeyVerifier(keys, clock), tokens)
-        yield Credentials(verifier, tokens, CredentialWatch(keys, clock))
+        yield Credentials(verifier, tokens, CredentialWatch(keys, clock), store)
 
 
 async def check_credentials(settings: Settings) -> None:

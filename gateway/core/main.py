@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway.controller import health, legacy, run, socket, stream, thread
+from gateway.controller import health, keys, legacy, run, socket, stream, thread
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import add_error_handlers
 from gateway.core.authentication import Authentication
@@ -69,7 +69,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         redoc_url=None,
     )
     add_error_handlers(app)
-    routers = (health, thread, run, stream, socket, legacy)
+    routers = (health, thread, run, stream, socket, legacy, keys)
     for router in (*(module.router for module in routers), run.lookup_router):
         app.include_router(router)
     return app
@@ -94,9 +94,8 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         connection = open_connection(_with_short_timeouts(settings.redis), retries=_REDIS_RETRIES)
         stack.push_async_callback(connection.aclose)
-        ttl_seconds = settings.thread.ttl
-        threads = ThreadStore(connection, ttl_seconds=ttl_seconds)
-        runs = RunStore(connection, ttl_seconds=ttl_seconds, max_length=settings.stream.max_length)
+        threads = ThreadStore(connection, ttl_seconds=settings.thread.ttl)
+        runs = RunStore(connection, ttl_seconds=settings.thread.ttl, max_length=settings.stream.max_length)
         events = EventStore(connection)
         workers = WorkerStore(connection)
         publisher = _make_publisher(settings)
@@ -114,6 +113,7 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             connection=connection,
             verifier=credentials.verifier if credentials else None,
             watch=credentials.watch if credentials else None,
+            api_keys=credentials.api_keys if credentials else None,
             access=ThreadAccess(threads),
             threads=threads,
             runs=runs,

@@ -72,13 +72,16 @@ ROUTES: Final[Mapping[str, Request]] = {
     "GET /api/agent/runs/{run_id}": Request(200),
     "GET /agent/event-stream": Request(200, query=_WITH_RUN),
     "WS /ws/agent/{thread_id}": Request(101),
+    "GET /api/keys": Request(200, Scope.ADMIN),
+    "POST /api/keys": Request(201, Scope.ADMIN, {"scopes": ["read"]}),
+    "DELETE /api/keys/{key_id}": Request(404, Scope.ADMIN),
 }
 _OF_NO_THREAD: Final = frozenset({"POST /api/agent/initiate", "GET /api/agent/threads"})
 INVALID: Final = (
     "expired token", "wrong audience", "wrong key", "alg: none", "HMAC with the public key", "unknown API key",
     "revoked API key", "expired API key",
 )  # fmt: skip
-KINDS: Final = ("none", *INVALID, "wrong scope", "foreign tenant", "foreign thread", "viewer", "owner")
+KINDS: Final = ("none", *INVALID, "wrong scope", "foreign tenant", "foreign thread", "viewer", "owner", "admin")
 
 
 def expected(route: str, kind: str) -> int:
@@ -92,6 +95,10 @@ def expected(route: str, kind: str) -> int:
         return 401
     if kind == "wrong scope":
         return 403
+    if request.needs is Scope.ADMIN:
+        is_of_own_tenant = route == "GET /api/keys"  # the other tenant has an admin, and no keys
+        allowed = {"admin": request.status, "foreign tenant": request.status if is_of_own_tenant else 404}
+        return allowed.get(kind, 403)
     if route in _OF_NO_THREAD:
         return request.status
     if kind in ("foreign tenant", "foreign thread"):
@@ -101,7 +108,7 @@ def expected(route: str, kind: str) -> int:
 
 def table() -> str:
     """Return the table as docs/security.md has it, with the kinds of invalid credentials in one column."""
-    columns = ("none", "invalid", "wrong scope", "foreign tenant", "foreign thread", "viewer", "owner")
+    columns = ("none", "invalid", "wrong scope", "foreign tenant", "foreign thread", "viewer", "owner", "admin")
     lines = [f"| route | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
     for route in ROUTES:
         cells = [str(expected(route, INVALID[0] if kind == "invalid" else kind)) for kind in columns]
@@ -132,6 +139,7 @@ def _tokens() -> dict[str, str]:
         "foreign thread": _token("mallory", _USER),
         "viewer": _token("vera", _USER),
         "owner": _token("alice", _USER),
+        "admin": _token("boss", _ADMIN),
     }
 
 
@@ -177,7 +185,7 @@ class Caller:
         thread_id = (await http.post("/api/agent/initiate", headers=headers)).json()["thread_id"]
         run = await http.post(f"/api/agent/{thread_id}/execute", json={"task": "x"}, headers=headers)
         await http.put(f"/api/agent/{thread_id}/shares/vera", json={"role": "viewer"}, headers=headers)
-        return {"thread_id": thread_id, "run_id": run.json()["run_id"], "user": "walter"}
+        return {"thread_id": thread_id, "run_id": run.json()["run_id"], "user": "walter", "key_id": "x"}
 
     def headers(self, kind: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.credentials[kind]}"} if kind in self.credentials else {}
@@ -238,8 +246,8 @@ async def test_every_route_answers_every_credential_as_the_contract_says(caller:
     for route in ROUTES:
         for kind in KINDS:
             answered[route, kind] = await caller.status(route, kind, ids)
-        if answered[route, "owner"] == 204:  # it is deleted
-            ids = await caller.make_thread()
+            if answered[route, kind] == 204:  # it is deleted
+                ids = await caller.make_thread()
     wanted = {(route, kind): expected(route, kind) for route, kind in answered}
     assert {key: status for key, status in answered.items() if status != wanted[key]} == {}
 
@@ -251,12 +259,36 @@ async def test_an_api_key_does_what_its_scopes_allow(caller: Caller) -> None:
     assert (thread["tenant"], thread["owner"], thread["shares"]) == ("acme", "alice", {"vera": "viewer"})
 
 
+async def test_an_admin_makes_a_key_that_works_and_revokes_it(caller: Caller) -> None:
+    http, admin = caller.gateway.http, caller.headers("admin")
+    body = {"scopes": ["read"], "user_uuid": "alice", "name": "for reading", "expires_in": 3600}
+    made = (await http.post("/api/keys", json=body, headers=admin)).json()
+    assert made["key"].startswith(made["prefix"])
+    listed = (await http.get("/api/keys", params={"user": "alice"}, headers=admin)).json()["items"]
+    assert [key["id"] for key in listed if key["name"] == "for reading"] == [made["id"]]
+    assert made["key"] not in str(listed)
+    ids = await caller.make_thread()
+    with_key = {"Authorization": f"Bearer {made['key']}"}
+    assert (await http.get(f"/api/agent/{ids['thread_id']}", headers=with_key)).status_code == 200
+    refused = await http.post(f"/api/agent/{ids['thread_id']}/execute", json={"task": "x"}, headers=with_key)
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    (revoked,) = (await http.delete(f"/api/keys/{made['id']}", headers=admin)).json()["items"]
+    assert revoked["revoked_at"]
+    assert (await http.delete(f"/api/keys/{made['id']}", headers=caller.headers("foreign tenant"))).status_code == 404
+
+
+async def test_a_server_without_keys_says_so(start_gateway: StartGateway, redis_url: str) -> None:
+    gateway = await start_gateway(redis_url)
+    answer = await gateway.http.get("/api/keys")
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_api_keys")
+
+
 async def test_a_foreign_id_is_answered_in_the_same_words_as_an_unknown_one(caller: Caller) -> None:
     ids = await caller.make_thread()
     unknown = {**ids, "thread_id": "11111111-2222-3333-4444-555555555555", "run_id": "none such"}
     for route, request in ROUTES.items():
         method, _, path = route.partition(" ")
-        if "{" not in path or method == "WS":
+        if "{thread_id}" not in path or method == "WS":
             continue
         bodies = []
         for chosen in (ids, unknown):

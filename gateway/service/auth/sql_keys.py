@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 
-from shared.contract.principal import Principal
-from shared.db.records import ApiKey
+from shared.contract.principal import Principal, Scope
+from shared.db.records import ApiKey, NewApiKey
 from shared.errors import BaudError
 
 _CREDENTIAL: Final = "key:"  # how the credential of such a principal begins, before the key's id
@@ -23,6 +24,23 @@ class ApiKeys(Protocol):
 
     async def note_use(self, key: ApiKey) -> ApiKey:
         """Write the time of a use."""
+
+    async def create(
+        self,
+        *,
+        tenant: str,
+        user_id: str,
+        scopes: Collection[Scope],
+        name: str = "",
+        expires_at: datetime | None = None,
+    ) -> NewApiKey:
+        """Make a key of a user; raises InvalidRequestError, TenantNotFoundError, UserDisabledError."""
+
+    async def list(self, tenant: str, *, user_id: str | None = None) -> Sequence[ApiKey]:
+        """Return keys of a tenant, newest first."""
+
+    async def revoke(self, tenant: str, name: str) -> Sequence[ApiKey]:
+        """Revoke keys by id or prefix; raises ApiKeyNotFoundError."""
 
     async def valid_ids(self, tenant: str, ids: Collection[str]) -> Collection[str]:
         """Return those of these keys of a tenant that are valid."""

@@ -5,12 +5,18 @@ from typing import Any
 import pytest
 
 from gateway.controller.error_handlers import status_of
-from shared.errors import BaudError, ForeignOriginError, InvalidMessageError, UnreadableMessageError
+from shared.errors import (
+    BaudError,
+    ForeignOriginError,
+    InvalidMessageError,
+    TenantExistsError,
+    UnreadableMessageError,
+)
 from tests.documented import document, served_routes
 
 _ERROR = {"$ref": "#/components/schemas/ErrorResponse"}
-# What no HTTP route raises: of a WebSocket's messages and of its handshake, of the queue.
-_ELSEWHERE = (InvalidMessageError, ForeignOriginError, UnreadableMessageError)
+# What no HTTP route raises: of a WebSocket's messages and of its handshake, of the queue, of a command.
+_ELSEWHERE = (InvalidMessageError, ForeignOriginError, UnreadableMessageError, TenantExistsError)
 _ANY = {"400", "408", "413", "422", "431", "500"}
 
 
