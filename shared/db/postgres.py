@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.config import DbConfig
@@ -18,6 +18,11 @@ from shared.db.revision import read_revision
 # The server ends a slow statement by itself; only one that does not answer at all is given up so much later.
 _GRACE_SECONDS: Final = 1.0
 _MILLISECONDS: Final = 1000
+# All of them each time, for this transaction only: what a role or a connection has by default must not count.
+_SET: Final = text(
+    "SELECT set_config('baud.tenant', :tenant, true), set_config('baud.system', :system, true),"
+    " set_config('baud.digest', :digest, true), set_config('statement_timeout', :statement_timeout, true)"
+)
 
 
 class PostgresBackend:
@@ -57,19 +62,11 @@ class PostgresBackend:
     async def _begin(
         self, *, tenant: str = "", system: str = "", digest: str = "", read_only: bool
     ) -> AsyncIterator[AsyncConnection]:
-        values = {
-            "baud.tenant": tenant,
-            "baud.system": system,
-            "baud.digest": digest,
-            "statement_timeout": self._statement_timeout,
-        }
+        values = {"tenant": tenant, "system": system, "digest": digest, "statement_timeout": self._statement_timeout}
         async with self._engine.connect() as connection:
             await connection.execution_options(postgresql_readonly=read_only)
             async with connection.begin():
-                # All four each time: what a role or a connection may have by default must not count.
-                await connection.execute(
-                    select(*(func.set_config(name, value, True) for name, value in values.items()))
-                )
+                await connection.execute(_SET, values)
                 yield connection
 
 

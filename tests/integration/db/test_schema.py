@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.integration.db.conftest import PostgresDatabase
 from tests.integration.postgres_process import OWNER, SERVICE, SUPERUSER
 
 RunSql = Callable[[LiteralString], None]
+ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "baud", "db", "upgrade")
 LIMIT_SECONDS = 60.0
 
@@ -186,6 +188,19 @@ def has_open(pid: int, path: Path) -> bool:
         return path in [file.readlink() for file in files.iterdir()]
     except FileNotFoundError:  # one that was closed meanwhile
         return False
+
+
+def test_the_wheel_brings_the_migrations(tmp_path: Path) -> None:
+    build = (sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path))
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=LIMIT_SECONDS)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "installed")}
+    done = subprocess.run(
+        COMMAND, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"schema upgraded from nothing to {head_revision()}\n")
 
 
 def test_an_upgrade_reports_what_it_did(tmp_path: Path) -> None:
