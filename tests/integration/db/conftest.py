@@ -100,8 +100,15 @@ def postgres(postgres_server: PostgresProcess) -> Iterator[PostgresDatabase]:
 
 @pytest.fixture(scope="session")
 def shared_postgres(postgres_server: PostgresProcess) -> Iterator[PostgresDatabase]:
-    """A database whose rows are removed after each test."""
+    """The database of `clean_postgres`, and of tests that leave nothing behind."""
     yield from _database(postgres_server, template=_TEMPLATE)
+
+
+@pytest.fixture
+def clean_postgres(shared_postgres: PostgresDatabase) -> Iterator[PostgresDatabase]:
+    """A database with the default tenant and nothing else."""
+    yield shared_postgres
+    shared_postgres.execute(_CLEAN)
 
 
 @pytest.fixture(scope="session")
@@ -126,9 +133,8 @@ def db_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sett
         copy2(request.getfixturevalue("sqlite_template"), tmp_path)
         yield Settings(data_dir=tmp_path)
         return
-    database: PostgresDatabase = request.getfixturevalue("shared_postgres")
+    database: PostgresDatabase = request.getfixturevalue("clean_postgres")
     yield database.settings()
-    database.execute(_CLEAN)
 
 
 @pytest.fixture

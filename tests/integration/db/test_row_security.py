@@ -4,12 +4,21 @@ import pytest
 from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
+from shared.config import DbConfig
 from shared.contract.principal import Scope
+from shared.db.postgres import PostgresBackend
 from shared.db.records import NewApiKey
 from shared.db.stores import SqlStores
 from shared.db.tables import TENANT_COLUMN, api_keys, tenant_tables, tenants, users
+from shared.settings.model import Settings
+from tests.integration.db.conftest import PostgresDatabase
+from tests.integration.postgres_process import SERVICE
 
-pytestmark = pytest.mark.parametrize("db_settings", ["postgresql"], indirect=True)
+
+@pytest.fixture
+def db_settings(clean_postgres: PostgresDatabase) -> Settings:
+    return clean_postgres.settings()
+
 
 READABLE = [tenants, users, api_keys]
 
@@ -76,6 +85,26 @@ async def test_no_tenant_is_left_over_on_a_connection_of_the_pool(
         assert await connection.scalar(select(func.pg_backend_pid())) == process  # the same one, or nothing is shown
         assert (await connection.execute(select(users))).all() == []
         assert await connection.scalar(select(func.current_setting("baud.tenant", True))) == ""
+
+
+async def test_the_settings_of_a_transaction_end_with_it(shared_postgres: PostgresDatabase) -> None:
+    names = ("baud.tenant", "baud.system", "baud.digest", "statement_timeout")
+    settings = select(*(func.nullif(func.current_setting(name, True), "") for name in names))
+    backend = PostgresBackend(shared_postgres.address(SERVICE), DbConfig(pool_size=1, max_overflow=0))
+
+    async def left_over() -> object:
+        async with backend._engine.connect() as connection:  # the same one, as whoever forgot the settings gets it
+            return (await connection.execute(settings)).one()
+
+    try:
+        async with backend.transaction(tenant="red", read_only=False) as connection:
+            assert (await connection.execute(settings)).one() == ("red", None, None, "10s")
+        assert await left_over() == (None, None, None, "0")
+        async with backend.system_transaction(digest=b"\1") as connection:
+            assert (await connection.execute(settings)).one() == (None, "on", "01", "10s")
+        assert await left_over() == (None, None, None, "0")
+    finally:
+        await backend.aclose()
 
 
 async def test_a_system_transaction_reads_tenants_and_what_has_the_digest(

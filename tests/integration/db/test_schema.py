@@ -6,9 +6,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import LiteralString
@@ -180,6 +182,18 @@ def test_two_processes_upgrade_a_file_once(tmp_path: Path) -> None:
             wait_until(lambda: all(has_open(process.pid, lock) for process in processes))
             fcntl.flock(holder, fcntl.LOCK_UN)
             assert outputs(processes) == ONE_UPGRADE
+
+
+def test_an_upgrade_of_a_file_waits_for_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, waits = tmp_path / "baud.db", threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: waits.set())
+    with (tmp_path / "baud.db.lock").open("w") as holder, ThreadPoolExecutor(1) as executor:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        upgrade = executor.submit(upgrade_sqlite, path)
+        assert waits.wait(LIMIT_SECONDS)
+        assert not path.exists()
+        fcntl.flock(holder, fcntl.LOCK_UN)
+        assert upgrade.result(LIMIT_SECONDS) == Upgrade(None, head_revision())
 
 
 def has_open(pid: int, path: Path) -> bool:
