@@ -54,7 +54,6 @@ class Services:
     answering: RunAnswer
     diagnoses: RunDiagnosisStore
     stream: StreamConfig
-    allow_origins: tuple[str, ...]  # whose pages may open a WebSocket
     max_message_bytes: int
 
 

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, WebSocket
 
 from gateway.controller.dependencies import LastId, Only, ReadableThread, Services, ServicesDep, open_session
 from gateway.controller.error_handlers import refuse_message
-from gateway.controller.websocket_origin import check_origin
 from gateway.service.socket.commands import SocketCommands
 from gateway.service.socket.session import SocketSession
 from gateway.service.stream.open_stream import open_thread_stream
@@ -15,12 +14,7 @@ from gateway.service.stream.stream_limits import client_of
 from gateway.service.stream.stream_session import StreamRequest
 from gateway.service.stream.write_timeout import WriteTimeout
 
-
-async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:
-    check_origin(websocket.headers, services.allow_origins)
-
-
-router = APIRouter(prefix="/ws/agent/{thread_id}", dependencies=[Depends(_check_origin)])
+router = APIRouter(prefix="/ws/agent/{thread_id}")
 
 
 async def _stream_request(

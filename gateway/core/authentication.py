@@ -1,17 +1,13 @@
 """Middleware that finds out who asks, before any route: a request without a valid credential goes no further."""
 
-from typing import Final
-
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import refuse_request
+from gateway.controller.health import PROBES
 from shared.contract.principal import ANONYMOUS, Principal
 from shared.errors import BaudError, UnauthenticatedError
-
-# Load balancers have no credential to ask whether the server works, and these routes tell nothing else.
-_PROBES: Final = frozenset({"/health", "/live", "/ready"})
 
 
 class Authentication:
@@ -22,7 +18,7 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of the server."""
-        if scope["type"] != "lifespan" and scope["path"] not in _PROBES:
+        if scope["type"] != "lifespan" and scope["path"] not in PROBES:
             try:
                 scope["state"]["principal"] = await _principal(scope)
             except BaudError as error:

@@ -16,6 +16,7 @@ from gateway.controller import health, keys, legacy, run, socket, stream, thread
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import add_error_handlers
 from gateway.core.authentication import Authentication
+from gateway.core.browser_checks import AllowedHosts, AllowedOrigins, BrowserChecks, is_loopback
 from gateway.core.credentials import Credentials, open_credentials
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
 from gateway.service.access import ThreadAccess
@@ -48,7 +49,10 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
-    """Return the gateway; `services` replace those that it would open (and close) itself."""
+    """Return the gateway; `services` replace those that it would open (and close) itself.
+
+    `settings.gateway.host` is the address that it listens on.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -81,11 +85,14 @@ def _middleware(settings: Settings) -> list[Middleware]:
         **settings.cors.model_dump(),
         expose_headers=(REQUEST_ID_HEADER, "Retry-After"),
     )
+    gateway = settings.gateway
+    hosts = AllowedHosts(gateway.allowed_hosts, is_on_loopback=is_loopback(gateway.host))
     return [
-        Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, wrap_error_response=cors),
+        Middleware(RequestEdge, slow_seconds=gateway.slow_request, wrap_error_response=cors),
         Middleware(cors),
+        Middleware(BrowserChecks, hosts=hosts, origins=AllowedOrigins(settings.cors.allow_origins)),
         Middleware(Authentication),
-        Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes, limit_seconds=settings.gateway.body_timeout),
+        Middleware(BodyLimit, max_bytes=gateway.max_body_bytes, limit_seconds=gateway.body_timeout),
     ]
 
 
@@ -127,7 +134,6 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             answering=answering,
             diagnoses=RunDiagnosisStore(connection),
             stream=settings.stream,
-            allow_origins=settings.cors.allow_origins,
             max_message_bytes=settings.gateway.max_body_bytes,
         )
 
