@@ -6,6 +6,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import refuse_request
 from gateway.controller.health import PROBES
+from gateway.core.ticket_routes import presented_ticket
+from gateway.service.auth.stream_tickets import StreamTickets
 from shared.contract.principal import ANONYMOUS, Principal
 from shared.errors import BaudError, UnauthenticatedError
 
@@ -31,7 +33,19 @@ async def _principal(scope: Scope) -> Principal:
     services: Services = scope["app"].state.services
     if services.verifier is None:  # auth.mode = none
         return ANONYMOUS
-    scheme, _, credential = Headers(scope=scope).get("authorization", "").partition(" ")
+    authorization = Headers(scope=scope).get("authorization")
+    if authorization is None:
+        return await _ticket_holder(scope, services.tickets)
+    scheme, _, credential = authorization.partition(" ")
     if scheme.lower() != "bearer" or not credential.strip():
         raise UnauthenticatedError
     return await services.verifier.verify(credential.strip())
+
+
+async def _ticket_holder(scope: Scope, tickets: StreamTickets) -> Principal:
+    presented = presented_ticket(scope)
+    if presented is None:
+        raise UnauthenticatedError
+    ticket = await tickets.redeem(*presented, may_run=scope["type"] == "websocket")
+    scope["state"]["ticket"] = ticket.key
+    return ticket.principal
