@@ -22,6 +22,7 @@ BaudError
 ├── UnauthenticatedError
 │   └── InvalidCredentialError
 ├── ForbiddenError
+│   ├── ForeignHostError
 │   ├── ForeignOriginError
 │   ├── MissingScopeError
 │   └── ReadOnlyThreadError
@@ -181,8 +182,14 @@ class ForbiddenError(BaudError):
     code = "forbidden"
 
 
+class ForeignHostError(ForbiddenError):
+    """This gateway does not answer for this host. If it is a name of this gateway, add it to gateway.allowed_hosts."""
+
+    code = "host_not_allowed"
+
+
 class ForeignOriginError(ForbiddenError):
-    """Pages of this origin may not connect. Add it to cors.allow_origins."""
+    """Pages of this origin may not use this gateway. Add it to cors.allow_origins."""
 
     code = "origin_not_allowed"
 

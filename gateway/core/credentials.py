@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.service.access import CredentialVerifier
 from gateway.service.auth.any_verifier import AnyVerifier
 from gateway.service.auth.build import build_token_verifier
-from gateway.service.auth.credential_watch import CredentialWatch
+from gateway.service.auth.credential_watch import CredentialWatch, RevocationLookup
 from gateway.service.auth.key_verifier import ApiKeyVerifier
 from gateway.service.auth.ports import TokenVerifier
 from gateway.service.auth.sql_keys import ApiKeys, SqlKeys
@@ -26,6 +26,7 @@ class Credentials:
     tokens: TokenVerifier | None
     watch: CredentialWatch
     api_keys: ApiKeys | None
+    revocations: RevocationLookup | None  # None: tokens, which nobody can revoke
 
 
 @asynccontextmanager
@@ -49,7 +50,7 @@ async def open_credentials(settings: Settings) -> AsyncIterator[Credentials | No
         if tokens is not None:
             stack.push_async_callback(tokens.aclose)
         verifier = AnyVerifier(None if keys is None else ApiKeyVerifier(keys, clock), tokens)
-        yield Credentials(verifier, tokens, CredentialWatch(keys, clock), store)
+        yield Credentials(verifier, tokens, CredentialWatch(keys, clock), store, keys)
 
 
 async def check_credentials(settings: Settings) -> None:

@@ -12,13 +12,15 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway.controller import health, keys, legacy, run, socket, stream, thread
+from gateway.controller import health, keys, legacy, run, socket, stream, stream_ticket, thread
 from gateway.controller.dependencies import Services
 from gateway.controller.error_handlers import add_error_handlers
 from gateway.core.authentication import Authentication
+from gateway.core.browser_checks import AllowedHosts, AllowedOrigins, BrowserChecks, is_loopback
 from gateway.core.credentials import Credentials, open_credentials
 from gateway.core.middleware import REQUEST_ID_HEADER, BodyLimit, RequestEdge
 from gateway.service.access import ThreadAccess
+from gateway.service.auth.stream_tickets import TICKET_LIMITS, StreamTickets
 from gateway.service.dispatch import JobDispatcher
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
@@ -38,6 +40,7 @@ from shared.store.leases import LeaseStore
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
+from shared.store.tickets import TicketStore
 from shared.store.workers import WorkerStore
 
 # HTTP clients do not wait long: a Redis that hangs is reported within two seconds.
@@ -48,7 +51,10 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
-    """Return the gateway; `services` replace those that it would open (and close) itself."""
+    """Return the gateway; `services` replace those that it would open (and close) itself.
+
+    `settings.gateway.host` is the address that it listens on.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,7 +75,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         redoc_url=None,
     )
     add_error_handlers(app)
-    routers = (health, thread, run, stream, socket, legacy, keys)
+    routers = (health, thread, run, stream, stream_ticket, socket, legacy, keys)
     for router in (*(module.router for module in routers), run.lookup_router):
         app.include_router(router)
     return app
@@ -81,11 +87,14 @@ def _middleware(settings: Settings) -> list[Middleware]:
         **settings.cors.model_dump(),
         expose_headers=(REQUEST_ID_HEADER, "Retry-After"),
     )
+    gateway = settings.gateway
+    hosts = AllowedHosts(gateway.allowed_hosts, is_on_loopback=is_loopback(gateway.host))
     return [
-        Middleware(RequestEdge, slow_seconds=settings.gateway.slow_request, wrap_error_response=cors),
+        Middleware(RequestEdge, slow_seconds=gateway.slow_request, wrap_error_response=cors),
         Middleware(cors),
+        Middleware(BrowserChecks, hosts=hosts, origins=AllowedOrigins(settings.cors.allow_origins)),
         Middleware(Authentication),
-        Middleware(BodyLimit, max_bytes=settings.gateway.max_body_bytes, limit_seconds=settings.gateway.body_timeout),
+        Middleware(BodyLimit, max_bytes=gateway.max_body_bytes, limit_seconds=gateway.body_timeout),
     ]
 
 
@@ -107,13 +116,14 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
         probes = HealthProbes(workers, publisher)
         stack.push_async_callback(probes.close)
         credentials = await stack.enter_async_context(open_credentials(settings))
-        for work in (_warm_up(connection, workers, publisher), *_credential_work(credentials, threads)):
-            stack.push_async_callback(_cancel, asyncio.create_task(work))
+        tickets = _make_tickets(connection, credentials, clock)
+        _start(stack, _warm_up(connection, workers, publisher), *_credential_work(credentials, tickets, threads))
         yield Services(
             connection=connection,
             verifier=credentials.verifier if credentials else None,
             watch=credentials.watch if credentials else None,
             api_keys=credentials.api_keys if credentials else None,
+            tickets=tickets,
             access=ThreadAccess(threads),
             threads=threads,
             runs=runs,
@@ -127,9 +137,13 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
             answering=answering,
             diagnoses=RunDiagnosisStore(connection),
             stream=settings.stream,
-            allow_origins=settings.cors.allow_origins,
             max_message_bytes=settings.gateway.max_body_bytes,
         )
+
+
+def _start(stack: AsyncExitStack, *works: Coroutine[None, None, None]) -> None:
+    for work in works:
+        stack.push_async_callback(_cancel, asyncio.create_task(work))
 
 
 async def _warm_up(connection: StoreConnection, workers: WorkerStore, publisher: JobDispatcher) -> None:
@@ -139,10 +153,13 @@ async def _warm_up(connection: StoreConnection, workers: WorkerStore, publisher:
         await workers.warn_of_risks()
 
 
-def _credential_work(credentials: Credentials | None, threads: ThreadStore) -> Iterator[Coroutine[None, None, None]]:
+def _credential_work(
+    credentials: Credentials | None, tickets: StreamTickets, threads: ThreadStore
+) -> Iterator[Coroutine[None, None, None]]:
     """Yield what runs in the background where requests need a credential."""
     if credentials is not None:
         yield credentials.watch.run()
+        yield tickets.run()
         yield _warm_up_tokens(credentials)
         yield _adopt_threads(threads)
 
@@ -157,6 +174,11 @@ async def _adopt_threads(threads: ThreadStore) -> None:
     with suppress(StoreUnavailableError):
         if adopted := await threads.index.adopt():
             logger.info("%d threads without a tenant now belong to the default tenant", adopted)
+
+
+def _make_tickets(connection: StoreConnection, credentials: Credentials | None, clock: SystemClock) -> StreamTickets:
+    revocations = credentials.revocations if credentials else None
+    return StreamTickets(TicketStore(connection, TICKET_LIMITS), revocations, clock)
 
 
 def _make_hub(config: StreamConfig, events: EventStore, connection: StoreConnection) -> EventHub:

@@ -1,7 +1,6 @@
 """The `gateway` command: loads the settings, binds the address and serves until a signal stops it."""
 
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.controller.dependencies import Services
+from gateway.core.browser_checks import is_loopback
 from gateway.core.credentials import check_credentials
 from gateway.core.http_protocol import HttpProtocol, ServerConfig
 from gateway.core.main import create_app
@@ -118,17 +118,15 @@ def serve(
     except ConfigurationError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(_EXIT_BAD_CONFIGURATION) from error
-    settings = settings.model_copy(update={"gateway": fit_open_files(settings.gateway)})
+    gateway = fit_open_files(settings.gateway).model_copy(update={"host": listener.getsockname()[0]})
+    settings = settings.model_copy(update={"gateway": gateway})
     run_server(create_app(settings), listener, settings.gateway)
 
 
 def check_host(host: str, auth: AuthConfig) -> None:
     """Raise ConfigurationError for an address that other machines can reach where nobody is asked who they are."""
-    if auth.mode is not AuthMode.NONE or host == "localhost":
+    if auth.mode is not AuthMode.NONE or is_loopback(host):
         return
-    with suppress(ValueError):
-        if ipaddress.ip_address(host).is_loopback:
-            return
     if auth.anonymous_network:
         logger.warning("auth.mode is none: whoever reaches %s may do anything", host)
         return

@@ -106,6 +106,20 @@ class ApiKeyList(Contract):
     items: tuple[ApiKeyView, ...]
 
 
+class StreamTicketRequest(RequestBody):
+    """POST /api/stream-tickets."""
+
+    thread_id: str
+    user_uuid: str | None = Field(None, min_length=1, max_length=MAX_USER_CHARS)  # whose page, by who may act for it
+
+
+class StreamTicketResponse(Contract):
+    """The query parameter `ticket` of the thread's streams; it has to be used before `expires_at`, then it lives on."""
+
+    ticket: str
+    expires_at: str
+
+
 class InitiateResponse(Contract):
     """The new thread."""
 

@@ -78,13 +78,14 @@ class ServedGateway:
     async def stream(self, *, is_small: bool = False, version: str = "1.1") -> AsyncIterator[asyncio.StreamReader]:
         """Yield the reader of a stream of the flow; `is_small` gives its socket the smallest receive buffer."""
         path = f"/agent/event-stream?flowUuid={FLOW}&flowInputUuid=input"
-        async with self._connection(f"GET {path} HTTP/{version}\r\nHost: x\r\n\r\n", is_small=is_small) as (reader, _):
+        head = f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n"
+        async with self._connection(head, is_small=is_small) as (reader, _):
             yield reader
 
     @asynccontextmanager
     async def socket(self, thread_id: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """Yield both directions of a thread's WebSocket as raw bytes, with a small receive buffer."""
-        head = f"GET /ws/agent/{thread_id} HTTP/1.1\r\nHost: x\r\n" + _UPGRADE
+        head = f"GET /ws/agent/{thread_id} HTTP/1.1\r\nHost: localhost\r\n" + _UPGRADE
         async with self._connection(head, is_small=True) as connection:
             yield connection
 

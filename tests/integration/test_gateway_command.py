@@ -75,7 +75,7 @@ async def test_a_client_that_reads_nothing_is_cut_after_the_send_timeout(
         await worker.do(thread_id, run_id, *("x" * 100_000 for _ in range(200)))
     address = urlsplit(gateway.url)
     _, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
-    writer.write(f"GET /api/agent/{thread_id}/stream HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    writer.write(f"GET /api/agent/{thread_id}/stream HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert (await _logged_stream(gateway))["status"] == 499
     writer.transport.abort()
 

@@ -63,15 +63,16 @@ class SqlKeys:
 
     async def find_invalid(self, principals: Collection[Principal]) -> Collection[Principal]:
         """Return those whose keys are revoked, have expired, are gone, or are of a disabled user."""
-        by_tenant: dict[str, dict[str, Principal]] = defaultdict(dict)
+        # One key has several principals: its own, and those of the tickets that were issued for it.
+        by_tenant: dict[str, dict[str, list[Principal]]] = defaultdict(lambda: defaultdict(list))
         for principal in principals:
             kind, separator, key_id = principal.credential.partition(":")
             if f"{kind}{separator}" == _CREDENTIAL:
-                by_tenant[principal.tenant][key_id] = principal
+                by_tenant[principal.tenant][key_id].append(principal)
         invalid: list[Principal] = []
         for tenant, by_id in by_tenant.items():
             valid = await self._keys.valid_ids(tenant, by_id.keys())
-            invalid += [principal for key_id, principal in by_id.items() if key_id not in valid]
+            invalid += [each for key_id, found in by_id.items() if key_id not in valid for each in found]
         return invalid
 
     async def close(self) -> None:
