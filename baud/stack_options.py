@@ -32,7 +32,6 @@ class StackOptions:
     port: int = 8000
     workers: int = 1
     model: str = ""
-    insecure: bool = False
     redis_url: str = ""
     start_seconds: float = 60.0
     commands: StackCommands = field(default_factory=StackCommands)

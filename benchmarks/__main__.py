@@ -28,6 +28,7 @@ from benchmarks import (
     step_cpu,
     takeover,
     throughput,
+    verify_token,
 )
 
 _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
@@ -52,6 +53,7 @@ _BENCHMARKS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "lone_run": lone_run.measure,
     "cut_streams": cut_streams.measure,
     "file_tools": file_tools.measure,
+    "verify_token": verify_token.measure,
 }
 
 

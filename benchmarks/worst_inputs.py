@@ -123,7 +123,7 @@ async def _bodies(target: Target) -> None:
 
 
 async def _long_head(target: Target) -> None:
-    head = b"GET /live HTTP/1.1\r\nHost: x\r\n"
+    head = b"GET /live HTTP/1.1\r\nHost: localhost\r\n"
     await _send(target, head)
     await _send(target, head + b"X-A: " + b"a-" * 500_000, pieces=20)
 
@@ -168,7 +168,7 @@ async def _compact(redis: Redis) -> None:
 
 
 async def _large_replay(target: Target) -> None:
-    request = f"GET /api/agent/{target.thread_id}/stream?last_id=0-0 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    request = f"GET /api/agent/{target.thread_id}/stream?last_id=0-0 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
     async def read() -> None:
         parts = urlsplit(target.url)

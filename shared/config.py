@@ -52,8 +52,15 @@ class DbConfig(Section):
 class GatewayConfig(Section):
     """The HTTP edge."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; any but a loopback one needs --insecure")
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; any but a loopback one needs another auth.mode than none"
+    )
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description='host names that the gateway is called by, such as baud.example or *.baud.example; "*": any; '
+        "on a loopback address also localhost; elsewhere empty: any",
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="largest request body; more is answered with 413")
     body_timeout: float = Field(60.0, gt=0, description="seconds in which a request body has to come, then 408")
     max_head_bytes: int = Field(

@@ -9,6 +9,7 @@ BaudError
 ├── ConflictError
 │   ├── ThreadBusyError
 │   ├── RunNotWaitingError
+│   ├── NoApiKeysError
 │   ├── TooManySharesError
 │   ├── TenantExistsError
 │   └── UserDisabledError
@@ -21,6 +22,7 @@ BaudError
 ├── UnauthenticatedError
 │   └── InvalidCredentialError
 ├── ForbiddenError
+│   ├── ForeignHostError
 │   ├── ForeignOriginError
 │   ├── MissingScopeError
 │   └── ReadOnlyThreadError
@@ -102,6 +104,12 @@ class RunNotWaitingError(ConflictError):
     code = "run_not_waiting"
 
 
+class NoApiKeysError(ConflictError):
+    """This server has no API keys: its auth.mode is neither api_key nor any."""
+
+    code = "no_api_keys"
+
+
 class TooManySharesError(ConflictError):
     """The thread is shared with as many users as it can be. Remove one first."""
 
@@ -174,8 +182,14 @@ class ForbiddenError(BaudError):
     code = "forbidden"
 
 
+class ForeignHostError(ForbiddenError):
+    """This gateway does not answer for this host. If it is a name of this gateway, add it to gateway.allowed_hosts."""
+
+    code = "host_not_allowed"
+
+
 class ForeignOriginError(ForbiddenError):
-    """Pages of this origin may not connect. Add it to cors.allow_origins."""
+    """Pages of this origin may not use this gateway. Add it to cors.allow_origins."""
 
     code = "origin_not_allowed"
 

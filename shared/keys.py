@@ -24,6 +24,16 @@ def run_thread(run_id: str) -> str:
     return f"run:{run_id}:thread"
 
 
+def stream_ticket(digest: str) -> str:
+    """Hash: what a ticket is for, by the SHA-256 of its text, which is not stored."""
+    return f"ticket:{digest}"
+
+
+def user_tickets(tenant: str, user: str) -> str:
+    """Sorted set: the digests of the tickets that were issued to a user."""
+    return f"tickets:{quote(tenant, safe='')}:{quote(user, safe='')}"
+
+
 def tenant_index(tenant: str) -> str:
     """Sorted set: the threads of a tenant, as THREAD_INDEX holds those of all."""
     return f"{THREAD_INDEX}:tenant:{quote(tenant, safe='')}"

@@ -1,11 +1,14 @@
 """Whether what a gateway answers stands in its OpenAPI document; the tests look at every answer through this."""
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gateway.core.main import create_app
 from shared.settings.load import load_settings
@@ -21,6 +24,22 @@ def document() -> dict[str, Any]:
 def app() -> FastAPI:
     """Return a gateway that is not served."""
     return create_app(load_settings({}, Path("/nowhere")))
+
+
+def served_routes() -> list[tuple[str, str]]:
+    """Return method and path of every route that the gateway serves; WS stands for a WebSocket."""
+    return sorted(_served(app().routes))
+
+
+def _served(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
+    for route in routes:
+        if (included := getattr(route, "original_router", None)) is not None:
+            yield from _served(included.routes)
+        elif isinstance(route, WebSocketRoute | APIWebSocketRoute):
+            yield "WS", route.path
+        else:
+            assert isinstance(route, Route | APIRoute), f"routes of the type {type(route)} are not looked at"
+            yield from ((method, route.path) for method in route.methods or ())
 
 
 def require_documented(method: str, path: str, status: int, content_type: str) -> None:

@@ -18,7 +18,6 @@ def up(
     data_dir: Annotated[Path, typer.Option(help="Where Redis and the sandboxes keep their files.")] = DEFAULT_DATA_DIR,
     model: Annotated[str, typer.Option(help="LiteLLM name of the model, e.g. anthropic/claude-sonnet-4-5.")] = "",
     host: Annotated[str, typer.Option(help="Address that the gateway listens on.")] = "127.0.0.1",
-    insecure: Annotated[bool, typer.Option("--insecure", help="Allow an address that others can reach.")] = False,
 ) -> None:
     """Start Redis, gateway and modems on this machine, until Ctrl-C.
 
@@ -32,7 +31,7 @@ def up(
 
         baud up --port 0 --workers 2 --data-dir /var/lib/baud
 
-        baud up --host 0.0.0.0 --insecure
+        BAUD_AUTH__MODE=api_key baud up --host 0.0.0.0
     """
     options = StackOptions(
         data_dir=data_dir,
@@ -40,7 +39,6 @@ def up(
         port=port,
         workers=workers,
         model=model,
-        insecure=insecure,
         redis_url=redis_url_from(os.environ),
     )
     asyncio.run(serve_stack(options))

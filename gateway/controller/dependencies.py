@@ -1,6 +1,9 @@
 """What the routes are given: the services of this process, and checked parts of the request."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, params
@@ -8,6 +11,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from gateway.service.access import Action, CredentialVerifier, ThreadAccess, require_scope
+from gateway.service.auth.credential_watch import CredentialWatch
+from gateway.service.auth.sql_keys import ApiKeys
+from gateway.service.auth.stream_tickets import StreamTickets
 from gateway.service.health import HealthProbes
 from gateway.service.run.answer import RunAnswer
 from gateway.service.run.cancel import RunCancellation
@@ -16,7 +22,13 @@ from gateway.service.stream.event_filter import EventFilter, parse_filter
 from gateway.service.stream.event_hub import EventHub
 from gateway.service.stream.sse import EventStream
 from gateway.service.stream.stream_limits import StreamLimits
-from gateway.service.stream.stream_session import ActiveRunLookup, EventStreamSession, StreamRequest
+from gateway.service.stream.stream_session import (
+    ActiveRunLookup,
+    CredentialGuard,
+    EventStreamSession,
+    StreamRequest,
+    no_guard,
+)
 from shared.config import StreamConfig
 from shared.contract.principal import Principal, Scope
 from shared.contract.thread import ThreadOwner
@@ -27,6 +39,7 @@ from shared.store.events import EventStore
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.runs import RunStore
 from shared.store.threads import ThreadStore
+from shared.store.tickets import TicketKey
 from shared.store.workers import WorkerStore
 
 
@@ -36,6 +49,9 @@ class Services:
 
     connection: StoreConnection
     verifier: CredentialVerifier | None  # None: nobody is asked who they are
+    watch: CredentialWatch | None
+    api_keys: ApiKeys | None
+    tickets: StreamTickets
     access: ThreadAccess
     threads: ThreadStore
     runs: RunStore
@@ -49,7 +65,6 @@ class Services:
     answering: RunAnswer
     diagnoses: RunDiagnosisStore
     stream: StreamConfig
-    allow_origins: tuple[str, ...]  # whose pages may open a WebSocket
     max_message_bytes: int
 
 
@@ -78,13 +93,15 @@ class CheckedThread:
 
     thread_id: str
     owner: ThreadOwner
+    principal: Principal
 
 
 def _thread_for(action: Action) -> params.Depends:
     async def check(connection: HTTPConnection, thread_id: str) -> CheckedThread:
         services: Services = connection.app.state.services
         known = thread_id if is_id(thread_id) else None
-        return CheckedThread(thread_id, await services.access.check(connection.state.principal, known, action))
+        principal: Principal = connection.state.principal
+        return CheckedThread(thread_id, await services.access.check(principal, known, action), principal)
 
     return params.Depends(check)
 
@@ -116,12 +133,35 @@ async def _filter(
     return parse_filter(types, has_deltas=deltas)
 
 
+async def _stream_guard(
+    connection: HTTPConnection,
+    _ticket: Annotated[
+        str | None, Query(alias="ticket", description="from POST /api/stream-tickets, instead of Authorization")
+    ] = None,  # Authentication has taken it; here it is for the OpenAPI document
+) -> CredentialGuard:
+    services: Services = connection.app.state.services
+    if services.watch is None:
+        return no_guard
+    watching = partial(services.watch.watching, connection.state.principal)
+    key: TicketKey | None = getattr(connection.state, "ticket", None)
+    return watching if key is None else partial(_watch_with_ticket, watching, services.tickets, key)
+
+
+@contextmanager
+def _watch_with_ticket(
+    watching: CredentialGuard, tickets: StreamTickets, key: TicketKey, end: Callable[[], None]
+) -> Iterator[None]:
+    with watching(end), tickets.in_use(key):
+        yield
+
+
 ServicesDep = Annotated[Services, Depends(_services)]
 PrincipalDep = Annotated[Principal, Depends(_principal)]
 # The id of a thread that may be read, or owned, by who asks; and a thread that it may execute tasks on.
 ReadableThread = Annotated[str, _thread_id_for(Action.READ)]
 OwnThread = Annotated[str, _thread_id_for(Action.OWN)]
 RunnableThread = Annotated[CheckedThread, _thread_for(Action.RUN)]
+StreamGuard = Annotated[CredentialGuard, Depends(_stream_guard)]
 RunId = Annotated[str, Depends(_run_id)]
 LastId = Annotated[str, Depends(_last_id)]
 Only = Annotated[EventFilter | None, Depends(_filter)]
@@ -130,12 +170,16 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 IdempotencyKey = Annotated[str, Header(max_length=255)]
 
 
-def open_session(services: Services, request: StreamRequest, runs: ActiveRunLookup | None = None) -> EventStreamSession:
-    """Return the session of a checked stream request."""
-    return EventStreamSession(services.hub, runs or services.threads, request, services.stream)
+def open_session(
+    services: Services, guard: CredentialGuard, request: StreamRequest, runs: ActiveRunLookup | None = None
+) -> EventStreamSession:
+    """Return the session of a checked stream request; it ends when the credential does that `guard` watches."""
+    return EventStreamSession(services.hub, runs or services.threads, request, services.stream, guard)
 
 
-def open_stream(services: Services, request: StreamRequest, runs: ActiveRunLookup | None = None) -> Response:
+def open_stream(
+    services: Services, guard: CredentialGuard, request: StreamRequest, runs: ActiveRunLookup | None = None
+) -> Response:
     """Return the response that sends a checked stream."""
-    session = open_session(services, request, runs)
+    session = open_session(services, guard, request, runs)
     return EventStream(session, services.hub.wheel, services.stream_limits, services.stream)

@@ -9,6 +9,8 @@ from shared.contract.api import ErrorResponse
 from shared.errors import (
     BaudError,
     DatabaseUnavailableError,
+    ForeignHostError,
+    ForeignOriginError,
     InvalidCredentialError,
     InvalidRequestError,
     InvalidStreamIdError,
@@ -25,6 +27,7 @@ Responses = dict[int | str, Any]
 
 _TEXT: Final[Mapping[str, str]] = {"type": "string"}
 _RETRY_AFTER: Final = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
+_OF_BROWSERS: Final = (ForeignHostError, ForeignOriginError)
 _OF_CREDENTIALS: Final = (
     UnauthenticatedError,
     InvalidCredentialError,
@@ -38,7 +41,7 @@ _OF_STREAMS: Final = (InvalidRequestError, InvalidStreamIdError, TooManyStreamsE
 
 def may_answer(*errors: type[BaudError]) -> Responses:
     """Return the `responses` of a route that asks who asks, and Redis, and may raise these errors."""
-    return _responses(*errors, *_OF_CREDENTIALS, StoreUnavailableError)
+    return _responses(*errors, *_OF_BROWSERS, *_OF_CREDENTIALS, StoreUnavailableError)
 
 
 def may_stream(*errors: type[BaudError]) -> Responses:

@@ -1,7 +1,7 @@
 """Routes of health: for people, for a liveness probe and for a readiness probe."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -14,6 +14,8 @@ from shared.contract.api import ErrorResponse
 from shared.contract.base import Contract
 
 router = APIRouter(tags=["health"])
+# Load balancers ask these often, by any host name and without a credential, and they tell nothing else.
+PROBES: Final = frozenset({"/health", "/live", "/ready"})
 
 
 class Alive(Contract):

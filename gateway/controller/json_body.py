@@ -1,7 +1,7 @@
 """Reads the JSON of request bodies within our limits, instead of FastAPI's own reading."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -10,9 +10,21 @@ from starlette.responses import Response
 
 from shared.contract.json_text import JsonTextError, read_json
 
+_UNDECLARED: Final = "The body is not declared as JSON. Send the header Content-Type: application/json."
+
 
 class JsonRequest(Request):
     """A request whose JSON can be read back once it is stored."""
+
+    async def body(self) -> bytes:
+        """Return the body; raises HTTPException 422 for one that is not declared as JSON.
+
+        The form of a page of another origin can hold JSON, but cannot declare it.
+        """
+        body = await super().body()
+        if body and not _is_json(self.headers.get("content-type", "")):
+            raise HTTPException(422, _UNDECLARED)
+        return body
 
     async def json(self) -> Any:
         """Return the body's value; raises HTTPException 422, JsonSyntaxError."""
@@ -33,3 +45,8 @@ class JsonRoute(APIRoute):
             return await answer(JsonRequest(request.scope, request.receive))
 
         return read_and_answer
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

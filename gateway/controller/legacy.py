@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from gateway.controller.dependencies import LastId, PrincipalDep, ServicesDep, open_stream
+from gateway.controller.dependencies import LastId, PrincipalDep, ServicesDep, StreamGuard, open_stream
 from gateway.controller.documented_errors import may_stream
 from gateway.service.stream.open_stream import FlowRuns, open_legacy_stream
 from shared.errors import InvalidRequestError, ThreadNotFoundError
@@ -21,7 +21,9 @@ FlowInputUuid = Annotated[str, Query(alias="flowInputUuid")]
 async def stream_flow(
     services: ServicesDep,
     principal: PrincipalDep,
+    guard: StreamGuard,
     last_id: LastId,
+    *,
     flow_uuid: FlowUuid = "",
     flow_input_uuid: FlowInputUuid = "",
 ) -> Response:
@@ -34,4 +36,4 @@ async def stream_flow(
     await services.access.check_flow(principal, flow_uuid)
     keys = services.connection.keys(flow_uuid)
     request = await open_legacy_stream(services.events, keys, flow_input_uuid, last_id)
-    return open_stream(services, request, FlowRuns(services.runs, services.threads, flow_input_uuid))
+    return open_stream(services, guard, request, FlowRuns(services.runs, services.threads, flow_input_uuid))

@@ -66,14 +66,10 @@ async def find_run(services: ServicesDep, principal: PrincipalDep, run_id: RunId
     ),
 )
 async def execute(
-    services: ServicesDep,
-    principal: PrincipalDep,
-    thread: RunnableThread,
-    body: ExecuteRequest,
-    idempotency_key: IdempotencyKey = "",
+    services: ServicesDep, thread: RunnableThread, body: ExecuteRequest, idempotency_key: IdempotencyKey = ""
 ) -> ExecuteResponse:
     """Post a task; it runs at once, or after the runs that the thread has already."""
-    body = body.model_copy(update={"user_uuid": acting_user(principal, body.user_uuid)})
+    body = body.model_copy(update={"user_uuid": acting_user(thread.principal, body.user_uuid)})
     return await services.submission.submit(thread.thread_id, body, owner=thread.owner, idempotency_key=idempotency_key)
 
 

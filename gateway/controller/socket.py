@@ -4,23 +4,25 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, WebSocket
 
-from gateway.controller.dependencies import LastId, Only, ReadableThread, Services, ServicesDep, open_session
+from gateway.controller.dependencies import (
+    LastId,
+    Only,
+    ReadableThread,
+    Services,
+    ServicesDep,
+    StreamGuard,
+    open_session,
+)
 from gateway.controller.error_handlers import refuse_message
-from gateway.controller.websocket_origin import check_origin
 from gateway.service.socket.commands import SocketCommands
 from gateway.service.socket.session import SocketSession
 from gateway.service.stream.open_stream import open_thread_stream
 from gateway.service.stream.sse import CHUNK_SHARE, WIRE_EXTENSION
 from gateway.service.stream.stream_limits import client_of
-from gateway.service.stream.stream_session import StreamRequest
+from gateway.service.stream.stream_session import CredentialGuard, StreamRequest
 from gateway.service.stream.write_timeout import WriteTimeout
 
-
-async def _check_origin(websocket: WebSocket, services: ServicesDep) -> None:
-    check_origin(websocket.headers, services.allow_origins)
-
-
-router = APIRouter(prefix="/ws/agent/{thread_id}", dependencies=[Depends(_check_origin)])
+router = APIRouter(prefix="/ws/agent/{thread_id}")
 
 
 async def _stream_request(
@@ -33,15 +35,18 @@ async def _stream_request(
 
 @router.websocket("")
 async def open_socket(
-    websocket: WebSocket, services: ServicesDep, request: Annotated[StreamRequest, Depends(_stream_request)]
+    websocket: WebSocket,
+    services: ServicesDep,
+    guard: StreamGuard,
+    request: Annotated[StreamRequest, Depends(_stream_request)],
 ) -> None:
     """Send the thread's events as they come, and execute the client's commands."""
     with services.stream_limits.admit(client_of(websocket.scope)):
         await websocket.accept()
-        await _session(websocket, services, request).run()
+        await _session(websocket, services, guard, request).run()
 
 
-def _session(websocket: WebSocket, services: Services, request: StreamRequest) -> SocketSession:
+def _session(websocket: WebSocket, services: Services, guard: CredentialGuard, request: StreamRequest) -> SocketSession:
     commands = SocketCommands(
         request.thread_id,
         websocket.state.principal,
@@ -57,7 +62,7 @@ def _session(websocket: WebSocket, services: Services, request: StreamRequest) -
         write_timeout.pause_sender_above(max_bytes=services.stream.client_buffer_bytes // CHUNK_SHARE)
     return SocketSession(
         websocket,
-        open_session(services, request),
+        open_session(services, guard, request),
         commands,
         write_timeout,
         max_message_bytes=services.max_message_bytes,

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.controller.error_handlers import INTERNAL_SENTENCE, error_response
+from gateway.controller.health import PROBES
 from gateway.service.stream.sse import DEFERRED_EXTENSION, DeferredStream
 from shared.errors import BaudError
 from shared.ids import new_id
@@ -26,7 +27,6 @@ _INTERNAL_ERROR: Final = 1011
 DENIAL_EXTENSION: Final = "websocket.http.response"
 _CLOSE_CODES_FROM: Final = 4000  # the private range; the status is added
 _KEPT_IN_SCOPE: Final = frozenset({"route"})  # all that a stream's log line needs of what routing adds
-_PROBES: Final = frozenset({"/health", "/live", "/ready"})  # asked so often that they are logged as debug only
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class RequestEdge:
         path = scope["path"]
         route = getattr(scope.get("route"), "path", "unknown")
         is_slow = seconds > self._slow_seconds and not exchange.is_stream
-        level = logging.WARNING if is_slow else logging.DEBUG if path in _PROBES else logging.INFO
+        level = logging.WARNING if is_slow else logging.DEBUG if path in PROBES else logging.INFO
         fields: Mapping[str, object] = {
             "method": scope.get("method", "WEBSOCKET"),
             "route": route,

@@ -1,7 +1,6 @@
 """The `gateway` command: loads the settings, binds the address and serves until a signal stops it."""
 
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
@@ -17,10 +16,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.controller.dependencies import Services
+from gateway.core.browser_checks import is_loopback
+from gateway.core.credentials import check_credentials
 from gateway.core.http_protocol import HttpProtocol, ServerConfig
 from gateway.core.main import create_app
 from gateway.core.open_files import fit_open_files
 from gateway.core.socket_protocol import SocketProtocol
+from shared.auth_config import AuthConfig, AuthMode
 from shared.config import GatewayConfig
 from shared.errors import ConfigurationError
 from shared.log import configure_logging
@@ -39,6 +41,11 @@ _BACKLOG: Final = 2048
 # The threads that publish jobs compete with a busy loop: each would wait Python's default of 5 ms several times.
 _SWITCH_SECONDS: Final = 0.0005
 _EXIT_BAD_CONFIGURATION: Final = 2
+
+_INSECURE: Final = (
+    "--insecure was replaced: set auth.mode (BAUD_AUTH__MODE) to api_key, jwt or any; or, where anybody who reaches "
+    "the gateway may do anything, set auth.anonymous_network (BAUD_AUTH__ANONYMOUS_NETWORK=true)"
+)
 
 logger = logging.getLogger(__name__)
 app = typer.Typer(name="gateway", invoke_without_command=True)
@@ -92,7 +99,7 @@ class GatewayServer(uvicorn.Server):
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Listen on other than a loopback address.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", hidden=True)] = False,
 ) -> None:
     """Serve the HTTP interface until SIGTERM or SIGINT.
 
@@ -103,25 +110,30 @@ def serve(
         configure_logging(settings.log, env=settings.env, service="gateway")
         asyncio.run(check_connection(settings.redis))
         chosen_host = settings.gateway.host if host is None else host
-        check_host(chosen_host, insecure=insecure)
+        if insecure:
+            raise ConfigurationError(_INSECURE)
+        check_host(chosen_host, settings.auth)
+        asyncio.run(check_credentials(settings))
         listener = bind(chosen_host, settings.gateway.port if port is None else port)
     except ConfigurationError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(_EXIT_BAD_CONFIGURATION) from error
-    settings = settings.model_copy(update={"gateway": fit_open_files(settings.gateway)})
+    gateway = fit_open_files(settings.gateway).model_copy(update={"host": listener.getsockname()[0]})
+    settings = settings.model_copy(update={"gateway": gateway})
     run_server(create_app(settings), listener, settings.gateway)
 
 
-def check_host(host: str, *, insecure: bool) -> None:
-    """Raise ConfigurationError for an address that other machines can reach, unless `insecure`."""
-    if insecure or host == "localhost":
+def check_host(host: str, auth: AuthConfig) -> None:
+    """Raise ConfigurationError for an address that other machines can reach where nobody is asked who they are."""
+    if auth.mode is not AuthMode.NONE or is_loopback(host):
         return
-    with suppress(ValueError):
-        if ipaddress.ip_address(host).is_loopback:
-            return
+    if auth.anonymous_network:
+        logger.warning("auth.mode is none: whoever reaches %s may do anything", host)
+        return
     raise ConfigurationError(
-        f"{host} can be reached from other machines and nothing asks them who they are; "
-        "listen on 127.0.0.1, or say --insecure"
+        f"{host} can be reached from other machines, and auth.mode is none: nobody is asked who they are. Set "
+        "auth.mode to api_key, jwt or any, or listen on 127.0.0.1. "
+        "Where anybody may do anything, set auth.anonymous_network."
     )
 
 

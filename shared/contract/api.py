@@ -8,7 +8,7 @@ from pydantic_core import PydanticSerializationError
 
 from shared.contract.base import Contract
 from shared.contract.json_text import check_json_size
-from shared.contract.principal import MAX_USER_CHARS
+from shared.contract.principal import MAX_USER_CHARS, Scope
 from shared.contract.run import ContextItem, Decision, RunStatus, Usage
 from shared.contract.thread import ShareRole, ThreadStatus
 
@@ -69,6 +69,55 @@ class ShareRequest(RequestBody):
     """PUT /api/agent/{thread_id}/shares/{user}."""
 
     role: ShareRole
+
+
+class ApiKeyRequest(RequestBody):
+    """POST /api/keys."""
+
+    scopes: tuple[Scope, ...] = Field(min_length=1, max_length=16)
+    user_uuid: str | None = Field(None, min_length=1, max_length=MAX_USER_CHARS)  # absent: who asks
+    name: str = Field("", max_length=200)
+    expires_in: int | None = Field(None, ge=60, le=10 * 366 * 86_400)  # seconds; absent: it does not expire
+
+
+class ApiKeyView(Contract):
+    """An API key without its text, which begins with `prefix`; times are ISO 8601 UTC."""
+
+    id: str
+    user_uuid: str
+    prefix: str
+    name: str
+    scopes: tuple[Scope, ...]
+    created_at: str
+    expires_at: str | None = None
+    last_used_at: str | None = None
+    revoked_at: str | None = None
+
+
+class NewApiKeyView(ApiKeyView):
+    """A new API key; nobody can read `key` again."""
+
+    key: str
+
+
+class ApiKeyList(Contract):
+    """API keys of a tenant, newest first."""
+
+    items: tuple[ApiKeyView, ...]
+
+
+class StreamTicketRequest(RequestBody):
+    """POST /api/stream-tickets."""
+
+    thread_id: str
+    user_uuid: str | None = Field(None, min_length=1, max_length=MAX_USER_CHARS)  # whose page, by who may act for it
+
+
+class StreamTicketResponse(Contract):
+    """The query parameter `ticket` of the thread's streams; it has to be used before `expires_at`, then it lives on."""
+
+    ticket: str
+    expires_at: str
 
 
 class InitiateResponse(Contract):

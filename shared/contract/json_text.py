@@ -34,17 +34,24 @@ class JsonTextError(ValueError):
     """The text is JSON that is not taken; the sentence says why."""
 
 
-def read_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text.
+def read_json(text: str | bytes, *, unique_names: bool = False) -> Any:
+    """Return the value of a JSON text; with `unique_names` an object that has a name twice is not taken.
 
     Raises JsonTextError for what could not be read back, JsonSyntaxError for what is no JSON.
     """
     text = _check_unicode(text)
     check_json_size(text)
+    hook = _read_object if unique_names else None
     if _MAY_BE_TOO_LARGE.search(text):
-        value = json.loads(text, parse_int=_read_integer, parse_float=_read_float, parse_constant=_refuse_constant)
+        value = json.loads(
+            text,
+            parse_int=_read_integer,
+            parse_float=_read_float,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=hook,
+        )
     else:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=hook)
     if _SURROGATE.search(text):
         try:
             to_json(value)
@@ -77,6 +84,13 @@ def _check_unicode(text: str | bytes) -> str:
     except UnicodeError as error:
         raise JsonSyntaxError("it is not valid Unicode", "", 0) from error
     return text
+
+
+def _read_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise JsonTextError("an object in it has a name twice")
+    return found
 
 
 def _read_integer(text: str) -> int:

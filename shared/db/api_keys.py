@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -30,6 +30,7 @@ _PREFIX_BYTES: Final = 4
 _ID_BYTES: Final = 8
 _TEXT: Final = re.compile(r"baud_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
 _NAME_CHARS: Final = 200
+_IDS_AT_ONCE: Final = 500  # in one statement, which both databases have a limit for
 _USE_INTERVAL: Final = timedelta(minutes=1)
 _COLUMNS: Final = tuple(column for column in api_keys.c if column.name != "hash")
 
@@ -129,6 +130,22 @@ class ApiKeyStore:
                 raise InvalidCredentialError("The user of this API key is disabled.")
         return key
 
+    async def valid_ids(self, tenant: str, ids: Collection[str]) -> frozenset[str]:
+        """Return those of these keys that are not revoked, have not expired, and whose users are not disabled."""
+        usable = api_keys.c.revoked_at.is_(None) & or_(
+            api_keys.c.expires_at.is_(None), api_keys.c.expires_at > self._clock.now()
+        )
+        of_active_users = users.c.disabled_at.is_(None)
+        query = select(api_keys.c.id).join(
+            users, (users.c.tenant == api_keys.c.tenant) & (users.c.id == api_keys.c.user_id)
+        )
+        found: set[str] = set()
+        async with self._database.transaction(tenant, read_only=True) as connection:
+            for some in _batched(sorted(ids)):
+                chosen = query.where(api_keys.c.tenant == tenant, api_keys.c.id.in_(some), usable, of_active_users)
+                found.update(await connection.scalars(chosen))
+        return frozenset(found)
+
     async def note_use(self, key: ApiKey) -> ApiKey:
         """Write the time of a use, at most once a minute for each key; return the key as it is then."""
         now = self._clock.now()
@@ -151,6 +168,10 @@ def _check(user_id: str, scopes: Collection[Scope], name: str, expires_at: datet
         raise InvalidRequestError(f"The name of a key has at most {_NAME_CHARS} printable characters.")
     if expires_at is not None and expires_at <= now:
         raise InvalidRequestError("The key would have expired already.")
+
+
+def _batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
 
 
 def _digest(text: str) -> bytes:

@@ -1,11 +1,13 @@
 """Checks that concern more than one key."""
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from shared.config import IsolationKind, LLMConfig, Network
 from shared.providers import MODELS, SANDBOXES
+from shared.settings.check_auth import auth_conflicts
 from shared.settings.check_urls import (
     broker_fault,
     cluster_fault,
@@ -17,6 +19,7 @@ from shared.settings.check_urls import (
 from shared.settings.model import Settings
 from shared.settings.problem import Problem
 
+_HOST: Final = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?|[0-9A-Fa-f:.]{2,45}")
 _NO_BROKER_IN_A_CLUSTER: Final = (
     "must name another server when redis.cluster is true, since Celery's queue cannot live in a Redis Cluster: "
     "name a Redis of its own, as in redis://host:6379/0, or a RabbitMQ, as in amqp://host:5672//"
@@ -27,11 +30,13 @@ def find_conflicts(settings: Settings) -> Iterator[Problem]:
     """Yield each conflict, under the key that most likely has to change."""
     yield from _redis(settings)
     yield from _database(settings)
+    yield from _hosts(settings)
     yield from _proxies(settings)
     yield from _times(settings)
     yield from _models(settings)
     yield from _model_providers(settings)
     yield from _sandbox(settings)
+    yield from auth_conflicts(settings.auth)
     if settings.cors.allow_credentials and "*" in settings.cors.allow_origins:
         yield Problem(("cors", "allow_origins"), '"*" does not go with cors.allow_credentials: list the origins')
 
@@ -67,6 +72,13 @@ def _proxies(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 ("gateway", "trusted_proxies"), f"{proxy!r} is no address, no network such as 10.0.0.0/8, nor *"
             )
+
+
+def _hosts(settings: Settings) -> Iterator[Problem]:
+    for host in settings.gateway.allowed_hosts:
+        if host != "*" and _HOST.fullmatch(host) is None:
+            sentence = f"{host!r} is no host name: leave out scheme and port, as in baud.example, *.baud.example or ::1"
+            yield Problem(("gateway", "allowed_hosts"), sentence)
 
 
 def _is_network(text: str) -> bool:

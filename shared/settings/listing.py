@@ -28,8 +28,8 @@ def list_rows(loaded: LoadedSettings) -> list[Row]:
         dumped = section.model_dump(mode="json")
         for name, plain in dumped.items():
             path, value = (*table, name), getattr(section, name)
-            if name == "options":
-                rows += _option_rows(path, value, origins)
+            if isinstance(value, Mapping):
+                rows += _option_rows(path, plain, origins)
             else:
                 shown = _mask(name, value) if _may_be_secret(name, value) else plain
                 rows.append(Row(".".join(path), shown, origins.get(path, "default")))
@@ -40,7 +40,7 @@ def _option_rows(path: KeyPath, options: Mapping[str, object], origins: Mapping[
     for name, value in options.items():
         here = (*path, name)
         shown = _mask(name, value) if _may_be_secret(name, value) else value
-        yield Row(".".join(here), shown, origins.get(here, "default"))
+        yield Row(".".join(here), shown, origins.get(here) or origins.get(path, "default"))
 
 
 def _may_be_secret(name: str, value: object) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from shared.auth_config import AuthConfig
 from shared.config import (
     AgentConfig,
     CorsConfig,
@@ -41,6 +42,7 @@ class Settings(Section):
     sandbox: SandboxConfig = SandboxConfig()
     tools: Mapping[str, ToolConfig] = Field(default_factory=dict)
     cors: CorsConfig = CorsConfig()
+    auth: AuthConfig = AuthConfig()
     log: LogConfig = LogConfig()
 
     @property

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, get_origin
+from typing import Final, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -29,7 +29,7 @@ class UnknownKeyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its table (empty at the top), the model of that table, its name; `option` inside a tool's options."""
+    """One key: its table (empty at the top), the model of that table, its name; `option` in a table of free names."""
 
     table: KeyPath
     model: type[Section]
@@ -57,7 +57,7 @@ def find_key(path: KeyPath) -> Key:
     name, *rest = path[len(table) :]
     if name not in model.model_fields:
         raise UnknownKeyError(_unknown(f"[{'.'.join(table)}] has no key {name!r}", name, model.model_fields))
-    if model is ToolConfig and name == "options" and len(rest) == 1:
+    if len(rest) == 1 and _has_free_names(model.model_fields[name]):
         return Key(table, model, name, rest[0])
     if rest:
         raise UnknownKeyError(f"{'.'.join((*table, name))} is a single value, not a table")
@@ -95,8 +95,18 @@ def is_named_table(path: KeyPath) -> bool:
 
 def is_table(path: KeyPath) -> bool:
     """Whether the path names a table, so that an empty one sets nothing."""
-    is_options = len(path) == 3 and path[0] == "tools" and path[2] == "options"
-    return (path[0] in SECTIONS and len(path) == 1) or is_named_table(path) or is_options
+    if (path[0] in SECTIONS and len(path) == 1) or is_named_table(path):
+        return True
+    try:
+        key = find_key(path)
+    except UnknownKeyError:
+        return False
+    return key.option is None and _has_free_names(key.field)
+
+
+def _has_free_names(field: FieldInfo) -> bool:
+    """Whether a key is a table whose names the user chooses, such as a tool's options."""
+    return get_origin(field.annotation) is dict
 
 
 def _unknown(what: str, name: str, allowed: Iterable[str]) -> str:
@@ -111,12 +121,22 @@ def suggestion(name: str, names: Iterable[str]) -> str:
 
 
 def decode(key: Key, text: str) -> object:
-    """Return the value that a text stands for: lists and tool options are read, the rest is left to the model."""
-    if key.option is not None:
-        return _decode_scalar(text)
-    if get_origin(key.field.annotation) is tuple:
+    """Return the value that a text stands for: lists and tables are read, the rest is left to the model."""
+    wanted = key.field.annotation
+    if _has_free_names(key.field):
+        if key.option is None:
+            return _decode_table(text)
+        wanted = get_args(wanted)[1]
+    if get_origin(wanted) is tuple:
         return _decode_list(text)
-    return text
+    return text if key.option is None else _decode_scalar(text)
+
+
+def _decode_table(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _decode_scalar(text: str) -> object:

@@ -186,7 +186,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int)
-    parser.add_argument("--insecure", action="store_true")
     parser.add_argument("--modems", type=int, default=0)
     options = parser.parse_args()
     gateway = FakeGateway(modems=options.modems, modem_files=Path(os.environ.get("BAUD_DATA_DIR", ".")))

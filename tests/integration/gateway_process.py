@@ -31,9 +31,10 @@ class SseEvent:
 
 
 class GatewayProcess:
-    """`python -m gateway --port 0` with the given settings, such as STREAM__IDLE_TIMEOUT."""
+    """`python -m gateway --port 0` with the given settings, such as STREAM__IDLE_TIMEOUT, and further options."""
 
-    def __init__(self, redis_url: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, redis_url: str, settings: Mapping[str, str], *options: str) -> None:
+        self._options = options
         variables = {f"BAUD_{name}": value for name, value in settings.items()}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BAUD_")}
         self._env = {**inherited, "REDIS_URL": redis_url, "BAUD_LOG__FORMAT": "json", **variables}
@@ -68,7 +69,7 @@ class GatewayProcess:
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "gateway", "--port", "0",
+            sys.executable, "-P", "-m", "gateway", "--port", "0", *self._options,
             env=self._env, stderr=asyncio.subprocess.PIPE, cwd="/tmp",
         )  # fmt: skip
         async with asyncio.timeout(_START_SECONDS):

@@ -87,9 +87,9 @@ async def raw_client(gateway: GatewayProcess) -> AsyncIterator[RawClient]:
         writer.transport.abort()
 
 
-def request(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
+def request(method: str, target: str, *headers: str, host: str = "localhost", body: bytes = b"") -> bytes:
     """Return the bytes of a request; texts are written as Latin-1."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: x", *headers]
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *headers]
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

@@ -131,7 +131,7 @@ async def test_requests_that_contradict_themselves_are_refused(start_gateway: St
     wrong = []
     for name, (rest, status) in _FRAMING.items():
         async with raw_client(gateway) as client:
-            head = f"POST /api/agent/{thread_id}/execute HTTP/1.1\r\nHost: x\r\n".encode()
+            head = f"POST /api/agent/{thread_id}/execute HTTP/1.1\r\nHost: localhost\r\n".encode()
             sending = asyncio.create_task(client.send(head + rest))
             answer = await client.answer()
             sending.cancel()

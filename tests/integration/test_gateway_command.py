@@ -30,8 +30,14 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_address_that_others_can_reach_is_refused_with_status_2() -> None:
     done = _run("--host", "0.0.0.0", "--port", "0")
     assert done.returncode == 2
-    assert "--insecure" in done.stderr
+    assert "auth.mode" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_option_that_was_replaced_says_what_to_set_instead() -> None:
+    done = _run("--host", "0.0.0.0", "--port", "0", "--insecure")
+    assert done.returncode == 2
+    assert "BAUD_AUTH__ANONYMOUS_NETWORK" in done.stderr
 
 
 def test_a_port_that_is_taken_is_named_and_ends_with_status_2() -> None:
@@ -69,7 +75,7 @@ async def test_a_client_that_reads_nothing_is_cut_after_the_send_timeout(
         await worker.do(thread_id, run_id, *("x" * 100_000 for _ in range(200)))
     address = urlsplit(gateway.url)
     _, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
-    writer.write(f"GET /api/agent/{thread_id}/stream HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    writer.write(f"GET /api/agent/{thread_id}/stream HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert (await _logged_stream(gateway))["status"] == 499
     writer.transport.abort()
 

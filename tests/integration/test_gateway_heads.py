@@ -10,7 +10,7 @@ from tests.integration.gateway_process import GatewayProcess
 from tests.integration.raw_client import raw_client, request
 
 _LIVE = request("GET", "/live")
-_UNFINISHED = b"GET /live HTTP/1.1\r\nHost: x\r\nX: "
+_UNFINISHED = b"GET /live HTTP/1.1\r\nHost: localhost\r\nX: "
 
 
 async def _is_live(gateway: GatewayProcess) -> bool:
@@ -114,7 +114,7 @@ async def test_an_answer_that_comes_before_the_body_leaves_the_connection_usable
 ) -> None:
     gateway = await start_gateway(redis_url)
     async with raw_client(gateway) as client:
-        await client.send(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12")
+        await client.send(b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12")
         assert (await client.answer()).status == 404
         await client.send(b"345" + _LIVE)
         assert (await client.answer()).status == 200

@@ -100,7 +100,7 @@ async def _stalled(gateway: GatewayProcess, path: str) -> AsyncIterator[None]:
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
             reader, writer = await asyncio.open_connection(*gateway.address, limit=1024)
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             if b"200" in await reader.readline():
                 break
             writer.transport.abort()

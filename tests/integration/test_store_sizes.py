@@ -207,7 +207,7 @@ async def test_a_page_of_events_is_bounded_in_bytes_after_a_large_one(store: Sto
     topic = StreamTopic(store.keys.stream, store.keys.channel, page_bytes=1_000_000, request_read=lambda _: None)
     pages, cursor, found = SharedPages(store.events), StreamId(0, 0), 0
     while True:
-        frames = await pages.read(topic, cursor)
+        frames = await pages.read(topic, cursor).page()
         assert sum(frame.size for frame in frames.frames) < 1_600_000
         found += len(frames.frames)
         if frames.is_short:

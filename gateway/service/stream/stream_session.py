@@ -6,6 +6,7 @@ It knows nothing of the transport: an item is a frame of the log or a control ev
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol, Self
@@ -26,6 +27,9 @@ _END_EVENTS: Final = {
     StreamEnd.SHUTDOWN: error_event("This server stops; connect again.", "shutdown", 503),
     StreamEnd.UNAVAILABLE: error_event("Redis does not answer; connect again later.", "unavailable", 503),
     StreamEnd.DELETED: error_event("The thread was removed or has expired: nothing more can come.", "deleted", 410),
+    StreamEnd.REVOKED: error_event(
+        "The credential of this stream is not valid any more; connect again with a new one.", "unauthenticated", 401
+    ),
     StreamEnd.FAILED: error_event("The server met a fault; connect again.", "internal_error", 500),
 }
 _IDLE: Final = error_event("No run is active and nothing has happened for a while.", "timeout", 408)
@@ -59,14 +63,31 @@ class StreamRequest:
         return replace(self, only=replace(only, keeps_final=keeps_final))
 
 
+# Calls what it is given, within the block, when the credential of the stream is not valid any more.
+CredentialGuard = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+def no_guard(_end: Callable[[], None]) -> AbstractContextManager[None]:
+    """Guard a stream of nobody in particular."""
+    return nullcontext()
+
+
 class EventStreamSession:
     """Makes the items of one stream; `hub` delivers the entries, `runs` knows whether a run is active."""
 
-    def __init__(self, hub: EventHub, runs: ActiveRunLookup, request: StreamRequest, config: StreamConfig) -> None:
+    def __init__(
+        self,
+        hub: EventHub,
+        runs: ActiveRunLookup,
+        request: StreamRequest,
+        config: StreamConfig,
+        watching: CredentialGuard = no_guard,
+    ) -> None:
         self._hub = hub
         self._runs = runs
         self._request = request
         self._config = config
+        self._watching = watching
         self._now = asyncio.get_running_loop().time
         self._timer = hub.wheel.timer(self._on_time)
         self._subscriber: Subscriber | None = None
@@ -96,13 +117,18 @@ class EventStreamSession:
         if self._subscriber is not None:
             self._subscriber.end(StreamEnd.LEFT)
 
+    def _revoke(self) -> None:
+        if self._subscriber is not None:
+            self._subscriber.end(StreamEnd.REVOKED)
+
     async def items(self) -> AsyncGenerator[Sequence[Item], None]:
         """Yield bursts until the stream is over; the next is asked for once one is sent."""
         request = self._request
         try:
-            with self._hub.subscribe(
+            subscription = self._hub.subscribe(
                 request.stream, request.channel, request.cursor, run_id=request.run_id, only=request.only
-            ) as subscriber:
+            )
+            with subscription as subscriber, self._watching(self._revoke):
                 self._subscriber = subscriber
                 subscriber.direct = self if self._write is not None else None
                 while not self._has_left and self._now() < self._opened_at + self._config.max_duration:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from gateway.service.stream.event_filter import EventFilter
-from gateway.service.stream.page_reader import FramePage, SharedPages
+from gateway.service.stream.page_reader import FramePage, PageReading, SharedPages
 from gateway.service.stream.topic import START, StreamEnd, StreamTopic
 from gateway.service.stream.types import Burst, Frame
 from shared.errors import StoreUnavailableError
@@ -89,6 +89,7 @@ class Subscriber:
         self._buffered = 0
         self._in_hand = 0  # bytes of the last batch until the next is asked for: they are still being sent
         self._stale_reads = 0  # pages of the first so many reads are too old
+        self._ahead: PageReading | None = None  # the next page, read while the last one is being sent
         self._end: StreamEnd | None = None
         self._failing_since: float | None = None
         self._is_due = False  # there may be something new since the last read
@@ -98,7 +99,8 @@ class Subscriber:
     @property
     def held_bytes(self) -> int:
         """The unsent bytes held here for the client."""
-        return self._buffered + self._in_hand
+        ahead = self._ahead is not None and self._ahead.task.done() and _size(self._ahead.task.result())
+        return self._buffered + self._in_hand + ahead
 
     def offer(self, burst: Burst, *, at_once: bool) -> None:
         """Send new frames at once, or buffer them; when they do not fit, detach instead."""
@@ -216,7 +218,7 @@ class Subscriber:
         """Return one page and become live if it is short; otherwise the next call is due at once."""
         requested = self.cursor
         try:
-            page = await self._pages.read(self._topic, requested, newer_than=self._stale_reads)
+            page = await self._reading(requested).page()
         except StoreUnavailableError:
             await self._handle_outage()
             return _NOTHING
@@ -230,7 +232,27 @@ class Subscriber:
         if not is_caught_up:
             self._wake()
         self._in_hand = sum(frame.size for frame in frames)
+        if not page.is_short and self._in_hand <= self._limit // 2:
+            self._read_ahead()
         return Batch(frames, _find_gap(requested, page), is_caught_up)
+
+    def _reading(self, after: StreamId) -> PageReading:
+        """Return the read of the page after this entry: the one ahead, unless it is too old."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.after == after and ahead.number > self._stale_reads:
+            return ahead
+        return self._pages.read(self._topic, after, newer_than=self._stale_reads)
+
+    def _read_ahead(self) -> None:
+        """Read the next page while this one is sent; one that would be too much to hold is read again later."""
+        self._ahead = self._pages.read(self._topic, self.cursor, newer_than=self._stale_reads)
+        self._ahead.task.add_done_callback(self._drop_large_page)
+
+    def _drop_large_page(self, done: asyncio.Task[FramePage]) -> None:
+        if self._ahead is None or self._ahead.task is not done:
+            return
+        if done.cancelled() or done.exception() or self._in_hand + _size(done.result()) > self._limit:
+            self._ahead = None
 
     async def _handle_outage(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -248,6 +270,10 @@ class Subscriber:
 
     def _note_passed(self) -> None:
         self.passed_at = asyncio.get_running_loop().time()
+
+
+def _size(page: FramePage) -> int:
+    return sum(frame.size for frame in page.frames)
 
 
 def _find_gap(requested: StreamId, page: FramePage) -> MissingEvents | None:

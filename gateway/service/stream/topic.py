@@ -24,6 +24,7 @@ class StreamEnd(Enum):
     FAILED = "failed"  # an unexpected error in the gateway
     LEFT = "left"  # the client went away
     DELETED = "deleted"  # the thread was removed, or has expired
+    REVOKED = "revoked"  # the client's credential has expired or was revoked
 
 
 class TopicSubscriber(Protocol):

@@ -45,14 +45,14 @@ def test_services_get_the_address_of_redis_and_the_data_folder() -> None:
 
 
 def test_no_secret_is_on_a_command_line() -> None:
-    made = plan(insecure=True, workers=2)
+    made = plan(workers=2)
     for spec in (made.gateway(SECRET), *made.modems(SECRET)):
         assert "s3cret" not in " ".join(spec.argv)
 
 
 def test_the_gateway_is_given_its_address() -> None:
-    argv = plan(host="0.0.0.0", insecure=True).gateway(SECRET).argv
-    assert argv[-5:] == ("--host", "0.0.0.0", "--port", "8123", "--insecure")
+    argv = plan(host="0.0.0.0").gateway(SECRET).argv
+    assert argv[-4:] == ("--host", "0.0.0.0", "--port", "8123")
     assert argv[:4] == (sys.executable, "-P", "-m", "gateway")
 
 
@@ -63,9 +63,9 @@ def test_a_gateway_is_killed_only_after_the_time_that_it_may_take_to_stop() -> N
 
 
 def test_the_clients_own_variables_do_not_reach_the_services() -> None:
-    env = plan({"BAUD_URL": "x", "BAUD_TOKEN": "y", "ANTHROPIC_API_KEY": "z"}).modems(SECRET)[0].env
+    env = plan({"BAUD_URL": "x", "BAUD_API_KEY": "y", "ANTHROPIC_API_KEY": "z"}).modems(SECRET)[0].env
     assert "BAUD_URL" not in env
-    assert "BAUD_TOKEN" not in env
+    assert "BAUD_API_KEY" not in env
     assert env["ANTHROPIC_API_KEY"] == "z"
 
 

@@ -56,3 +56,9 @@ async def until(notifications: FakeNotifications, condition: Callable[[], bool])
         while not condition():
             notifications.changed.clear()
             await notifications.changed.wait()
+
+
+async def settle() -> None:
+    """Let everything run that waits for nothing but its turn."""
+    for _ in range(50):
+        await asyncio.sleep(0)

@@ -18,6 +18,7 @@ from tests.unit.gateway.hub_scene import (
     ids_of,
     open_hub,
     read,
+    settle,
     until,
 )
 
@@ -174,8 +175,40 @@ async def test_subscribers_at_the_same_position_share_the_read_of_a_page() -> No
     async with open_hub(log, FakeNotifications()) as hub, AsyncExitStack() as stack:
         subscribers = [stack.enter_context(hub.subscribe(STREAM, CHANNEL, START)) for _ in range(50)]
         batches = await asyncio.gather(*(subscriber.next() for subscriber in subscribers))
-        assert log.reads == 1
+        await settle()
+        assert log.reads == 2, "the page and the one ahead, each once for all"
         assert all(batch.frames[0] is batches[0].frames[0] for batch in batches)
+        await asyncio.gather(*(subscriber.next() for subscriber in subscribers))
+        await settle()
+        assert log.reads == 3
+
+
+async def test_the_next_page_is_read_while_a_page_is_sent() -> None:
+    log = FakeEventLog()
+    for _ in range(150):
+        log.append(STREAM)
+    async with open_hub(log, FakeNotifications()) as hub:
+        with hub.subscribe(STREAM, CHANNEL, START) as subscriber:
+            got = [frame.id for frame in (await subscriber.next()).frames]
+            await settle()
+            assert log.reads == 2
+            got += [frame.id for frame in (await subscriber.next()).frames]
+            assert got == ids_of(log)[: len(got)]
+
+
+async def test_a_page_read_ahead_is_not_used_for_what_is_written_after_it() -> None:
+    log, notifications = FakeEventLog(), FakeNotifications()
+    for _ in range(20):
+        log.append(STREAM)
+    async with open_hub(log, notifications) as hub:
+        with hub.subscribe(STREAM, CHANNEL, START) as subscriber:
+            got = [frame.id for frame in (await subscriber.next()).frames]
+            await settle()
+            assert log.reads == 2, "the page ahead, which is short"
+            log.append(STREAM)
+            notifications.notify(CHANNEL)
+            got += await read(subscriber, 21 - len(got))
+            assert got == ids_of(log)
 
 
 @pytest.mark.parametrize("small", [0, 150], ids=["first page", "after small entries"])

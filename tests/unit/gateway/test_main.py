@@ -16,8 +16,10 @@ _ORIGIN = "https://page.example"
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an app that was never started, so that every route that needs a service fails with 500."""
     app = create_app(load_settings({"BAUD_CORS__ALLOW_ORIGINS": _ORIGIN}, tmp_path))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"Origin": _ORIGIN}) as client:
+    headers = {"Origin": _ORIGIN}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost", headers=headers
+    ) as client:
         yield client
 
 

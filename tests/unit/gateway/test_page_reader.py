@@ -35,15 +35,15 @@ async def test_a_newer_read_is_still_shared_after_an_older_one_ended() -> None:
     log = _GatedLog()
     pages, topic = SharedPages(log), StreamTopic("stream", "channel", page_bytes=4096, request_read=lambda _: None)
     async with asyncio.timeout(_LIMIT_SECONDS):
-        old = asyncio.create_task(pages.read(topic, START))
+        old = asyncio.create_task(pages.read(topic, START).page())
         await log.until_read()
         log.append("stream")
         begun = pages.begun
-        new = asyncio.create_task(pages.read(topic, START, newer_than=begun))
+        new = asyncio.create_task(pages.read(topic, START, newer_than=begun).page())
         await log.until_read()
         log.gates[0].set()
         assert not (await old).frames
-        sharing = asyncio.create_task(pages.read(topic, START, newer_than=begun))
+        sharing = asyncio.create_task(pages.read(topic, START, newer_than=begun).page())
         await asyncio.sleep(0)
         assert pages.begun == begun + 1
         log.gates[1].set()

@@ -109,3 +109,15 @@ def test_a_character_in_two_escapes_is_taken() -> None:
 
 def test_a_small_body_is_only_counted() -> None:
     check_json_size('{"task": "make tea"}')
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"a":1}', '{"b":[{"a":1,"\\u0061":2}]}', '{"a":{"x":1},"a":1e5}'])
+def test_a_name_that_stands_twice_is_refused_where_names_must_be_unique(text: str) -> None:
+    with pytest.raises(JsonTextError, match="a name twice"):
+        read_json(text, unique_names=True)
+    assert read_json(text) == orjson.loads(text)
+
+
+def test_unique_names_change_nothing_else() -> None:
+    text = '{"a":[{"b":1},{"b":2}],"c":{"a":1e5}}'
+    assert read_json(text, unique_names=True) == orjson.loads(text)
