@@ -2,7 +2,15 @@
 
 from baud.sdk.async_client import AsyncBaud
 from baud.sdk.backoff import StreamPolicy
-from baud.sdk.errors import ApiError, BaudClientError, StreamError, StreamLostError, UnreachableError
+from baud.sdk.errors import (
+    ApiError,
+    AuthenticationError,
+    BaudClientError,
+    PermissionDeniedError,
+    StreamError,
+    StreamLostError,
+    UnreachableError,
+)
 from baud.sdk.event import Event, Gap
 from baud.sdk.health import Health
 from baud.sdk.stream_session import StreamCounts
@@ -14,11 +22,12 @@ from shared.contract.api import OnBusy
 from shared.contract.api import WhyResponse as Why
 from shared.contract.message import ChatMessage
 from shared.contract.run import RunRecord, RunStatus, StopReason, Usage
-from shared.contract.thread import ThreadRecord
+from shared.contract.thread import ShareRole, ThreadRecord
 
 __all__ = [
     "ApiError",
     "AsyncBaud",
+    "AuthenticationError",
     "Baud",
     "BaudClientError",
     "Cancelled",
@@ -28,8 +37,10 @@ __all__ = [
     "Health",
     "Initiated",
     "OnBusy",
+    "PermissionDeniedError",
     "RunRecord",
     "RunStatus",
+    "ShareRole",
     "StopReason",
     "StreamCounts",
     "StreamError",

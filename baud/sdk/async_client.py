@@ -1,47 +1,38 @@
 """The asynchronous client: one method per route, and streams that reconnect and resume."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import TypeVar
 
 import httpx
 from pydantic import JsonValue
 
 from baud.sdk import calls
+from baud.sdk.async_sender import AsyncSender
 from baud.sdk.backoff import StreamPolicy
-from baud.sdk.calls import Call
-from baud.sdk.errors import ApiError, UnreachableError
+from baud.sdk.credential import AsyncApiKey, AsyncCredential
 from baud.sdk.event import Event
-from baud.sdk.gateway_address import Gateways, request_headers
+from baud.sdk.gateway_address import Gateways
 from baud.sdk.health import Health
-from baud.sdk.responses import LONGEST_REFUSAL_BYTES, is_temporary
 from baud.sdk.stream_request import StreamQuery
-from baud.sdk.stream_session import StreamCounts, StreamSession
 from shared.contract.api import (
     CancelResponse,
     ExecuteResponse,
     InitiateResponse,
     InputRequest,
     OnBusy,
-    Page,
     WhyResponse,
 )
 from shared.contract.message import ChatMessage
 from shared.contract.run import Decision, RunRecord
-from shared.contract.thread import ThreadRecord
-
-T = TypeVar("T")
-
-# A stream holds its connection for hours: a limit would let the streams starve each other, and all requests.
-_UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+from shared.contract.thread import ShareRole, ThreadRecord
 
 
 class AsyncBaud:
     """A Baud gateway, for asyncio. Use it as an async context manager, or call `close`.
 
-    `base_url` is the gateway's address, or a list of gateways of the same Baud: when one does not answer,
-    the next is used. `token` is sent as a bearer token, `timeout_seconds` bounds every wait except those of streams.
+    `base_url` is the gateway's address, or a list of gateways of the same Baud: when one does not answer, the next is
+    used. `api_key` is an API key or a token, or a function that returns one, async or not, which is called before each
+    request; absent: that of BAUD_API_KEY, empty: none. `timeout_seconds` bounds every wait except those of streams.
     Methods raise ApiError for what the gateway refuses, UnreachableError when none answers; requests that may be
     sent twice are retried a few times before. `stream_counts` counts the connections and duplicates of all streams.
     """
@@ -50,18 +41,19 @@ class AsyncBaud:
         self,
         base_url: str | Sequence[str],
         *,
-        token: str | None = None,
+        api_key: AsyncApiKey | None = None,
         timeout_seconds: float = 30.0,
         stream_policy: StreamPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._policy = stream_policy or StreamPolicy()
-        self._stream_timeout = httpx.Timeout(timeout_seconds, read=self._policy.silence_seconds)
-        self._gateways = Gateways(base_url)
-        self._http = httpx.AsyncClient(
-            headers=request_headers(token), timeout=timeout_seconds, limits=_UNLIMITED, transport=transport
+        self._sender = AsyncSender(
+            Gateways(base_url),
+            AsyncCredential(api_key),
+            stream_policy or StreamPolicy(),
+            timeout_seconds=timeout_seconds,
+            transport=transport,
         )
-        self.stream_counts = StreamCounts()
+        self.stream_counts = self._sender.stream_counts
 
     async def __aenter__(self) -> "AsyncBaud":
         return self
@@ -73,17 +65,17 @@ class AsyncBaud:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._sender.close()
 
     async def health(self) -> Health:
         """Return the health of the gateway, Redis and the task queue."""
-        return await self._send(calls.health())
+        return await self._sender.send(calls.health())
 
     async def initiate(
         self, metadata: Mapping[str, JsonValue] | None = None, context: Mapping[str, JsonValue] | None = None
     ) -> InitiateResponse:
         """Make a thread; the agent is given `context` with the first task."""
-        return await self._send(calls.initiate(metadata, context))
+        return await self._sender.send(calls.initiate(metadata, context))
 
     async def execute(
         self,
@@ -96,7 +88,7 @@ class AsyncBaud:
         idempotency_key: str | None = None,
     ) -> ExecuteResponse:
         """Give the thread a task: a new run. The same `idempotency_key` on the same thread gives the same run."""
-        return await self._send(
+        return await self._sender.send(
             calls.execute(
                 thread_id,
                 task,
@@ -109,35 +101,35 @@ class AsyncBaud:
 
     async def thread(self, thread_id: str) -> ThreadRecord:
         """Return the record of a thread."""
-        return await self._send(calls.thread(thread_id))
+        return await self._sender.send(calls.thread(thread_id))
 
     def threads(self, page_size: int = 50) -> AsyncIterator[ThreadRecord]:
         """Iterate over all threads, newest first; further pages are fetched as they are needed."""
-        return self._pages(lambda cursor: calls.threads(cursor, page_size))
+        return self._sender.pages(lambda cursor: calls.threads(cursor, page_size))
 
     def messages(self, thread_id: str, page_size: int = 100) -> AsyncIterator[ChatMessage]:
         """Iterate over the conversation."""
-        return self._pages(lambda cursor: calls.messages(thread_id, cursor, page_size))
+        return self._sender.pages(lambda cursor: calls.messages(thread_id, cursor, page_size))
 
     def runs(self, thread_id: str, page_size: int = 50) -> AsyncIterator[RunRecord]:
         """Iterate over the runs of a thread, newest first."""
-        return self._pages(lambda cursor: calls.runs(thread_id, cursor, page_size))
+        return self._sender.pages(lambda cursor: calls.runs(thread_id, cursor, page_size))
 
     async def run(self, thread_id: str, run_id: str) -> RunRecord:
         """Return the record of a run."""
-        return await self._send(calls.run(thread_id, run_id))
+        return await self._sender.send(calls.run(thread_id, run_id))
 
     async def find_run(self, run_id: str) -> RunRecord:
         """Return the record of a run, which names its thread."""
-        return await self._send(calls.find_run(run_id))
+        return await self._sender.send(calls.find_run(run_id))
 
     async def cancel(self, thread_id: str, run_id: str) -> CancelResponse:
         """Ask a run to stop; harmless when it has ended. It is `processing` until its worker has stopped it."""
-        return await self._send(calls.cancel(thread_id, run_id))
+        return await self._sender.send(calls.cancel(thread_id, run_id))
 
     async def why(self, thread_id: str, run_id: str) -> WhyResponse:
         """Return what a run is doing or waiting for, and what happens next by itself."""
-        return await self._send(calls.why(thread_id, run_id))
+        return await self._sender.send(calls.why(thread_id, run_id))
 
     async def send_input(
         self,
@@ -151,11 +143,19 @@ class AsyncBaud:
     ) -> None:
         """Answer a run that waits: a text to a question, a decision on a tool call, with other arguments if wanted."""
         body = InputRequest(answer=answer, decision=decision, arguments=arguments, call_id=call_id)
-        await self._send(calls.send_input(thread_id, run_id, body))
+        await self._sender.send(calls.send_input(thread_id, run_id, body))
+
+    async def share(self, thread_id: str, user: str, role: ShareRole | str = ShareRole.VIEWER) -> ThreadRecord:
+        """Let another user of the tenant read the thread (viewer), or work on it as well (editor)."""
+        return await self._sender.send(calls.share(thread_id, user, role))
+
+    async def unshare(self, thread_id: str, user: str) -> ThreadRecord:
+        """Share the thread with a user no longer; harmless when it was not shared."""
+        return await self._sender.send(calls.unshare(thread_id, user))
 
     async def delete(self, thread_id: str) -> None:
         """Delete a thread with all its runs and events."""
-        await self._send(calls.delete(thread_id))
+        await self._sender.send(calls.delete(thread_id))
 
     def stream(
         self,
@@ -175,7 +175,7 @@ class AsyncBaud:
         `until_completion` as soon as no run is active. With `$`, what happens while a connection is lost before the
         first event is not seen. Connections are handled as in `run_stream`.
         """
-        return self._follow(
+        return self._sender.follow(
             StreamQuery(
                 thread_id,
                 last_id=last_id,
@@ -202,78 +202,6 @@ class AsyncBaud:
         A lost connection is opened again; no event is missed or yielded twice, and a Gap names what is no longer kept.
         Raises StreamLostError, which names the last id, when that fails for `longest_outage_seconds`.
         """
-        return self._follow(
+        return self._sender.follow(
             StreamQuery(thread_id, run_id, last_id=last_id, types=types, deltas=deltas, include_system=include_system)
         )
-
-    async def _follow(self, request: StreamQuery) -> AsyncGenerator[Event, None]:
-        session = StreamSession(self._policy, request, gateway_count=len(self._gateways), counts=self.stream_counts)
-        while session.is_open:
-            gateway = self._gateways.current
-            try:
-                async with self._http.stream(
-                    "GET",
-                    gateway + request.path,
-                    params=request.params,
-                    headers=session.headers(),
-                    timeout=self._stream_timeout,
-                ) as response:
-                    if session.begin(response.status_code, response.headers, await _refusal(response)):
-                        async for chunk in response.aiter_bytes():
-                            for event in session.feed(chunk):
-                                yield event
-                            if not session.wants_more:
-                                break
-                        session.closed()
-            except httpx.RequestError as error:
-                session.lost(error)
-            if session.wants_other_gateway:
-                self._gateways.leave(gateway)
-            await self._prepare_next(session, request.thread_id)
-
-    async def _prepare_next(self, session: StreamSession, thread_id: str) -> None:
-        if session.asks_activity:
-            try:
-                record = await self.thread(thread_id)
-            except (ApiError, UnreachableError) as error:
-                if isinstance(error, ApiError) and not is_temporary(error.status):
-                    raise
-                session.lost(error)
-            else:
-                session.note_activity(is_active=record.active_run_id is not None)
-        if session.is_open:
-            await asyncio.sleep(session.pause_seconds)
-
-    async def _pages(self, page_call: Callable[[str | None], Call[Page[T]]]) -> AsyncIterator[T]:
-        cursor: str | None = None
-        while True:
-            page = await self._send(page_call(cursor))
-            for item in page.items:
-                yield item
-            if (cursor := page.next_cursor) is None:
-                return
-
-    async def _send(self, call: Call[T]) -> T:
-        tries = 0
-        while True:
-            tries += 1
-            gateway = self._gateways.current
-            try:
-                response = await self._http.send(call.request(self._http, gateway))
-            except httpx.TransportError as error:
-                pause = call.pause_after(error, tries)
-                if pause is None:
-                    raise UnreachableError.at(gateway, error) from error
-            else:
-                pause = call.pause_after(response, tries)
-                if pause is None:
-                    return call.read(response)
-            self._gateways.leave(gateway)
-            await asyncio.sleep(pause)
-
-
-async def _refusal(response: httpx.Response) -> bytes:
-    """Return the body of a response that is not a stream, up to a size limit."""
-    if response.status_code == 200:
-        return b""
-    return await anext(response.aiter_bytes(LONGEST_REFUSAL_BYTES), b"")

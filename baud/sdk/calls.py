@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from baud.sdk.errors import ApiError
+from baud.sdk.errors import ApiError, BaudClientError
 from baud.sdk.health import Health, parse_health
 from baud.sdk.responses import error_from, retry_after_seconds
 from shared.contract.api import (
@@ -21,11 +21,12 @@ from shared.contract.api import (
     InputRequest,
     OnBusy,
     Page,
+    ShareRequest,
     WhyResponse,
 )
 from shared.contract.message import ChatMessage
 from shared.contract.run import ContextItem, RunRecord
-from shared.contract.thread import ThreadRecord
+from shared.contract.thread import ShareRole, ThreadRecord
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -71,6 +72,9 @@ class Call(Generic[T]):
 
 
 def _path(*parts: str) -> str:
+    for part in parts:
+        if part in ("", ".", ".."):  # it would change which route this is: that of a share into that of its thread
+            raise BaudClientError(f"no id or user can be {part!r}")
     return "/".join(["/api/agent", *(quote(part, safe="") for part in parts)])
 
 
@@ -139,6 +143,17 @@ def thread(thread_id: str) -> Call[ThreadRecord]:
 def delete(thread_id: str) -> Call[None]:
     """DELETE one thread."""
     return Call("DELETE", _path(thread_id), _nothing)
+
+
+def share(thread_id: str, user: str, role: ShareRole | str) -> Call[ThreadRecord]:
+    """PUT the role of a user."""
+    body = ShareRequest(role=ShareRole(role))
+    return Call("PUT", _path(thread_id, "shares", user), _body_of(ThreadRecord), body=body)
+
+
+def unshare(thread_id: str, user: str) -> Call[ThreadRecord]:
+    """DELETE the role of a user."""
+    return Call("DELETE", _path(thread_id, "shares", user), _body_of(ThreadRecord))
 
 
 def threads(cursor: str | None, limit: int) -> Call[Page[ThreadRecord]]:

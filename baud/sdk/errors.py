@@ -2,6 +2,8 @@
 
 BaudClientError
 ├── ApiError
+│   ├── AuthenticationError
+│   └── PermissionDeniedError
 ├── UnreachableError
 │   └── StreamLostError
 ├── StreamError
@@ -25,6 +27,14 @@ class ApiError(BaudClientError):
         self.request_id = request_id
         trace = f" [request {request_id}]" if request_id else ""
         super().__init__(f"{status} {code}: {detail}{trace}")
+
+
+class AuthenticationError(ApiError):
+    """The gateway does not accept the credential, or there is none: 401, also in the middle of a stream."""
+
+
+class PermissionDeniedError(ApiError):
+    """The credential is valid and may not do this: 403."""
 
 
 class UnreachableError(BaudClientError):

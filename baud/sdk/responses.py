@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from pydantic import ValidationError
 
-from baud.sdk.errors import ApiError
+from baud.sdk.errors import ApiError, AuthenticationError, PermissionDeniedError
 from shared.contract.api import ErrorResponse
 
 LONGEST_REFUSAL_BYTES = 65_536  # of an error response; a proxy's page may be endless
@@ -15,6 +15,8 @@ _LONGEST_DETAIL = 300
 _HEAD_CHARS = 16_384  # of a page, in which its title is looked for: the page may come from anyone
 _TITLE = re.compile(r"<title(?:\s[^>]{0,200})?>([^<]*)", re.IGNORECASE)
 _PASSING = frozenset({408, 425, 429})
+UNAUTHORIZED = 401
+_KINDS = {UNAUTHORIZED: AuthenticationError, 403: PermissionDeniedError}
 
 
 def is_temporary(status: int) -> bool:
@@ -24,11 +26,12 @@ def is_temporary(status: int) -> bool:
 
 def error_from(status: int, body: bytes) -> ApiError:
     """Return the error of a response, also of one that a proxy wrote."""
+    kind = _KINDS.get(status, ApiError)
     try:
         error = ErrorResponse.model_validate_json(body)
     except ValidationError:
-        return ApiError(status, "not_from_baud", _foreign_detail(body.decode(errors="replace").strip()))
-    return ApiError(status, error.code, error.detail, error.request_id)
+        return kind(status, "not_from_baud", _foreign_detail(body.decode(errors="replace").strip()))
+    return kind(status, error.code, error.detail, error.request_id)
 
 
 def _foreign_detail(text: str) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from baud.sdk.backoff import Backoff, StreamPolicy, may_pass
-from baud.sdk.errors import BaudClientError, StreamError, UnreachableError
+from baud.sdk.errors import AuthenticationError, BaudClientError, StreamError, UnreachableError
 from baud.sdk.event import Event, Gap, read_event, stream_position
-from baud.sdk.responses import error_from, is_temporary, retry_after_seconds
+from baud.sdk.responses import UNAUTHORIZED, error_from, is_temporary, retry_after_seconds
 from baud.sdk.sse import FrameParser, SseFrame
 from baud.sdk.stream_request import StreamQuery
 
@@ -37,6 +37,7 @@ class StreamSession:
 
     With `until_completion` an orderly close may be the end, or only the connection's age: the client asks whether
     the thread has an active run while `asks_activity`. When it has none, one more connection reads the rest.
+    With `can_refresh` each connection asks for a credential, so one that is refused or revoked is replaced once.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class StreamSession:
         *,
         gateway_count: int = 1,
         counts: StreamCounts | None = None,
+        can_refresh: bool = False,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_open = True
@@ -55,11 +57,14 @@ class StreamSession:
         self._request = request
         self._last_id = request.last_id or None
         self._counts = counts or StreamCounts()
+        self._can_refresh = can_refresh
+        self._was_refused = False
         self._backoff = Backoff(policy, gateway_count=gateway_count, now=now)
         self._is_last_pass = False
         self._was_connected = False
         self._has_progress = False
         self._leave = False
+        self._end = ""
         self._gap: Event | None = None
         self._parser = FrameParser()
 
@@ -76,6 +81,7 @@ class StreamSession:
         """
         self._parser = FrameParser()
         self._has_progress = self._leave = self.wants_other_gateway = False
+        self._end = "the gateway closed the connection"
         self._counts.connections += 1
         if status == 200:
             return self._begin_stream(headers.get("content-type", ""))
@@ -83,6 +89,9 @@ class StreamSession:
             self.is_open = False
         elif is_temporary(status):
             self._fail(f"the gateway answered {status}", at_least=retry_after_seconds(headers))
+        elif status == UNAUTHORIZED and self._can_refresh and not self._was_refused:
+            self._was_refused = True
+            self.pause_seconds = 0.0
         else:
             raise error_from(status, body)
         return False
@@ -90,6 +99,7 @@ class StreamSession:
     def _begin_stream(self, content_type: str) -> bool:
         if content_type.lower().startswith("text/event-stream"):
             self._was_connected = True
+            self._was_refused = False
             return True
         what = f"the response is not an event stream but {content_type or 'of no type'}"
         if not self._was_connected:
@@ -128,14 +138,23 @@ class StreamSession:
 
     def _take_error(self, event: Event) -> None:
         kind, status = str(event.data.get("error_type", "")), event.data.get("status")
+        sentence = str(event.data.get("error", ""))
+        self._end = f"the gateway ended the stream with {kind}: {sentence}"
         if kind == _IDLE:
             self._take_idle_timeout()
+        elif status == UNAUTHORIZED:
+            self._take_revocation(kind, sentence)
         elif isinstance(status, int) and not is_temporary(status):
-            raise StreamError(kind, status, str(event.data.get("error", "")))
+            raise StreamError(kind, status, sentence)
         else:  # shutdown, unavailable, a fault: a new connection may meet another gateway, or a healthy one
             self._leave = self.wants_other_gateway = True
             # A gateway that shuts down after serving is no failure: connect to another at once.
             self._has_progress = self._has_progress and kind == _SHUTDOWN
+
+    def _take_revocation(self, kind: str, sentence: str) -> None:
+        if not self._can_refresh:
+            raise AuthenticationError(UNAUTHORIZED, kind, sentence)
+        self._leave = True
 
     def _take_idle_timeout(self) -> None:
         if self._request.stay_when_idle:
@@ -184,7 +203,7 @@ class StreamSession:
         if self._has_progress:
             self.pause_seconds = self._backoff.short_pause()
         elif self.is_open:
-            self._fail("the gateway closed the connection")
+            self._fail(self._end)
 
     def lost(self, error: Exception) -> None:
         """Note that the connection failed, or the request for activity; the next connection repeats it.

@@ -1,48 +1,39 @@
 # Made from async_client.py by scripts/make_sync_client.py: change that file, then run `make format`.
 """The synchronous client: one method per route, and streams that reconnect and resume."""
 
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TypeVar
 
 import httpx
 from pydantic import JsonValue
 
 from baud.sdk import calls
 from baud.sdk.backoff import StreamPolicy
-from baud.sdk.calls import Call
-from baud.sdk.errors import ApiError, UnreachableError
+from baud.sdk.credential import ApiKey, Credential
 from baud.sdk.event import Event
-from baud.sdk.gateway_address import Gateways, request_headers
+from baud.sdk.gateway_address import Gateways
 from baud.sdk.health import Health
-from baud.sdk.responses import LONGEST_REFUSAL_BYTES, is_temporary
 from baud.sdk.stream_request import StreamQuery
-from baud.sdk.stream_session import StreamCounts, StreamSession
+from baud.sdk.sync_sender import Sender
 from shared.contract.api import (
     CancelResponse,
     ExecuteResponse,
     InitiateResponse,
     InputRequest,
     OnBusy,
-    Page,
     WhyResponse,
 )
 from shared.contract.message import ChatMessage
 from shared.contract.run import Decision, RunRecord
-from shared.contract.thread import ThreadRecord
-
-T = TypeVar("T")
-
-# A stream holds its connection for hours: a limit would let the streams starve each other, and all requests.
-_UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+from shared.contract.thread import ShareRole, ThreadRecord
 
 
 class Baud:
     """A Baud gateway. Use it as a context manager, or call `close`.
 
-    `base_url` is the gateway's address, or a list of gateways of the same Baud: when one does not answer,
-    the next is used. `token` is sent as a bearer token, `timeout_seconds` bounds every wait except those of streams.
+    `base_url` is the gateway's address, or a list of gateways of the same Baud: when one does not answer, the next is
+    used. `api_key` is an API key or a token, or a function that returns one, which is called before each
+    request; absent: that of BAUD_API_KEY, empty: none. `timeout_seconds` bounds every wait except those of streams.
     Methods raise ApiError for what the gateway refuses, UnreachableError when none answers; requests that may be
     sent twice are retried a few times before. `stream_counts` counts the connections and duplicates of all streams.
     """
@@ -51,18 +42,19 @@ class Baud:
         self,
         base_url: str | Sequence[str],
         *,
-        token: str | None = None,
+        api_key: ApiKey | None = None,
         timeout_seconds: float = 30.0,
         stream_policy: StreamPolicy | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._policy = stream_policy or StreamPolicy()
-        self._stream_timeout = httpx.Timeout(timeout_seconds, read=self._policy.silence_seconds)
-        self._gateways = Gateways(base_url)
-        self._http = httpx.Client(
-            headers=request_headers(token), timeout=timeout_seconds, limits=_UNLIMITED, transport=transport
+        self._sender = Sender(
+            Gateways(base_url),
+            Credential(api_key),
+            stream_policy or StreamPolicy(),
+            timeout_seconds=timeout_seconds,
+            transport=transport,
         )
-        self.stream_counts = StreamCounts()
+        self.stream_counts = self._sender.stream_counts
 
     def __enter__(self) -> "Baud":
         return self
@@ -74,17 +66,17 @@ class Baud:
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.close()
+        self._sender.close()
 
     def health(self) -> Health:
         """Return the health of the gateway, Redis and the task queue."""
-        return self._send(calls.health())
+        return self._sender.send(calls.health())
 
     def initiate(
         self, metadata: Mapping[str, JsonValue] | None = None, context: Mapping[str, JsonValue] | None = None
     ) -> InitiateResponse:
         """Make a thread; the agent is given `context` with the first task."""
-        return self._send(calls.initiate(metadata, context))
+        return self._sender.send(calls.initiate(metadata, context))
 
     def execute(
         self,
@@ -97,7 +89,7 @@ class Baud:
         idempotency_key: str | None = None,
     ) -> ExecuteResponse:
         """Give the thread a task: a new run. The same `idempotency_key` on the same thread gives the same run."""
-        return self._send(
+        return self._sender.send(
             calls.execute(
                 thread_id,
                 task,
@@ -110,35 +102,35 @@ class Baud:
 
     def thread(self, thread_id: str) -> ThreadRecord:
         """Return the record of a thread."""
-        return self._send(calls.thread(thread_id))
+        return self._sender.send(calls.thread(thread_id))
 
     def threads(self, page_size: int = 50) -> Iterator[ThreadRecord]:
         """Iterate over all threads, newest first; further pages are fetched as they are needed."""
-        return self._pages(lambda cursor: calls.threads(cursor, page_size))
+        return self._sender.pages(lambda cursor: calls.threads(cursor, page_size))
 
     def messages(self, thread_id: str, page_size: int = 100) -> Iterator[ChatMessage]:
         """Iterate over the conversation."""
-        return self._pages(lambda cursor: calls.messages(thread_id, cursor, page_size))
+        return self._sender.pages(lambda cursor: calls.messages(thread_id, cursor, page_size))
 
     def runs(self, thread_id: str, page_size: int = 50) -> Iterator[RunRecord]:
         """Iterate over the runs of a thread, newest first."""
-        return self._pages(lambda cursor: calls.runs(thread_id, cursor, page_size))
+        return self._sender.pages(lambda cursor: calls.runs(thread_id, cursor, page_size))
 
     def run(self, thread_id: str, run_id: str) -> RunRecord:
         """Return the record of a run."""
-        return self._send(calls.run(thread_id, run_id))
+        return self._sender.send(calls.run(thread_id, run_id))
 
     def find_run(self, run_id: str) -> RunRecord:
         """Return the record of a run, which names its thread."""
-        return self._send(calls.find_run(run_id))
+        return self._sender.send(calls.find_run(run_id))
 
     def cancel(self, thread_id: str, run_id: str) -> CancelResponse:
         """Ask a run to stop; harmless when it has ended. It is `processing` until its worker has stopped it."""
-        return self._send(calls.cancel(thread_id, run_id))
+        return self._sender.send(calls.cancel(thread_id, run_id))
 
     def why(self, thread_id: str, run_id: str) -> WhyResponse:
         """Return what a run is doing or waiting for, and what happens next by itself."""
-        return self._send(calls.why(thread_id, run_id))
+        return self._sender.send(calls.why(thread_id, run_id))
 
     def send_input(
         self,
@@ -152,11 +144,19 @@ class Baud:
     ) -> None:
         """Answer a run that waits: a text to a question, a decision on a tool call, with other arguments if wanted."""
         body = InputRequest(answer=answer, decision=decision, arguments=arguments, call_id=call_id)
-        self._send(calls.send_input(thread_id, run_id, body))
+        self._sender.send(calls.send_input(thread_id, run_id, body))
+
+    def share(self, thread_id: str, user: str, role: ShareRole | str = ShareRole.VIEWER) -> ThreadRecord:
+        """Let another user of the tenant read the thread (viewer), or work on it as well (editor)."""
+        return self._sender.send(calls.share(thread_id, user, role))
+
+    def unshare(self, thread_id: str, user: str) -> ThreadRecord:
+        """Share the thread with a user no longer; harmless when it was not shared."""
+        return self._sender.send(calls.unshare(thread_id, user))
 
     def delete(self, thread_id: str) -> None:
         """Delete a thread with all its runs and events."""
-        self._send(calls.delete(thread_id))
+        self._sender.send(calls.delete(thread_id))
 
     def stream(
         self,
@@ -176,7 +176,7 @@ class Baud:
         `until_completion` as soon as no run is active. With `$`, what happens while a connection is lost before the
         first event is not seen. Connections are handled as in `run_stream`.
         """
-        return self._follow(
+        return self._sender.follow(
             StreamQuery(
                 thread_id,
                 last_id=last_id,
@@ -203,76 +203,6 @@ class Baud:
         A lost connection is opened again; no event is missed or yielded twice, and a Gap names what is no longer kept.
         Raises StreamLostError, which names the last id, when that fails for `longest_outage_seconds`.
         """
-        return self._follow(
+        return self._sender.follow(
             StreamQuery(thread_id, run_id, last_id=last_id, types=types, deltas=deltas, include_system=include_system)
         )
-
-    def _follow(self, request: StreamQuery) -> Generator[Event, None, None]:
-        session = StreamSession(self._policy, request, gateway_count=len(self._gateways), counts=self.stream_counts)
-        while session.is_open:
-            gateway = self._gateways.current
-            try:
-                with self._http.stream(
-                    "GET",
-                    gateway + request.path,
-                    params=request.params,
-                    headers=session.headers(),
-                    timeout=self._stream_timeout,
-                ) as response:
-                    if session.begin(response.status_code, response.headers, _refusal(response)):
-                        for chunk in response.iter_bytes():
-                            yield from session.feed(chunk)
-                            if not session.wants_more:
-                                break
-                        session.closed()
-            except httpx.RequestError as error:
-                session.lost(error)
-            if session.wants_other_gateway:
-                self._gateways.leave(gateway)
-            self._prepare_next(session, request.thread_id)
-
-    def _prepare_next(self, session: StreamSession, thread_id: str) -> None:
-        if session.asks_activity:
-            try:
-                record = self.thread(thread_id)
-            except (ApiError, UnreachableError) as error:
-                if isinstance(error, ApiError) and not is_temporary(error.status):
-                    raise
-                session.lost(error)
-            else:
-                session.note_activity(is_active=record.active_run_id is not None)
-        if session.is_open:
-            time.sleep(session.pause_seconds)
-
-    def _pages(self, page_call: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
-        cursor: str | None = None
-        while True:
-            page = self._send(page_call(cursor))
-            yield from page.items
-            if (cursor := page.next_cursor) is None:
-                return
-
-    def _send(self, call: Call[T]) -> T:
-        tries = 0
-        while True:
-            tries += 1
-            gateway = self._gateways.current
-            try:
-                response = self._http.send(call.request(self._http, gateway))
-            except httpx.TransportError as error:
-                pause = call.pause_after(error, tries)
-                if pause is None:
-                    raise UnreachableError.at(gateway, error) from error
-            else:
-                pause = call.pause_after(response, tries)
-                if pause is None:
-                    return call.read(response)
-            self._gateways.leave(gateway)
-            time.sleep(pause)
-
-
-def _refusal(response: httpx.Response) -> bytes:
-    """Return the body of a response that is not a stream, up to a size limit."""
-    if response.status_code == 200:
-        return b""
-    return next(response.iter_bytes(LONGEST_REFUSAL_BYTES), b"")

@@ -23,13 +23,13 @@ def _sources(root: Path) -> Iterator[Source]:
 
 def _stale_files(root: Path) -> Iterator[str]:
     """Yield what is wrong with a generated file: it was edited by hand, or what it is made from has changed."""
-    target = make_sync_client.TARGET
     try:
-        made = make_sync_client.synchronous(make_sync_client.SOURCE.read_text("utf-8"))
+        made = make_sync_client.synchronous(make_sync_client.read_sources())
     except make_sync_client.NotConvertibleError as error:
-        yield f"{target.relative_to(root)}: cannot be made: {error}"
-    else:
-        if made != target.read_text("utf-8"):
+        yield f"the synchronous client cannot be made: {error}"
+        return
+    for target, text in made.items():
+        if not target.exists() or text != target.read_text("utf-8"):
             yield f"{target.relative_to(root)}: is not what it is made from; run `{make_sync_client.HOW}`"
 
 

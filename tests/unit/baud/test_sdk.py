@@ -14,6 +14,7 @@ from baud import (
     Baud,
     BaudClientError,
     Event,
+    ShareRole,
     StreamLostError,
     StreamPolicy,
     UnreachableError,
@@ -175,14 +176,15 @@ def test_an_unknown_run_is_raised_without_another_try(collect: Collect) -> None:
 
 
 def with_sync(gateway: ScriptedGateway, act: Callable[[Baud], object]) -> object:
-    with Baud(URL, token="secret", stream_policy=POLICY, transport=httpx.MockTransport(gateway)) as baud:
+    with Baud(URL, api_key="secret", stream_policy=POLICY, transport=httpx.MockTransport(gateway)) as baud:
         return act(baud)
 
 
+THREAD = {"thread_id": "t1", "created_at": "x", "updated_at": "x"}
 SUBMITTED = {"thread_id": "t1", "run_id": "r1", "status": "processing", "created_at": "2025-01-01T00:00:00+00:00"}
 
 
-def test_execute_sends_the_task_with_a_key_and_the_token() -> None:
+def test_execute_sends_the_task_with_a_key_and_the_credential() -> None:
     gateway = ScriptedGateway(httpx.Response(200, json=SUBMITTED))
     answer = with_sync(
         gateway, lambda baud: baud.execute("t 1", "do it", context_data=[{"type": "text", "content": "x"}])
@@ -224,21 +226,19 @@ def test_lists_fetch_their_further_pages() -> None:
 
 
 def test_until_completion_asks_the_thread_and_then_reads_the_rest() -> None:
-    thread = {"thread_id": "t1", "created_at": "x", "updated_at": "x"}
     gateway = ScriptedGateway(
-        stream(frame("1-0")), httpx.Response(200, json=thread), stream(frame("2-0", "flow_completion"))
+        stream(frame("1-0")), httpx.Response(200, json=THREAD), stream(frame("2-0", "flow_completion"))
     )
     ids = with_sync(gateway, lambda baud: [event.id for event in baud.stream("t1", until_completion=True)])
     assert ids == ["1-0", "2-0"]
 
 
 def test_until_completion_survives_an_unreachable_gateway_at_the_activity_request() -> None:
-    thread = {"thread_id": "t1", "created_at": "x", "updated_at": "x"}
     gateway = ScriptedGateway(
         stream(frame("1-0")),
         *[httpx.Response(502, text="<html>")] * 4,
         stream(),
-        httpx.Response(200, json=thread),
+        httpx.Response(200, json=THREAD),
         stream(frame("2-0", "flow_completion")),
     )
     ids = with_sync(gateway, lambda baud: [event.id for event in baud.stream("t1", until_completion=True)])
@@ -262,7 +262,7 @@ def test_unusable_types_are_refused(types: list[str]) -> None:
 
 
 def test_a_request_goes_to_the_next_gateway_and_stays_there() -> None:
-    thread = httpx.Response(200, json={"thread_id": "t1", "created_at": "x", "updated_at": "x"})
+    thread = httpx.Response(200, json=THREAD)
     gateway = ScriptedGateway(httpx.ConnectError("refused"), httpx.Response(503), thread, thread)
     with Baud(["http://a.test", "http://b.test", "http://c.test"], transport=httpx.MockTransport(gateway)) as baud:
         assert [baud.thread("t1").thread_id for _ in range(2)] == ["t1", "t1"]
@@ -278,6 +278,31 @@ def test_an_answer_that_is_not_baud_is_named_as_such() -> None:
 def test_an_address_without_a_scheme_is_refused() -> None:
     with pytest.raises(BaudClientError, match="http://"):
         Baud("localhost:8000")
+
+
+@pytest.mark.parametrize("role", [ShareRole.EDITOR, "editor"])
+def test_share_and_unshare_name_the_user_in_the_path(role: ShareRole | str) -> None:
+    thread = httpx.Response(200, json=THREAD)
+    gateway = ScriptedGateway(thread, httpx.ReadError("cut"), thread)
+    with Baud(URL, transport=httpx.MockTransport(gateway)) as baud:
+        baud.share("t1", "auth0|ann/1 x", role)
+        baud.unshare("t1", "auth0|ann/1 x")
+    path = b"/api/agent/t1/shares/auth0%7Cann%2F1%20x"
+    assert [(request.method, request.url.raw_path) for request in gateway.requests] == [
+        ("PUT", path),
+        ("DELETE", path),
+        ("DELETE", path),
+    ]
+    assert gateway.requests[0].content == b'{"role":"editor"}'
+
+
+@pytest.mark.parametrize("user", ["..", ".", ""])
+def test_a_name_that_would_change_the_route_is_refused(user: str) -> None:
+    with (
+        Baud(URL, transport=httpx.MockTransport(ScriptedGateway())) as baud,
+        pytest.raises(BaudClientError, match="no id or user can be"),
+    ):
+        baud.unshare("t1", user)  # DELETE …/shares/.. would be DELETE of the thread
 
 
 def test_both_clients_offer_the_same_methods() -> None:

@@ -5,7 +5,7 @@ import ssl
 import httpx
 import pytest
 
-from baud.sdk.errors import ApiError, BaudClientError, StreamLostError, UnreachableError
+from baud.sdk.errors import ApiError, AuthenticationError, BaudClientError, StreamLostError, UnreachableError
 from baud.sdk.stream_request import StreamQuery
 from baud.sdk.stream_session import StreamSession
 from tests.fakes.fake_clock import FakeClock
@@ -203,3 +203,55 @@ def test_a_lost_answer_about_activity_leads_to_another_connection() -> None:
     session.lost(UnreachableError("gone"))
     assert session.is_open
     assert not session.asks_activity
+
+
+REVOKED = closing_error("unauthenticated", 401)
+
+
+def test_a_revoked_credential_that_cannot_be_replaced_is_raised_after_the_events_before() -> None:
+    session = connected(new_session())
+    events = session.feed(task("1-0") + REVOKED)
+    assert next(events).id == "1-0"
+    with pytest.raises(AuthenticationError, match="401 unauthenticated: x"):
+        next(events)
+
+
+def refreshing_session(clock: FakeClock | None = None) -> StreamSession:
+    return StreamSession(POLICY, StreamQuery("t1"), can_refresh=True, now=(clock or FakeClock()).monotonic)
+
+
+def test_a_revoked_credential_is_replaced_at_the_same_gateway_at_once() -> None:
+    session = connected(refreshing_session())
+    assert [event.id for event in fed(session, task("1-0") + REVOKED + task("2-0"))] == ["1-0"]
+    assert not session.wants_more
+    session.closed()
+    assert session.is_open
+    assert not session.wants_other_gateway
+    assert session.pause_seconds <= 0.25
+    assert session.headers()["Last-Event-ID"] == "1-0"
+
+
+def test_a_refused_credential_is_replaced_once_for_each_connection() -> None:
+    session = refreshing_session()
+    for _ in range(3):
+        assert not session.begin(401, {}, b"")
+        assert session.pause_seconds == 0.0
+        connected(session)
+    assert not session.begin(401, {}, b"")
+    session.lost(OSError("gone"))
+    with pytest.raises(AuthenticationError):
+        session.begin(401, {}, b"")
+
+
+def test_credentials_that_are_revoked_as_soon_as_they_are_used_are_a_failure() -> None:
+    clock = FakeClock()
+    session = refreshing_session(clock)
+
+    def revoke_until_it_is_given_up() -> None:
+        while session.is_open:
+            fed(connected(session), REVOKED)
+            session.closed()
+            clock.advance(session.pause_seconds)
+
+    with pytest.raises(StreamLostError, match="ended the stream with unauthenticated: x; no event came"):
+        revoke_until_it_is_given_up()
