@@ -13,7 +13,7 @@ from baud import plugins
 from baud.command.answer import answer
 from baud.command.run import run
 from baud.command.tail import tail
-from baud.command.threads import threads
+from baud.command.threads import app as threads
 from baud.command.up import up
 from baud.command.why import why
 from baud.sdk.errors import BaudClientError
@@ -39,8 +39,9 @@ Examples:
     baud answer ID "green"                     answer a run that waits for you
 """
 _COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
-    {"run": run, "up": up, "tail": tail, "threads": threads, "why": why, "answer": answer}
+    {"run": run, "up": up, "tail": tail, "why": why, "answer": answer}
 )
+_GROUPS: Mapping[str, typer.Typer] = MappingProxyType({"threads": threads})
 
 
 def _show_version(wanted: bool) -> None:
@@ -69,8 +70,10 @@ def build_app(arguments: Sequence[str], points: Iterable[EntryPoint]) -> typer.T
     app.callback()(_root)
     for name, command in _COMMANDS.items():
         app.command(name)(command)
+    for name, group in _GROUPS.items():
+        app.add_typer(group, name=name)
     wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
-    if wanted not in _COMMANDS:
+    if wanted not in {*_COMMANDS, *_GROUPS}:
         chosen = [point for point in points if wanted in (None, point.name)]
         plugins.add_commands(app, chosen or points, warn=print_to_stderr)
     return app

@@ -1,20 +1,21 @@
 """`baud answer`: answers a run that waits for a person."""
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
 
-from baud import AsyncBaud
 from baud.command.find_run import find_named
-from baud.command.options import ExistingUrl, Token
+from baud.command.open_client import find_api_key, open_client
+from baud.command.options import ApiKeyFile, ExistingUrl
 from baud.sdk.errors import BaudClientError
 from baud.sdk.gateway_address import DEFAULT_URL
 from shared.contract.run import Decision
 
 
-async def _answer(some_id: str, run_id: str, text: str, decision: Decision | None, *, url: str, token: str) -> None:
-    async with AsyncBaud(url or DEFAULT_URL, token=token or None) as baud:
+async def _answer(some_id: str, run_id: str, text: str, decision: Decision | None, *, url: str, api_key: str) -> None:
+    async with open_client(url or DEFAULT_URL, api_key) as baud:
         named = await find_named(baud, some_id, run_id)
         waiting = named.run_id or (await baud.thread(named.thread_id)).active_run_id
         if not waiting:
@@ -31,7 +32,7 @@ def answer(
     deny: Annotated[bool, typer.Option("--deny", help="Do not let it.")] = False,
     run: Annotated[str, typer.Option(help="Id of the run; else the active one.")] = "",
     url: ExistingUrl = "",
-    token: Token = "",
+    api_key_file: ApiKeyFile = None,
 ) -> None:
     """Answer a run that waits for a person.
 
@@ -46,4 +47,5 @@ def answer(
     if not (approve or deny or text.strip()):
         raise typer.BadParameter("give an answer, --approve or --deny")
     decision = Decision.APPROVE if approve else Decision.DENY if deny else None
-    asyncio.run(_answer(thread_or_run, run, text, decision, url=url, token=token))
+    api_key = find_api_key(api_key_file, os.environ)
+    asyncio.run(_answer(thread_or_run, run, text, decision, url=url, api_key=api_key))

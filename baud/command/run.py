@@ -4,15 +4,16 @@ import asyncio
 import os
 import sys
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from baud import AsyncBaud, Event, StopReason
+from baud.command.open_client import find_api_key, open_client
 from baud.command.open_gateway import Gateway, open_gateway
-from baud.command.options import DataFolder, Json, Token, Url
+from baud.command.options import ApiKeyFile, DataFolder, Json, Url
 from baud.sdk.errors import BaudClientError
 from baud.stack_options import DEFAULT_DATA_DIR, StackOptions, redis_url_from
 from baud.terminal.console import print_to_stderr, read_line
@@ -32,7 +33,7 @@ class RunRequest:
     task: str
     thread_id: str
     url: str
-    token: str
+    api_key: str = field(repr=False)
     as_json: bool
     options: StackOptions
 
@@ -111,7 +112,7 @@ async def carry_out(request: RunRequest) -> int:
     async with (
         Interruption() as interruption,
         open_gateway(request.url, request.options, interruption, env=os.environ) as gateway,
-        AsyncBaud(gateway.url, token=request.token or None) as baud,
+        open_client(gateway.url, request.api_key) as baud,
     ):
         return await RunCommand(request, baud, gateway).run()
     return EXIT_STOPPED
@@ -122,7 +123,7 @@ def run(
     *,
     thread: Annotated[str, typer.Option(help="Go on with this thread.")] = "",
     url: Url = "",
-    token: Token = "",
+    api_key_file: ApiKeyFile = None,
     as_json: Json = False,
     model: Annotated[str, typer.Option(help="LiteLLM name of the model, for a stack started by this command.")] = "",
     data_dir: DataFolder = DEFAULT_DATA_DIR,
@@ -143,5 +144,12 @@ def run(
     if not task.strip():
         raise typer.BadParameter("the task is blank; describe what the agent is to do")
     options = StackOptions(data_dir=data_dir, port=0, model=model, redis_url=redis_url_from(os.environ))
-    request = RunRequest(task=task, thread_id=thread, url=url, token=token, as_json=as_json, options=options)
+    request = RunRequest(
+        task=task,
+        thread_id=thread,
+        url=url,
+        api_key=find_api_key(api_key_file, os.environ),
+        as_json=as_json,
+        options=options,
+    )
     raise typer.Exit(asyncio.run(carry_out(request)))

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from baud import AsyncBaud, Event
 from baud.command.find_run import find_named
+from baud.command.open_client import find_api_key, open_client
 from baud.command.open_gateway import open_gateway
-from baud.command.options import DataFolder, Json, Token, Url
+from baud.command.options import ApiKeyFile, DataFolder, Json, Url
 from baud.command.run import EXIT_STOPPED
 from baud.stack_options import DEFAULT_DATA_DIR, StackOptions, redis_url_from
 from baud.terminal.console import print_to_stderr
@@ -63,12 +64,12 @@ async def _show(events: AsyncGenerator[Event, None], *, as_json: bool) -> None:
                 view.show(event)
 
 
-async def _tail(request: TailRequest, *, url: str, token: str, as_json: bool, folder: Path) -> int:
+async def _tail(request: TailRequest, *, url: str, api_key: str, as_json: bool, folder: Path) -> int:
     options = StackOptions(data_dir=folder, port=0, redis_url=redis_url_from(os.environ))
     async with (
         Interruption() as interruption,
         open_gateway(url, options, interruption, env=os.environ) as gateway,
-        AsyncBaud(gateway.url, token=token or None) as baud,
+        open_client(gateway.url, api_key) as baud,
     ):
         if request.follow and gateway.is_own:
             print_to_stderr("no gateway is running, so no new events can come: showing the stored events")
@@ -86,7 +87,7 @@ def tail(
     types: Annotated[str, typer.Option(help="Only events of these types, separated by commas.")] = "",
     deltas: Annotated[bool, typer.Option(help="Show text as it streams; else complete messages only.")] = True,
     url: Url = "",
-    token: Token = "",
+    api_key_file: ApiKeyFile = None,
     as_json: Json = False,
     data_dir: DataFolder = DEFAULT_DATA_DIR,
 ) -> None:
@@ -104,5 +105,6 @@ def tail(
     """
     wanted = tuple(name.strip() for name in types.split(",")) if types else None
     request = TailRequest(thread_or_run, last_id or None, wanted, deltas=deltas, follow=follow)
-    work = _tail(request, url=url, token=token, as_json=as_json, folder=data_dir)
+    api_key = find_api_key(api_key_file, os.environ)
+    work = _tail(request, url=url, api_key=api_key, as_json=as_json, folder=data_dir)
     raise typer.Exit(asyncio.run(work))

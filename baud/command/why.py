@@ -12,8 +12,9 @@ from rich.text import Text
 
 from baud import AsyncBaud, Why
 from baud.command.find_run import find_named
+from baud.command.open_client import find_api_key, open_client
 from baud.command.open_gateway import open_gateway
-from baud.command.options import DataFolder, Json, Token, Url
+from baud.command.options import ApiKeyFile, DataFolder, Json, Url
 from baud.command.run import EXIT_STOPPED
 from baud.sdk.errors import BaudClientError
 from baud.stack_options import DEFAULT_DATA_DIR, StackOptions, redis_url_from
@@ -59,12 +60,12 @@ def _table(found: Why) -> Table:
     return table
 
 
-async def _explain(some_id: str, run_id: str, *, url: str, token: str, as_json: bool, folder: Path) -> int:
+async def _explain(some_id: str, run_id: str, *, url: str, api_key: str, as_json: bool, folder: Path) -> int:
     options = StackOptions(data_dir=folder, port=0, workers=0, redis_url=redis_url_from(os.environ))
     async with (
         Interruption() as interruption,
         open_gateway(url, options, interruption, env=os.environ) as gateway,
-        AsyncBaud(gateway.url, token=token or None) as baud,
+        open_client(gateway.url, api_key) as baud,
     ):
         named = await find_named(baud, some_id, run_id)
         found = await baud.why(named.thread_id, named.run_id or await newest_run(baud, named.thread_id))
@@ -81,7 +82,7 @@ def why(
     run: Annotated[str, typer.Argument(help="Id of the run, after its thread's.")] = "",
     *,
     url: Url = "",
-    token: Token = "",
+    api_key_file: ApiKeyFile = None,
     as_json: Json = False,
     data_dir: DataFolder = DEFAULT_DATA_DIR,
 ) -> None:
@@ -93,5 +94,6 @@ def why(
 
         baud why 4f1c... 77ab... --json
     """
-    work = _explain(thread_or_run, run, url=url, token=token, as_json=as_json, folder=data_dir)
+    api_key = find_api_key(api_key_file, os.environ)
+    work = _explain(thread_or_run, run, url=url, api_key=api_key, as_json=as_json, folder=data_dir)
     raise typer.Exit(asyncio.run(work))

@@ -20,7 +20,7 @@ PROVIDER_KEYS: Final = (
     "MISTRAL_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "XAI_API_KEY",
 )  # fmt: skip
 _USUAL_NAMES: Final = MappingProxyType({"REDIS_URL": ("redis", "url")})
-_NOT_SETTINGS: Final = frozenset({"BAUD_CONFIG", "BAUD_TOKEN", "BAUD_URL"})  # read by the loader and by the client
+_NOT_SETTINGS: Final = frozenset({"BAUD_API_KEY", "BAUD_CONFIG", "BAUD_URL"})  # read by the loader and by the client
 _ENV_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # Kubernetes gives every pod such variables for each Service, so a Service named baud-... makes BAUD_... ones.
 _SERVICE_LINK: Final = re.compile(r"BAUD_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")

@@ -27,11 +27,12 @@ SHORT_LEASES = {"BAUD_MODEM__LEASE_SECONDS": "3", "BAUD_MODEM__RENEW_SECONDS": "
 
 
 def user_env() -> dict[str, str]:
-    """The environment of a user without any model or Redis of their own."""
+    """The environment of a user without any model or Redis of their own, and with a key of another Baud."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     for name in ("REDIS_URL", "BAUD_URL", "BAUD_CONFIG", "ENV"):
         kept.pop(name, None)
-    return kept | {"PYTHONPATH": str(ROOT), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    own = {"PYTHONPATH": str(ROOT), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "BAUD_API_KEY": "baud_of-another-server"}
+    return kept | own
 
 
 def command(*arguments: str) -> list[str]:

@@ -150,7 +150,7 @@ def test_kubernetes_service_links_are_not_taken_for_settings(tmp_path: Path) -> 
 
 
 def test_the_clients_own_variables_are_not_taken_for_settings(tmp_path: Path) -> None:
-    assert load_settings({"BAUD_URL": "http://h", "BAUD_TOKEN": "hush"}, tmp_path) == Settings()
+    assert load_settings({"BAUD_URL": "http://h", "BAUD_API_KEY": "hush"}, tmp_path) == Settings()
 
 
 def test_the_prod_overlay_of_the_project_closes_the_sandbox() -> None:
