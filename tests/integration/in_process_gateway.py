@@ -1,18 +1,26 @@
-"""A gateway in the test's own loop, with small sockets, so that what it holds for a client can be measured."""
+"""A gateway in the test's own loop, with small sockets, so that what it holds for a client can be measured.
+
+It asks nobody who they are until a test requires keys.
+"""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from gateway.controller.dependencies import Services
 from gateway.core.main import create_app
 from gateway.core.serve import server_config
+from gateway.service.auth.credential_watch import CredentialWatch
+from shared.clock import SystemClock
 from shared.settings.load import load_settings
+from tests.fakes.fake_verifier import FakeVerifier
 
 FLOW: Final = "flow"
 _LIMIT_SECONDS: Final = 30.0
@@ -26,9 +34,11 @@ _UPGRADE: Final = (
 class ServedGateway:
     """A served gateway; its legacy streams need no thread, so that tests can write to them directly."""
 
-    def __init__(self, server: uvicorn.Server, services: Services, port: int) -> None:
+    def __init__(self, server: uvicorn.Server, app: FastAPI, port: int) -> None:
+        services: Services = app.state.services
         self.hub = services.hub
         self.threads = services.threads
+        self._app = app
         self._server = server
         self._port = port
 
@@ -36,6 +46,18 @@ class ServedGateway:
     def url(self) -> str:
         """Where it answers."""
         return f"http://127.0.0.1:{self._port}"
+
+    def require_keys(self) -> FakeVerifier:
+        """Answer from now on only who has a key that the verifier gave out."""
+        verifier = FakeVerifier()
+        watch = CredentialWatch(verifier, SystemClock())
+        self._app.state.services = replace(self._app.state.services, verifier=verifier, watch=watch)
+        return verifier
+
+    async def end_revoked_streams(self) -> None:
+        """End the streams of keys that were revoked, as a gateway does by itself within seconds."""
+        watch: CredentialWatch = self._app.state.services.watch
+        await watch.check()
 
     @property
     def open_connections(self) -> int:
@@ -95,7 +117,7 @@ async def serve_in_process(redis_url: str, folder: Path, **overrides: str) -> As
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         async with asyncio.timeout(_LIMIT_SECONDS):
             await until(lambda: server.started)
-            yield ServedGateway(server, app.state.services, listener.getsockname()[1])
+            yield ServedGateway(server, app, listener.getsockname()[1])
             app.state.services.hub.shut_down()
             server.should_exit = True
             await serving

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Protocol
 
 from baud import AsyncBaud, Baud, Event, StreamCounts, StreamPolicy
+from baud.sdk.credential import ApiKey
 
 LIMIT_SECONDS = 30.0
 # The gateway's retry times are seconds; the tests do not depend on them.
@@ -60,22 +62,31 @@ class StreamReader:
         await asyncio.wait([self._task])
 
 
-Read = Callable[[StreamReader, str | list[str], str, str], Coroutine[object, object, None]]
+class Read(Protocol):
+    """Reads a run's stream with one of the clients."""
+
+    def __call__(
+        self, reader: StreamReader, url: str | list[str], thread_id: str, run_id: str, *, api_key: ApiKey
+    ) -> Coroutine[object, object, None]: ...
 
 
-async def read_async(reader: StreamReader, url: str | list[str], thread_id: str, run_id: str) -> None:
+async def read_async(
+    reader: StreamReader, url: str | list[str], thread_id: str, run_id: str, *, api_key: ApiKey
+) -> None:
     """Read with AsyncBaud."""
-    async with AsyncBaud(url, stream_policy=SHORT_PAUSES) as baud:
+    async with AsyncBaud(url, api_key=api_key, stream_policy=SHORT_PAUSES) as baud:
         reader.counts = baud.stream_counts
         async for event in baud.run_stream(thread_id, run_id, include_system=True):
             reader.note(event)
 
 
-async def read_sync(reader: StreamReader, url: str | list[str], thread_id: str, run_id: str) -> None:
+async def read_sync(
+    reader: StreamReader, url: str | list[str], thread_id: str, run_id: str, *, api_key: ApiKey
+) -> None:
     """Read with Baud, in a thread."""
 
     def read() -> None:
-        with Baud(url, stream_policy=SHORT_PAUSES) as baud:
+        with Baud(url, api_key=api_key, stream_policy=SHORT_PAUSES) as baud:
             reader.counts = baud.stream_counts
             for event in baud.run_stream(thread_id, run_id, include_system=True):
                 reader.note(event)
@@ -84,10 +95,12 @@ async def read_sync(reader: StreamReader, url: str | list[str], thread_id: str, 
 
 
 @contextlib.asynccontextmanager
-async def reading(read: Read, url: str | list[str], thread_id: str, run_id: str) -> AsyncGenerator[StreamReader, None]:
+async def reading(
+    read: Read, url: str | list[str], thread_id: str, run_id: str, *, api_key: ApiKey = ""
+) -> AsyncGenerator[StreamReader, None]:
     """Yield a reader that is reading; it has to reach the end of its run before the block ends."""
     reader = StreamReader()
-    reader.start(read(reader, url, thread_id, run_id))
+    reader.start(read(reader, url, thread_id, run_id, api_key=api_key))
     try:
         yield reader
     finally:
