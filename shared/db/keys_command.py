@@ -94,7 +94,7 @@ def create(
 
         baud keys create --tenant shop --make-tenant --user web --scopes run,read,act_for_others --expires 90d
 
-        export BAUD_TOKEN=$(baud keys create --user ci --expires 1d)
+        export BAUD_API_KEY=$(baud keys create --user ci --expires 1d)
     """
     wanted, duration = parse_scopes(scopes), parse_duration(expires)
 
