@@ -31,6 +31,5 @@ class FakeVerifier:
             raise InvalidCredentialError
         return self._keys[credential]
 
-    async def find_invalid(self, credentials: Collection[str]) -> Collection[str]:
-        valid = {principal.credential for principal in self._keys.values()}
-        return [credential for credential in credentials if credential not in valid]
+    async def find_invalid(self, principals: Collection[Principal]) -> Collection[Principal]:
+        return [principal for principal in principals if principal not in self._keys.values()]
