@@ -41,6 +41,7 @@ _UNITS: Final = {
 _LONGEST: Final = timedelta(days=36_500)
 _NEVER: Final = "never"
 _LISTED: Final = 1000
+_NAMED: Final = 10
 
 Tenant = Annotated[str, typer.Option("--tenant", metavar="ID", help="The tenant.")]
 
@@ -162,7 +163,8 @@ def _run(work: "Callable[[SqlStores], Awaitable[T]]", tenant: str) -> T:
             try:
                 return await work(stores)
             except TenantNotFoundError as error:
-                known = ", ".join(each.id for each in await stores.tenants.list())
+                ids = [each.id for each in await stores.tenants.list()]
+                known = ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")
                 raise TenantNotFoundError(
                     f"There is no tenant {tenant!r} (there are: {known}); `baud keys create --make-tenant` makes one."
                 ) from error

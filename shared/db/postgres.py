@@ -12,8 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from shared.config import DbConfig
 from shared.database_url import PostgresAddress
 from shared.db.limited_connection import LimitedConnection
-from shared.db.postgres_check import check_role_and_schema
-from shared.db.revision import read_revision
+from shared.db.postgres_check import check_role_and_schema, read_granted_revision
 
 # The server ends a slow statement by itself; only one that does not answer at all is given up so much later.
 _GRACE_SECONDS: Final = 1.0
@@ -40,7 +39,7 @@ class PostgresBackend:
     async def read_revision(self) -> str | None:
         """Return the revision of the schema."""
         async with self._engine.begin() as connection:
-            return await connection.run_sync(read_revision)
+            return await connection.run_sync(read_granted_revision)
 
     @asynccontextmanager
     async def transaction(self, *, tenant: str, read_only: bool) -> AsyncIterator[AsyncConnection]:

@@ -30,13 +30,18 @@ _TABLES: Final = text(
 def check_role_and_schema(connection: Connection) -> None:
     """Raise a ConfigurationError that says what is wrong and what to do."""
     _check_role(connection)
+    check_revision(read_granted_revision(connection))
+    _check_tables(connection)
+
+
+def read_granted_revision(connection: Connection) -> str | None:
+    """Return the revision. Raises SchemaBehindError where the upgrade was made for another role."""
     try:
-        check_revision(read_revision(connection))
+        return read_revision(connection)
     except ProgrammingError as error:  # the table is there, but may not be read
         raise SchemaBehindError(
             "The role of db.url may not read the schema. Run: baud db upgrade, which also grants it what it needs"
         ) from error
-    _check_tables(connection)
 
 
 def _check_role(connection: Connection) -> None:

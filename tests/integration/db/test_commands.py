@@ -162,6 +162,14 @@ def test_postgresql_is_upgraded_by_its_owner(empty_postgres: PostgresDatabase, m
     assert keys("create", "--user", "ann")[0] == 0
 
 
+def test_status_tells_a_role_that_was_granted_nothing(
+    postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAUD_DB__URL", postgres.url(postgres.create_role("", member_of="pg_monitor")))
+    code, _, err = db("status")
+    assert (code, "Run: baud db upgrade, which also grants" in err) == (2, True)
+
+
 def test_the_same_role_for_both_urls_is_refused(postgres: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAUD_DB__URL", postgres.url(OWNER))
     monkeypatch.setenv("BAUD_DB__OWNER_URL", postgres.url(OWNER))
