@@ -43,6 +43,12 @@ class Request:
     body: Mapping[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
 
+    def body_with(self, ids: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """Return the body with these ids."""
+        if self.body is None:
+            return None
+        return {name: value.format_map(ids) if isinstance(value, str) else value for name, value in self.body.items()}
+
 
 _WITH_RUN: Final = {"flowUuid": "{thread_id}", "flowInputUuid": "{run_id}"}
 ROUTES: Final[Mapping[str, Request]] = {
@@ -70,6 +76,7 @@ ROUTES: Final[Mapping[str, Request]] = {
     "PUT /api/agent/{thread_id}/shares/{user}": Request(200, Scope.RUN, {"role": "viewer"}),
     "DELETE /api/agent/{thread_id}/shares/{user}": Request(200, Scope.RUN),
     "GET /api/agent/runs/{run_id}": Request(200),
+    "POST /api/stream-tickets": Request(200, body={"thread_id": "{thread_id}"}),
     "GET /agent/event-stream": Request(200, query=_WITH_RUN),
     "WS /ws/agent/{thread_id}": Request(101),
     "GET /api/keys": Request(200, Scope.ADMIN),
@@ -197,7 +204,7 @@ class Caller:
         if method == "WS":
             return await self._shake_hands(path, headers)
         query = {name: value.format_map(ids) for name, value in request.query.items()}
-        arguments: dict[str, Any] = {"headers": headers, "params": query, "json": request.body}
+        arguments: dict[str, Any] = {"headers": headers, "params": query, "json": request.body_with(ids)}
         async with self.gateway.http.stream(method, path, **arguments) as answer:
             if answer.status_code in (401, 403, 404):
                 await answer.aread()
@@ -288,13 +295,12 @@ async def test_a_foreign_id_is_answered_in_the_same_words_as_an_unknown_one(call
     unknown = {**ids, "thread_id": "11111111-2222-3333-4444-555555555555", "run_id": "none such"}
     for route, request in ROUTES.items():
         method, _, path = route.partition(" ")
-        if "{thread_id}" not in path or method == "WS":
+        if "{thread_id}" not in f"{path} {request.body}" or method == "WS":
             continue
         bodies = []
         for chosen in (ids, unknown):
-            answer = await caller.gateway.http.request(
-                method, path.format_map(chosen), json=request.body, headers=caller.headers("foreign tenant")
-            )
+            body, headers = request.body_with(chosen), caller.headers("foreign tenant")
+            answer = await caller.gateway.http.request(method, path.format_map(chosen), json=body, headers=headers)
             bodies.append({**answer.json(), "request_id": ""})
         assert bodies[0] == bodies[1], route
 

@@ -12,9 +12,10 @@ import pytest
 from modem.service.lease.active_runs import ActiveRuns
 from modem.service.legacy import OTHER_THREAD, accept_flow
 from shared.contract.api import OnBusy
+from shared.contract.principal import Principal, Scope
 from shared.contract.run import RunJob, RunRecord, RunStatus
 from shared.errors import ConfigurationError, StoreUnavailableError
-from shared.keys import IDLE_CHANNEL, OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX, run_thread
+from shared.keys import IDLE_CHANNEL, OPEN_RUNS_INDEX, WORKER_CHANNEL_PREFIX, run_thread, stream_ticket
 from shared.store.cluster.notifications import ClusterSubscription
 from shared.store.connection import check_connection, open_connection
 from shared.store.leases import OpenRun, RenewalOutcome
@@ -23,6 +24,7 @@ from shared.store.redis.notifications import Subscription
 from shared.store.run_diagnosis import RunDiagnosisStore
 from shared.store.run_values import Claim, SubmitOutcome
 from shared.store.threads import ThreadStore
+from shared.store.tickets import TicketKey, TicketLimits, TicketStore
 from shared.store.workers import WorkerStore
 from tests.fakes.fake_worker_run_store import FakeWorkerRunStore
 from tests.fakes.scripted_model import says
@@ -90,6 +92,18 @@ async def test_runs_of_threads_on_all_nodes_are_kept_as_on_one_server(scene: Sce
 async def _all_keys(processes: ClusterProcesses) -> set[str]:
     with processes.clients() as clients:
         return {key.decode() for client in clients for key in client.keys("*")}
+
+
+async def test_tickets_are_on_all_nodes_and_the_oldest_of_a_user_go(scene: Scene) -> None:
+    store = TicketStore(scene.connection, TicketLimits(60, 300, 3600, most=10))
+    user = Principal("acme", "alice", frozenset({Scope.READ}), "key:1")
+    keys = [TicketKey(str(number), "a") for number in range(20)]
+    for key in keys:
+        await store.issue(key, user, user, total_seconds=3600)
+    await store.renew(keys)
+    valid = [key for key in keys if await store.use(key) == user]
+    assert (len(valid), await store.use(TicketKey(valid[0].digest, "b"))) == (10, None)
+    assert len({scene.processes.node_of(stream_ticket(key.digest)).port for key in valid}) > 1
 
 
 async def test_modems_are_counted_by_the_clock_of_their_node(scene: Scene) -> None:
