@@ -21,8 +21,9 @@ from tests.chaos.stack import Stack
 
 MakeClient = Callable[[httpx.AsyncClient, Sequence[str], random.Random, list[str]], ThreadClient]
 
-# A run that is taken over takes a few leases; one that takes this long after all others is lost.
-_LOST_SECONDS: Final = 60.0
+# A run that is taken over takes a few leases, and on a busy machine a fault comes in each of its steps; a client that
+# waits for this long has been forgotten.
+_LOST_SECONDS: Final = 300.0
 
 
 async def raise_storm(folder: Path, *, runs: int, threads_at_once: int, seed: int) -> Report:
