@@ -3,6 +3,7 @@
 import inspect
 import os
 import re
+import warnings
 from collections.abc import Awaitable, Callable, Generator
 from typing import Final
 
@@ -14,6 +15,7 @@ ApiKey = str | Callable[[], str]
 AsyncApiKey = str | Callable[[], str | Awaitable[str]]
 
 VARIABLE: Final = "BAUD_API_KEY"
+_FORMER_VARIABLE: Final = "BAUD_TOKEN"
 _RETURNED: Final = "what the function api_key returned"
 _FORM: Final = re.compile(r"[!-~]+")  # what a header can carry, without spaces
 
@@ -30,12 +32,20 @@ class _Bearer(httpx.Auth):
         yield request
 
 
+def _from_environment() -> str:
+    former = os.environ.get(_FORMER_VARIABLE, "")
+    if former and VARIABLE not in os.environ:
+        warnings.warn(f"{_FORMER_VARIABLE} is called {VARIABLE} now; set that instead", FutureWarning, stacklevel=4)
+        return former.strip()
+    return os.environ.get(VARIABLE, "").strip()
+
+
 class _Given:
     """What the user gave: nothing, a key, or a function."""
 
     def __init__(self, api_key: AsyncApiKey | None) -> None:
         origin = VARIABLE if api_key is None else "api_key"
-        given = os.environ.get(VARIABLE, "").strip() if api_key is None else api_key
+        given = _from_environment() if api_key is None else api_key
         self._ask = given if callable(given) else None
         self._fixed = None if callable(given) or given == "" else _Bearer(usable_key(given, origin))
 

@@ -14,7 +14,11 @@ from baud.stack_options import StackOptions
 _GATEWAY_STOP_SECONDS = 20.0  # a gateway exits by itself after 16 at the latest
 _MODEM_STOP_SECONDS = 35.0  # a modem exits by itself ten seconds after modem.drain_timeout (20) at the latest
 _REDIS_STOP_SECONDS = 10.0
-_CLIENT_VARIABLES = ("BAUD_URL", "BAUD_API_KEY")  # the client's own; the services refuse variables they do not know
+_CLIENT_VARIABLES = (
+    "BAUD_URL",
+    "BAUD_API_KEY",
+    "BAUD_TOKEN",
+)  # the client's own; services refuse variables they do not know
 _CODE_ROOT = Path(__file__).absolute().parent.parent
 
 

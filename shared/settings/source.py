@@ -20,7 +20,8 @@ PROVIDER_KEYS: Final = (
     "MISTRAL_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "XAI_API_KEY",
 )  # fmt: skip
 _USUAL_NAMES: Final = MappingProxyType({"REDIS_URL": ("redis", "url")})
-_NOT_SETTINGS: Final = frozenset({"BAUD_API_KEY", "BAUD_CONFIG", "BAUD_URL"})  # read by the loader and by the client
+# Read by the loader and by the client, the last one by earlier versions of it.
+_NOT_SETTINGS: Final = frozenset({"BAUD_API_KEY", "BAUD_CONFIG", "BAUD_URL", "BAUD_TOKEN"})
 _ENV_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # Kubernetes gives every pod such variables for each Service, so a Service named baud-... makes BAUD_... ones.
 _SERVICE_LINK: Final = re.compile(r"BAUD_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")

@@ -79,7 +79,8 @@ both = pytest.mark.parametrize("use", [use_sync, use_async], ids=["sync", "async
 
 @pytest.fixture(autouse=True)
 def _no_key_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    for name in (VARIABLE, "BAUD_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def numbered_keys() -> Callable[[], str]:
@@ -131,6 +132,19 @@ def test_the_key_comes_from_the_argument_or_the_variable(
     gateway = ScriptedGateway(thread())
     use(gateway, given)
     assert sent_keys(gateway) == [sent]
+
+
+@both
+def test_the_former_variable_still_works_and_says_its_new_name(monkeypatch: pytest.MonkeyPatch, use: Client) -> None:
+    monkeypatch.setenv("BAUD_TOKEN", KEY)
+    gateway = ScriptedGateway(thread())
+    with pytest.warns(FutureWarning, match="BAUD_TOKEN is called BAUD_API_KEY now"):
+        use(gateway, None)
+    assert sent_keys(gateway) == [f"Bearer {KEY}"]
+    monkeypatch.setenv(VARIABLE, "another")
+    gateway = ScriptedGateway(thread())
+    use(gateway, None)
+    assert sent_keys(gateway) == ["Bearer another"]
 
 
 @both

@@ -63,9 +63,12 @@ def test_a_gateway_is_killed_only_after_the_time_that_it_may_take_to_stop() -> N
 
 
 def test_the_clients_own_variables_do_not_reach_the_services() -> None:
-    env = plan({"BAUD_URL": "x", "BAUD_API_KEY": "y", "ANTHROPIC_API_KEY": "z"}).modems(SECRET)[0].env
+    env = (
+        plan({"BAUD_URL": "x", "BAUD_API_KEY": "y", "BAUD_TOKEN": "y", "ANTHROPIC_API_KEY": "z"}).modems(SECRET)[0].env
+    )
     assert "BAUD_URL" not in env
     assert "BAUD_API_KEY" not in env
+    assert "BAUD_TOKEN" not in env
     assert env["ANTHROPIC_API_KEY"] == "z"
 
 
