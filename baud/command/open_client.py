@@ -38,8 +38,8 @@ async def open_client(url: str, api_key: str) -> AsyncGenerator[AsyncBaud, None]
             yield baud
     except AuthenticationError as error:
         advice = (
-            "it does not accept the API key that was given; an admin makes another"
+            "the gateway does not accept this API key; an admin makes another"
             if api_key
-            else f"set {VARIABLE} or --api-key-file; an admin makes one"
+            else f"the gateway wants an API key: set {VARIABLE} or --api-key-file; an admin makes one"
         )
-        raise BaudClientError(f"{error}; {advice} with: baud keys create") from error
+        raise BaudClientError(f"{advice} with: baud keys create ({error})") from error

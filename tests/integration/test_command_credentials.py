@@ -63,8 +63,8 @@ async def test_without_a_key_a_command_says_how_to_get_one(gateway: ServedGatewa
     done = await baud(gateway, *command)
     assert (done.code, done.out) == (1, "")
     (line,) = done.err.splitlines()
-    assert line.startswith("baud: error: 401 unauthenticated: ")
-    assert line.endswith("; set BAUD_API_KEY or --api-key-file; an admin makes one with: baud keys create")
+    advice = "set BAUD_API_KEY or --api-key-file; an admin makes one with: baud keys create"
+    assert line.startswith(f"baud: error: the gateway wants an API key: {advice} (401 unauthenticated: ")
 
 
 @pytest.mark.usefixtures("verifier")
@@ -72,7 +72,7 @@ async def test_a_key_that_is_not_valid_is_said_to_be_so_and_not_shown(gateway: S
     done = await baud(gateway, "threads", BAUD_API_KEY="baud_guessed")
     assert (done.code, done.out) == (1, "")
     assert "401 invalid_credential" in done.err
-    assert "it does not accept the API key that was given; an admin makes another with: baud keys create" in done.err
+    assert "the gateway does not accept this API key; an admin makes another with: baud keys create" in done.err
     assert "baud_guessed" not in done.err
 
 
