@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from gateway.controller.error_handlers import refuse_request
 from gateway.controller.health import PROBES
 from shared.errors import ForbiddenError, ForeignHostError, ForeignOriginError
 
-_HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
+_HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::[0-9]{1,5})?")
 _ANY: Final = "*"
 _MAX_SHOWN_CHARS: Final = 100
 # What a browser says of the page that a request comes from (Fetch Metadata); no page can write these headers.
@@ -115,6 +116,7 @@ class BrowserChecks:
         await self._app(scope, receive, send)
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine itself, and cannot be reached from others."""
     if host == "localhost":
