@@ -28,7 +28,7 @@ def app() -> FastAPI:
 
 def served_routes() -> list[tuple[str, str]]:
     """Return method and path of every route that the gateway serves; WS stands for a WebSocket."""
-    return sorted(_served(app().routes))
+    return sorted((method, path.replace(":path}", "}")) for method, path in _served(app().routes))
 
 
 def _served(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:

@@ -71,7 +71,7 @@ async def delete_thread(services: ServicesDep, thread_id: OwnThread) -> None:
 
 
 @router.put(
-    "/{thread_id}/shares/{user}",
+    "/{thread_id}/shares/{user:path}",
     response_model_exclude_none=True,
     responses=may_answer(ThreadNotFoundError, TooManySharesError),
 )
@@ -81,7 +81,7 @@ async def share_thread(services: ServicesDep, thread_id: OwnThread, user: UserId
 
 
 @router.delete(
-    "/{thread_id}/shares/{user}", response_model_exclude_none=True, responses=may_answer(ThreadNotFoundError)
+    "/{thread_id}/shares/{user:path}", response_model_exclude_none=True, responses=may_answer(ThreadNotFoundError)
 )
 async def unshare_thread(services: ServicesDep, thread_id: OwnThread, user: UserId) -> ThreadRecord:
     """Share the thread with this user no longer; harmless when it was not shared."""

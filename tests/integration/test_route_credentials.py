@@ -290,6 +290,13 @@ async def test_a_server_without_keys_says_so(start_gateway: StartGateway, redis_
     assert (answer.status_code, answer.json()["code"]) == (409, "no_api_keys")
 
 
+async def test_a_thread_is_shared_with_a_user_whose_id_has_a_slash(caller: Caller) -> None:
+    ids = await caller.make_thread()
+    path = f"/api/agent/{ids['thread_id']}/shares/auth0%2Fwalter"
+    answer = await caller.gateway.http.put(path, json={"role": "editor"}, headers=caller.headers("owner"))
+    assert answer.json()["shares"]["auth0/walter"] == "editor"
+
+
 async def test_a_foreign_id_is_answered_in_the_same_words_as_an_unknown_one(caller: Caller) -> None:
     ids = await caller.make_thread()
     unknown = {**ids, "thread_id": "11111111-2222-3333-4444-555555555555", "run_id": "none such"}
