@@ -154,12 +154,14 @@ async def test_a_name_behind_a_proxy_on_this_machine_has_to_be_allowed(
 async def test_what_counts_is_the_address_that_the_gateway_really_listens_on(redis_url: str) -> None:
     async with _started(redis_url, "--host", "localhost", GATEWAY__HOST="0.0.0.0") as gateway:
         assert (await _refusal(gateway, "GET", "/api/agent/threads", host="baud.example"))[0] == 421
-    async with _started(redis_url, "--host", "0.0.0.0", "--insecure") as gateway:
+    everywhere = {"AUTH__ANONYMOUS_NETWORK": "true"}
+    async with _started(redis_url, "--host", "0.0.0.0", **everywhere) as gateway:
         assert (await _send(gateway, "GET", "/api/agent/threads", host="baud.example")).status == 200
         assert await _refusal(gateway, "POST", "/api/agent/initiate", _EVIL) == (403, "origin_not_allowed")
         answer = await _send(gateway, "POST", "/api/agent/initiate", "Origin: http://baud.example", host="baud.example")
         assert answer.status == 200
-    async with _started(redis_url, "--host", "0.0.0.0", "--insecure", GATEWAY__ALLOWED_HOSTS="baud.example") as gateway:
+    everywhere["GATEWAY__ALLOWED_HOSTS"] = "baud.example"
+    async with _started(redis_url, "--host", "0.0.0.0", **everywhere) as gateway:
         assert (await _send(gateway, "GET", "/api/agent/threads", host="baud.example")).status == 200
         assert (await _refusal(gateway, "GET", "/api/agent/threads", host="localhost"))[0] == 421
         assert (await _send(gateway, "GET", "/live", host="10.1.2.3")).status == 200
