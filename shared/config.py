@@ -234,7 +234,7 @@ class CorsConfig(Section):
 
     allow_origins: tuple[str, ...] = Field((), description="origins; empty: none")
     allow_credentials: bool = Field(False, description="let pages send cookies and credentials")
-    allow_methods: tuple[str, ...] = Field(("GET", "POST", "PUT", "DELETE"), description="methods")
+    allow_methods: tuple[str, ...] = Field(("GET", "POST", "DELETE"), description="methods")
     allow_headers: tuple[str, ...] = Field(
         ("Content-Type", "Authorization", "Last-Event-ID", "Idempotency-Key", "X-Request-ID"),
         description="request headers",
