@@ -232,7 +232,7 @@ class Subscriber:
         if not is_caught_up:
             self._wake()
         self._in_hand = sum(frame.size for frame in frames)
-        if not page.is_short and self._in_hand <= self._limit // 2:
+        if not page.is_short and self._in_hand <= self._limit // 2 and self._topic.is_little_read():
             self._read_ahead()
         return Batch(frames, _find_gap(requested, page), is_caught_up)
 

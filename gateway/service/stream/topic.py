@@ -12,6 +12,7 @@ from shared.keys import metadata_beside
 START: Final = StreamId(0, 0)
 _PAGE_ENTRIES: Final = 100
 _LARGE_ENTRY_BYTES: Final = 65_536  # as the scripts see it
+_FEW_READERS: Final = 4
 _FIRST_PAGE_ENTRIES: Final = 16  # before it is known how large the entries of a stream are
 _WRITTEN_AT_ONCE: Final = 256  # clients at most, so that other streams wait for few milliseconds
 
@@ -66,6 +67,10 @@ class StreamTopic:
         self.request_read = request_read
         # A thread's stream is opened only if the thread exists; a legacy stream may be opened before its flow begins.
         self.has_existed = metadata_beside(stream) is not None
+
+    def is_little_read(self) -> bool:
+        """Whether few clients catch up here; a crowd has the event loop busy, which live streams then wait for."""
+        return len(self.subscribers) - len(self.live) <= _FEW_READERS
 
     def end(self, reason: StreamEnd) -> None:
         """End the streams of all clients."""
