@@ -10,8 +10,9 @@ from fastapi import Depends, Header, Query, params
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from gateway.service.access import Action, CredentialVerifier, ThreadAccess, require_scope
+from gateway.service.access import Action, ThreadAccess, require_scope
 from gateway.service.auth.credential_watch import CredentialWatch
+from gateway.service.auth.ports import CredentialVerifier
 from gateway.service.auth.sql_keys import ApiKeys
 from gateway.service.auth.stream_tickets import StreamTickets
 from gateway.service.health import HealthProbes

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from gateway.service.access import CredentialVerifier
 from gateway.service.auth.any_verifier import AnyVerifier
 from gateway.service.auth.build import build_token_verifier
 from gateway.service.auth.credential_watch import CredentialWatch, RevocationLookup
 from gateway.service.auth.key_verifier import ApiKeyVerifier
-from gateway.service.auth.ports import TokenVerifier
+from gateway.service.auth.ports import CredentialVerifier, TokenVerifier
 from gateway.service.auth.sql_keys import ApiKeys, SqlKeys
 from shared.auth_config import AuthMode
 from shared.clock import SystemClock

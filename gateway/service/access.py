@@ -20,13 +20,6 @@ class Action(StrEnum):
     OWN = "own"  # delete, share
 
 
-class CredentialVerifier(Protocol):
-    """Checks credentials."""
-
-    async def verify(self, credential: str) -> Principal:
-        """Return whose it is; raises InvalidCredentialError, UnavailableError."""
-
-
 class OwnerReader(Protocol):
     """Knows whose a thread is."""
 
