@@ -196,6 +196,19 @@ async def test_the_next_page_is_read_while_a_page_is_sent() -> None:
             assert got == ids_of(log)[: len(got)]
 
 
+async def test_what_is_read_again_is_not_the_page_that_was_read_ahead_before() -> None:
+    log = FakeEventLog()
+    for _ in range(20):
+        log.append(STREAM)
+    async with open_hub(log, FakeNotifications()) as hub:
+        with hub.subscribe(STREAM, CHANNEL, START) as subscriber:
+            first = len((await subscriber.next()).frames)
+            await settle()
+            log.append(STREAM)
+            subscriber.read_again()
+            assert [frame.id for frame in (await subscriber.next()).frames] == ids_of(log)[first:]
+
+
 async def test_a_page_read_ahead_is_not_used_for_what_is_written_after_it() -> None:
     log, notifications = FakeEventLog(), FakeNotifications()
     for _ in range(20):
